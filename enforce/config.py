@@ -1,0 +1,232 @@
+"""One TOML file configures both halves; every option stands here once, with default, unit, meaning and check.
+
+The light half owns this module since both halves read the same file and only this one may be imported by both.
+An option is a field of its section's dataclass: its default, the check that turns a TOML value into the stored one
+(raising ValueError with a remedy), and what it means. `render` writes the commented sample from the same fields, and a
+test holds `samples/mailbrake.toml` equal to it.
+
+Every option has a default, so that an empty file is a valid, observing configuration.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import tomllib
+import zoneinfo
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used: which file, which key, what is wrong and what would be right."""
+
+    def __init__(self, file: str, key: str, problem: str) -> None:
+        super().__init__(f"{file}: {key}: {problem}" if key else f"{file}: {problem}")
+
+
+def as_duration(value: object) -> int:
+    """Seconds of a duration such as "90s", "10m", "1h", "7d"; ValueError names what is expected."""
+    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError(f'expected a duration such as "90s", "10m", "1h" or "7d", found {value!r}')
+    return int(found[1]) * _UNITS[found[2]]
+
+
+def as_text(value: object) -> str:
+    """A string without control characters."""
+    if not isinstance(value, str) or not all(map(str.isprintable, value)):
+        raise ValueError(f"expected a string in quotes, found {value!r}")
+    return value
+
+
+def as_strings(value: object) -> tuple[str, ...]:
+    """A list of strings, none of them empty."""
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) and v for v in value):
+        raise ValueError(f'expected a list of strings such as ["/var/log/mail.log"], found {value!r}')
+    return tuple(cast(list[str], value))
+
+
+def as_switch(value: object) -> bool:
+    """True or false, unquoted."""
+    if not isinstance(value, bool):
+        raise ValueError(f"expected true or false without quotes, found {value!r}")
+    return value
+
+
+def as_zone(value: object) -> str:
+    """A time zone of the IANA data base, or "" for the machine's own."""
+    name = as_text(value)
+    try:
+        zoneinfo.ZoneInfo(name or "UTC")
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(f'expected a time zone such as "Europe/Berlin" or "UTC", found {name!r}') from None
+    return name
+
+
+def as_mode(value: object) -> str:
+    """`observe` or `enforce`."""
+    if value not in ("observe", "enforce"):
+        raise ValueError(f'expected "observe" or "enforce", found {value!r}')
+    return str(value)
+
+
+def as_socket(value: object) -> str:
+    """A milter socket in libmilter's notation: unix:/path, inet:port@host or inet6:port@host."""
+    if isinstance(value, str):
+        inet = re.fullmatch(r"inet6?:([0-9]{1,5})@[^@\s]+", value)
+        if re.fullmatch(r"unix:/[^\s]+", value) or (inet and 0 < int(inet[1]) < 65536):
+            return value
+    raise ValueError(
+        f'expected "unix:/run/mailbrake/milter.sock" or "inet:8891@127.0.0.1" (port first, then host), found {value!r}'
+    )
+
+
+def as_octal(value: object) -> int:
+    """File mode bits, written as a string of octal digits."""
+    if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
+        raise ValueError(f'expected a file mode in quotes such as "0660", found {value!r}')
+    return int(value, 8)
+
+
+def option(default: Any, check: Callable[[object], Any], meaning: str) -> Any:
+    """A field holding `check(default)`; `default` is kept as it would be written in TOML."""
+    return dataclasses.field(default=check(default), metadata={"check": check, "default": default, "meaning": meaning})
+
+
+@dataclasses.dataclass(frozen=True)
+class Log:
+    """`[log]`: where the mail log is and how to read it."""
+
+    files: tuple[str, ...] = option(
+        ["/var/log/mail.log"], as_strings, "log files to follow; patterns such as /var/log/mail*.log too"
+    )
+    zone: str = option(
+        "", as_zone, 'time zone of stamps that carry none, such as "Europe/Berlin"; "": the machine\'s own'
+    )
+    default_realm: str = option(
+        "", as_text, "domain of logins without one: bob and bob@example.com are then one account"
+    )
+    keep_case: bool = option(False, as_switch, "true where Bob and bob are two accounts")
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """`[policy]`: which rules, and how far they may go."""
+
+    file: str = option("", as_text, 'the policy; "": the one shipped with mailbrake, which only observes')
+    mode: str = option("observe", as_mode, "the most that any rule may do: observe or enforce")
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """`[state]`: what is remembered, and where."""
+
+    directory: str = option("/var/lib/mailbrake", as_text, "journal, checkpoint and deny table")
+    lease: int = option("1h", as_duration, "a published decision ends this long after the controller was last alive")
+
+
+@dataclasses.dataclass(frozen=True)
+class Milter:
+    """`[milter]`: the enforcing half."""
+
+    socket: str = option(
+        "unix:/run/mailbrake/milter.sock",
+        as_socket,
+        "where the MTA reaches the milter: unix:PATH or inet:PORT@HOST",
+    )
+    socket_mode: int = option("0660", as_octal, "permissions of a unix socket; the MTA's user must be able to write")
+    table: str = option("", as_text, 'the deny table; "": table/ below the state directory')
+    syslog: str = option("/dev/log", as_text, 'syslog socket for verdict lines (facility mail); "": none')
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The whole file, checked; `file` is where it came from, for messages."""
+
+    log: Log = Log()
+    policy: Policy = Policy()
+    state: State = State()
+    milter: Milter = Milter()
+    file: str = "(defaults)"
+
+    @property
+    def table(self) -> Path:
+        """Directory of the deny table."""
+        return Path(self.milter.table) if self.milter.table else Path(self.state.directory) / "table"
+
+    @property
+    def journal(self) -> Path:
+        """The journal's SQLite file."""
+        return Path(self.state.directory) / "journal.sqlite"
+
+
+SECTIONS: dict[str, type] = {"log": Log, "policy": Policy, "state": State, "milter": Milter}
+
+
+def load(path: str | Path | None) -> Config:
+    """The configuration in `path`, or all defaults for None; ConfigError if it cannot be used."""
+    if path is None:
+        return Config()
+    name = str(path)
+    try:
+        with Path(path).open("rb") as file:
+            return parse(tomllib.load(file), name)
+    except OSError as error:
+        raise ConfigError(name, "", f"cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(name, "", f"is not valid TOML: {error}") from None
+
+
+def parse(document: Mapping[str, object], file: str) -> Config:
+    """A Config from a parsed TOML document; `file` only names it in errors."""
+    sections: dict[str, Any] = {}
+    for name, values in document.items():
+        if name not in SECTIONS:
+            raise ConfigError(file, f"[{name}]", f"no such section; {_nearest(name, SECTIONS)}")
+        if not isinstance(values, Mapping):
+            raise ConfigError(file, name, f"is a section: write [{name}] on a line of its own")
+        sections[name] = _section(SECTIONS[name], name, values, file)
+    return Config(**sections, file=file)
+
+
+def _section(kind: type, name: str, values: Mapping[str, object], file: str) -> Any:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    checked = {}
+    for key, value in values.items():
+        if key not in fields:
+            raise ConfigError(file, f"[{name}] {key}", f"no such option; {_nearest(key, fields)}")
+        try:
+            checked[key] = fields[key].metadata["check"](value)
+        except ValueError as error:
+            raise ConfigError(file, f"[{name}] {key}", str(error)) from None
+    return kind(**checked)
+
+
+def _nearest(name: str, known: Mapping[str, object]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else "known are " + ", ".join(known)
+
+
+def render() -> str:
+    """A commented configuration file with every option at its default."""
+    return "\n".join(_render_section(name, kind) for name, kind in SECTIONS.items())
+
+
+def _render_section(name: str, kind: type) -> str:
+    rows = [f"[{name}]"]
+    for field in dataclasses.fields(kind):
+        rows += [f"# {field.metadata['meaning']}", f"#{field.name} = {_toml(field.metadata['default'])}"]
+    return "\n".join(rows) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return f'"{value}"'

@@ -1,0 +1,106 @@
+"""A key names whom a rate or a decision is about; both halves make it here, so that they cannot disagree.
+
+    account:<login>    the SMTP AUTH login, trimmed, in lower case, with the site's own domain where it has none
+    client:<address>   the address of an SMTP client, in its shortest form; an IPv4-mapped one as IPv4
+    net:<prefix>       its networks: IPv4 /24; IPv6 /64 and /48
+    local:<uid>        the local user whose program handed mail to sendmail(1)
+    site               everything together
+
+A login may hold anything that an attacker can type. It stays printable (bytes that are no UTF-8 and control characters
+appear as \\xNN) and short (LMDB takes keys of up to 511 bytes): longer ones end in a hash of the whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from functools import lru_cache
+
+SITE = "site"
+_LONGEST = 400  # bytes of a key
+
+
+def account(login: str, default_realm: str = "", *, keep_case: bool = False) -> str | None:
+    """The key of a login as the MTA gives it in log and macro; None for an empty one.
+
+    `login` may hold surrogate escapes (PEP 383) for bytes that are not UTF-8.
+    """
+    name = _printable(login).strip()
+    if not name:
+        return None
+    if default_realm and "@" not in name:
+        name = f"{name}@{default_realm}"
+    return _bounded("account:" + (name if keep_case else name.lower()))
+
+
+@lru_cache(maxsize=65536)
+def client(address: str) -> str | None:
+    """The key of a client address; None for what is none (`unknown`, a unix socket's path)."""
+    parsed = _address(address)
+    return f"client:{parsed}" if parsed else None
+
+
+@lru_cache(maxsize=65536)
+def networks(address: str) -> tuple[str, ...]:
+    """The keys of the networks around a client address, narrowest first; none for what is no address."""
+    parsed = _address(address)
+    if not parsed:
+        return ()
+    prefixes = (24,) if parsed.version == 4 else (64, 48)
+    return tuple(f"net:{ipaddress.ip_network((parsed, prefix), strict=False)}" for prefix in prefixes)
+
+
+def local(uid: str) -> str:
+    """The key of a local user id."""
+    return f"local:{uid}"
+
+
+def parse(written: str, default_realm: str = "", *, keep_case: bool = False) -> str:
+    """The key that an operator means: any of the kinds above, `KIND:` optional for accounts and addresses.
+
+    ValueError says what was expected.
+    """
+    kind, colon, value = written.partition(":")
+    if written == SITE or (kind in ("net", "local") and colon):
+        return written if kind != "net" else _network(value)
+    address = value if kind == "client" and colon else written
+    found = client(address)
+    if found or (kind == "client" and colon):
+        if not found:
+            raise ValueError(f"expected an address after client:, found {value!r}")
+        return found
+    login = value if kind == "account" and colon else written
+    name = account(login, default_realm, keep_case=keep_case)
+    if name is None:
+        raise ValueError("expected account:LOGIN, client:ADDRESS or net:PREFIX, found nothing")
+    return name
+
+
+def _network(value: str) -> str:
+    try:
+        return f"net:{ipaddress.ip_network(value, strict=False)}"
+    except ValueError:
+        raise ValueError(f"expected a network such as net:192.0.2.0/24, found {value!r}") from None
+
+
+def _address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    bare = address.removeprefix("IPv6:").partition("%")[0]
+    try:
+        parsed = ipaddress.ip_address(bare)
+    except ValueError:
+        return None
+    return getattr(parsed, "ipv4_mapped", None) or parsed
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():  # surrogate escapes are not printable
+        return text
+    whole = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in whole)
+
+
+def _bounded(key: str) -> str:
+    raw = key.encode()
+    if len(raw) <= _LONGEST:
+        return key
+    return raw[: _LONGEST - 40].decode("utf-8", "ignore") + "#" + hashlib.sha256(raw).hexdigest()[:32]
