@@ -217,6 +217,15 @@ def render() -> str:
     return "\n".join(_render_section(name, kind) for name, kind in SECTIONS.items())
 
 
+def effective(config: Config) -> list[str]:
+    """Every option with the value in force, a line each, for the log at start."""
+    rows = [f"configuration: {config.file}"]
+    for name, kind in SECTIONS.items():
+        values = getattr(config, name)
+        rows += [f"[{name}] {field.name} = {getattr(values, field.name)!r}" for field in dataclasses.fields(kind)]
+    return rows
+
+
 def _render_section(name: str, kind: type) -> str:
     rows = [f"[{name}]"]
     for field in dataclasses.fields(kind):

@@ -7,7 +7,8 @@
     site               everything together
 
 A login may hold anything that an attacker can type. It stays printable (bytes that are no UTF-8 and control characters
-appear as \\xNN) and short (LMDB takes keys of up to 511 bytes): longer ones end in a hash of the whole.
+appear as \\xNN, other unprintable characters as \\uNNNN) and short (LMDB takes keys of up to 511 bytes): longer ones
+end in a hash of the whole.
 """
 
 from __future__ import annotations
@@ -93,10 +94,13 @@ def _address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
 
 
 def _printable(text: str) -> str:
-    if text.isprintable():  # surrogate escapes are not printable
-        return text
-    whole = text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in whole)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(ord(c)) for c in text)
+
+
+def _escaped(code: int) -> str:
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
+        code -= 0xDC00
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def _bounded(key: str) -> str:

@@ -1,6 +1,6 @@
-"""Waits for a condition of the real world, and when it does not come true shows the mail log's end instead of only a time-out.
+"""Waits for something to come true in the real world, and shows the end of the mail log when it does not.
 
-The poll goes through `threading.Event().wait`, never `time.sleep`: a test waits for what it needs, not for a while.
+A test waits for what it needs, never for a while: these tests wait nowhere else, and `time.sleep` nowhere.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 def wait_for(condition: Callable[[], Value], timeout: float, what: str, log: Path | None = None) -> Value:
     """Return the first true value of `condition`, which is asked at least once.
 
-    After `timeout` seconds raise AssertionError that says `what` was awaited and holds the last lines of `log`.
+    After `timeout` seconds raise AssertionError that says `what` was awaited, with the last lines of `log`.
     """
     deadline = monotonic() + timeout
     pause = Event()

@@ -1,0 +1,45 @@
+# Three targets are worth knowing: `make demo`, `make test`, `make check`. Each sets up what it needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test check format clean
+
+help:
+	@echo "make demo    the closed loop on this machine, in under a minute (no MTA needed)"
+	@echo "make test    all tests, on a private Postfix that the suite starts itself"
+	@echo "make check   format, lint, types, then the tests"
+	@echo "make format  let ruff mend what it can"
+
+demo: .venv/demo
+	@$(BIN)/mailbrake demo
+
+test: .venv/dev
+	@$(BIN)/python -m pytest
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	@$(BIN)/python -m pytest
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# pymilter is compiled on this machine; the tests run a real Postfix besides
+.venv/demo: pyproject.toml
+	@sh deploy/packages python3-venv python3-dev gcc libc6-dev libmilter-dev
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing Python packages into .venv ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[demo]'
+	@touch $@
+
+.venv/dev: pyproject.toml .venv/demo
+	@sh deploy/packages postfix
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@

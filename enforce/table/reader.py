@@ -1,0 +1,170 @@
+"""Looks keys up in a table, whatever happens to its files meanwhile; one of three answers, never an exception."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import lmdb
+
+from enforce.table import files
+from enforce.table.files import BrokenError, Identity, State, TableError, Unusable
+from enforce.table.record import Record
+
+_RECHECK = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Denied:
+    """Records that count now, each with its key, in the order of the keys asked for."""
+
+    records: tuple[tuple[str, Record], ...]
+
+
+@dataclass(frozen=True)
+class NotListed:
+    """No record that counts now."""
+
+
+Answer = Denied | NotListed | Unusable
+NOT_LISTED: Final = NotListed()
+
+
+class _Seen(NamedTuple):
+    """What a reader knows of the files: valid for this `stamp` of data.mdb, until `recheck` (monotonic)."""
+
+    stamp: tuple[int, int, int, int] | None = None  # device, inode, size, time
+    recheck: float = 0.0
+    env: lmdb.Environment | None = None
+    lock: Identity | None = None
+    reason: str = ""
+
+
+class Reader:
+    """Look-ups in the table at `path`, from any number of threads.
+
+    Nobody closes an environment under another thread: it closes when the last one that uses it lets go of it.
+    """
+
+    def __init__(self, path: str | Path, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._path = Path(path)
+        self._data = str(self._path / "data.mdb")
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._seen = _Seen()
+
+    def look_up(self, keys: Sequence[str], now: float) -> Answer:
+        """The records of `keys` that count at `now`, all from one snapshot of the table."""
+        try:
+            with self._current().begin() as txn:
+                values = [(key, txn.get(key.encode(errors="replace"))) for key in keys]
+        except (lmdb.Error, OSError, BrokenError) as error:
+            return self._unusable(error)
+        return _answer(values, now)
+
+    def state(self, now: float) -> State:
+        """Health of the table, for people."""
+        try:
+            with self._current().begin() as txn:
+                return files.state(txn, now)
+        except (lmdb.Error, OSError, BrokenError) as error:
+            return State(self._unusable(error).reason)
+
+    def records(self) -> Iterator[tuple[str, tuple[Record, ...] | Unusable]]:
+        """Every key with its records, counting or not, from one snapshot; TableError where there is no table."""
+        try:
+            with self._current().begin() as txn:
+                yield from files.walk(txn)
+        except (lmdb.Error, OSError, BrokenError) as error:
+            raise TableError(self._path, str(error)) from None
+
+    def close(self) -> None:
+        """Let go of the files; a later look-up opens them again."""
+        self._seen = _Seen()
+
+    def _unusable(self, error: Exception) -> Unusable:
+        if isinstance(error, lmdb.Error):  # in files that passed the checks: open anew, but not at every look-up
+            self._seen = self._seen._replace(env=None, reason=str(error), recheck=self._monotonic() + _RECHECK)
+        return Unusable(f"{self._path}: {error}")
+
+    def _current(self) -> lmdb.Environment:
+        stamp = self._stamp()
+        seen = self._seen
+        if stamp != seen.stamp or self._monotonic() >= seen.recheck:
+            del seen  # it would keep the environment open that _refresh may have to open anew
+            seen = self._refresh()
+        if seen.env is None:
+            raise BrokenError(seen.reason)
+        return seen.env
+
+    def _stamp(self) -> tuple[int, int, int, int]:
+        try:
+            found = os.stat(self._data)  # noqa: PTH116  in every look-up's path, and half the price of Path.stat
+        except (FileNotFoundError, NotADirectoryError):
+            self._seen = _Seen()  # so that a removed file's space is given back
+            raise BrokenError("no table there; the controller (mailbrake watch) makes it") from None
+        return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def _refresh(self) -> _Seen:
+        with self._lock:
+            stamp = self._stamp()  # again: another thread may have seen a newer one, and used it
+            if stamp == self._seen.stamp and self._monotonic() < self._seen.recheck:
+                return self._seen
+            recheck = self._monotonic() + _RECHECK
+            try:
+                lock = self._checked()
+                self._let_go_unless(stamp, lock)
+                env = self._seen.env or self._open()
+                with env.begin() as txn:
+                    files.meta(txn)
+                self._seen = _Seen(stamp, recheck, env, lock)
+            except (lmdb.Error, OSError, BrokenError) as error:
+                self._seen = _Seen(stamp, recheck, reason=str(error))
+            return self._seen
+
+    def _checked(self) -> Identity:
+        files.check_shape(self._data)
+        lock = self._path / "lock.mdb"
+        if not os.access(lock, os.R_OK | os.W_OK):
+            raise BrokenError(
+                "lock.mdb must be there and writable by the milter's user (it is by the directory's group)"
+            )
+        return files.identity(lock)
+
+    def _let_go_unless(self, stamp: tuple[int, int, int, int], lock: Identity) -> None:
+        seen = self._seen
+        if seen.stamp is None or seen.stamp[:2] != stamp[:2] or seen.lock != lock:
+            self._seen = _Seen()
+
+    def _open(self) -> lmdb.Environment:
+        env = lmdb.open(
+            str(self._path),
+            map_size=files.MAP_SIZE,
+            readonly=True,
+            create=False,
+            max_readers=files.READERS,
+            max_spare_txns=1,
+        )
+        env.reader_check()  # frees the slots of readers that were killed
+        return env
+
+
+def _answer(values: Sequence[tuple[str, bytes | None]], now: float) -> Answer:
+    found: list[tuple[str, Record]] = []
+    for key, raw in values:
+        if raw is not None:
+            records = files.records(key, raw)
+            if isinstance(records, Unusable):
+                return records
+            found += [(key, record) for record in records if record.counts(now)]
+    return Denied(tuple(found)) if found else NOT_LISTED
+
+
+def peek(path: str | Path, now: float) -> State:
+    """Health of the table at `path`, without keeping it open."""
+    return Reader(path).state(now)

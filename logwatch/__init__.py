@@ -1,0 +1,18 @@
+"""The thinking half of mailbrake: reads mail logs, measures who sends how much, judges by a policy, and tells.
+
+At a prompt, `import logwatch` gives the functions of `logwatch.prompt`; they load pandas when first used.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["history", "rates", "read", "replay"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'logwatch' has no attribute {name!r}")
+    from logwatch import prompt
+
+    return getattr(prompt, name)

@@ -1,0 +1,65 @@
+"""The command line: `mailbrake COMMAND …`. Each command is a module with a sentence, its arguments, and `run`.
+
+Modules here import what is heavy (pandas, pyarrow) only where they need it, so that `--help`, `table`, `why`,
+`status` and `check` answer at once. Exit status: 0 done, 1 it ran but something is wrong (said on standard error), 2
+usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from enforce.config import ConfigError
+from enforce.table import TableError
+
+COMMANDS = ("demo", "events", "rates", "replay", "watch", "milter", "table", "why", "check", "status")
+
+
+class UsageError(Exception):
+    """What was asked for cannot be meant: exit status 2."""
+
+
+class Failure(Exception):  # noqa: N818 - it is not an error of the program
+    """It ran, but something is wrong: exit status 1."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    top = argparse.ArgumentParser(
+        prog="mailbrake",
+        description="Watches a mail gateway's log, finds accounts that send too much, and brakes them by a milter.",
+        epilog="Start with:  mailbrake replay /var/log/mail.log",
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name in COMMANDS:
+        module = importlib.import_module(f"logwatch.commands.{name}")
+        sentence = str(module.__doc__).splitlines()[0]
+        command = commands.add_parser(name, help=sentence, description=sentence)
+        module.arguments(command)
+        command.set_defaults(run=module.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status."""
+    args = parser().parse_args(argv)
+    try:
+        return int(args.run(args))
+    except (UsageError, ConfigError) as error:
+        return _say(error, 2)
+    except (Failure, TableError) as error:
+        return _say(error, 1)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `mailbrake events … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _say(error: Exception, status: int) -> int:
+    print(f"mailbrake: {error}", file=sys.stderr)
+    return status

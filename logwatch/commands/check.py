@@ -1,0 +1,47 @@
+"""Check a configuration and a policy, and print the policy back as it was understood."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from enforce import config as configuration
+from enforce.config import Config, ConfigError
+from logwatch.commands.common import config_argument
+
+SHIPPED = "shipped"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What to check."""
+    config_argument(parser)
+    parser.add_argument(
+        "--policy", metavar="FILE", help=f'the policy; default: the configured one; "{SHIPPED}": the shipped one'
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check both; 1 if anything is wrong."""
+    from logwatch.judging import language
+    from logwatch.judging.policy import contradictions, render
+
+    try:
+        config = configuration.load(args.config)
+        path = _path(args.policy, config) or language.SHIPPED
+        policy = language.load(path, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
+    except (ConfigError, language.PolicyError) as error:
+        print(f"mailbrake: {error}", file=sys.stderr)
+        return 1
+    if args.config:
+        print("\n".join(f"# {row}" for row in configuration.effective(config)), end="\n\n")
+    print(render(policy), end="")
+    found = contradictions(policy)
+    for sentence in found:
+        print(f"mailbrake: {path}: {sentence}", file=sys.stderr)
+    return 1 if found else 0
+
+
+def _path(named: str | None, config: Config) -> str:
+    if named == SHIPPED:
+        return ""
+    return named or config.policy.file

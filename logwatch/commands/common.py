@@ -1,0 +1,59 @@
+"""Arguments that several commands share, and what they mean."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import glob
+from pathlib import Path
+from typing import Any
+
+from enforce import config as configuration
+from enforce.config import Config
+from logwatch.commands import Failure, UsageError
+
+
+def config_argument(parser: argparse.ArgumentParser) -> None:
+    """`--config FILE`."""
+    parser.add_argument("--config", metavar="FILE", help="configuration (TOML); default: all options at their defaults")
+
+
+def json_argument(parser: argparse.ArgumentParser) -> None:
+    """`--json`."""
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def log_arguments(parser: argparse.ArgumentParser) -> None:
+    """LOG… and how to read it."""
+    parser.add_argument(
+        "log", nargs="+", metavar="LOG", help="log files, plain or .gz, .xz, .zst; - for standard input"
+    )
+    config_argument(parser)
+    parser.add_argument("--zone", help='time zone of stamps that carry none, such as "Europe/Berlin"')
+    parser.add_argument("--default-realm", metavar="DOMAIN", help="domain of logins that have none")
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    """The configuration named on the command line, with `--zone` and `--default-realm` on top."""
+    config = configuration.load(args.config)
+    given = {"zone": getattr(args, "zone", None), "default_realm": getattr(args, "default_realm", None)}
+    try:
+        changed: dict[str, Any] = {name: _CHECKS[name](value) for name, value in given.items() if value is not None}
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return dataclasses.replace(config, log=dataclasses.replace(config.log, **changed)) if changed else config
+
+
+_CHECKS = {"zone": configuration.as_zone, "default_realm": configuration.as_text}
+
+
+def logs_of(args: argparse.Namespace) -> list[str]:
+    """The logs named on the command line: patterns in quotes are expanded. Failure if one is missing."""
+    found: list[str] = []
+    for name in args.log:
+        matches = sorted(glob.glob(name)) if glob.has_magic(name) and not Path(name).exists() else [name]
+        found += matches or [name]
+    missing = [name for name in found if name != "-" and not Path(name).exists()]
+    if missing:
+        raise Failure(f"{missing[0]}: no such file")
+    return found

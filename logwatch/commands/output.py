@@ -1,0 +1,100 @@
+"""How commands speak: tables for people on a terminal, plain columns otherwise, JSON lines on request."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, tzinfo
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+from rich.text import Text
+
+Row = Mapping[str, object]
+
+
+def write_json(rows: Iterable[Row]) -> None:
+    """One JSON object a line."""
+    for row in rows:
+        print(json.dumps(row, ensure_ascii=False))
+
+
+def write_table(rows: Sequence[Row], columns: Sequence[str], title: str = "") -> None:
+    """A table on a terminal; plain columns otherwise. Logins and log text are never taken as markup."""
+    if sys.stdout.isatty():
+        _pretty(rows, columns, title)
+        return
+    cells = [list(columns), *([_cell(row.get(name)) for name in columns] for row in rows)]
+    widths = [max(len(row[place]) for row in cells) for place in range(len(columns))]
+    for row in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _pretty(rows: Sequence[Row], columns: Sequence[str], title: str) -> None:
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for name in columns:
+        numeric = all(isinstance(row.get(name), int | float) for row in rows)
+        table.add_column(name, justify="right" if rows and numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(name))) for name in columns))
+    Console().print(table)
+
+
+def _cell(value: object) -> str:
+    return "-" if value is None or value == "" else safe(str(value))
+
+
+def safe(text: str) -> str:
+    """Text that a stranger may have written, fit for a terminal: what is not printable becomes `?`."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+
+
+def when(stamp: float, zone: tzinfo | None = None) -> str:
+    """Date and time for people."""
+    return datetime.fromtimestamp(stamp, zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def clock(stamp: float, zone: tzinfo | None = None) -> str:
+    """Date and time to the minute."""
+    return when(stamp, zone)[:16]
+
+
+def number(value: float) -> str:
+    """A number for people: whole ones with separators, others with three digits."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+
+
+@contextmanager
+def progress(paths: Iterable[str]) -> Iterator[Callable[[bytes], None]]:
+    """A bar on standard error while logs are read, if that is a terminal; gives a function to be told of each chunk.
+
+    Of compressed logs only the size as it is on disk is known, so the bar is an estimate.
+    """
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("reading", total=sum(map(_size, paths)) or None)
+        yield lambda chunk: bar.advance(task, len(chunk))
+
+
+_UNPACKED = {".gz": 10, ".xz": 15, ".zst": 10}  # about how many times larger mail logs are when unpacked
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size * _UNPACKED.get(Path(path).suffix, 1)
+    except OSError:
+        return 0
+
+
+def now() -> float:
+    """The wall clock, read here for all commands."""
+    return time.time()

@@ -1,0 +1,101 @@
+"""Show how much every account, client and network sent, as of the end of the log or of a time."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from enforce.config import as_duration
+from logwatch.commands import Failure, UsageError
+from logwatch.commands.common import config_of, log_arguments, logs_of
+from logwatch.commands.output import number, progress, when, write_json, write_table
+from logwatch.schema import KINDS
+from logwatch.watch import zone_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Which logs, keys and windows, and in which form."""
+    log_arguments(parser)
+    parser.add_argument("--at", metavar="TIME", help="as of this time (ISO 8601); default: the last line's")
+    parser.add_argument("--window", default="1h,24h", metavar="LIST", help="windows, default %(default)s")
+    parser.add_argument("--kind", choices=KINDS, help="only keys of this kind")
+    parser.add_argument("--top", type=int, default=0, metavar="N", help="only the N keys with the most recipients")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object a line")
+    form.add_argument("--csv", action="store_true", help="CSV with all columns")
+    form.add_argument("--parquet", metavar="FILE", help="write a parquet file instead of printing (needs pyarrow)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read the logs and print the frame."""
+    from logwatch import prompt
+
+    logs = logs_of(args)
+    config = config_of(args)
+    windows = _windows(args.window)
+    with progress(logs) as seen:
+        frame, at = prompt.rates_of(logs, config, windows, _at(args.at, config), seen)
+    frame = _chosen(frame, args)
+    _write(frame, args, f"as of {when(at, zone_of(config))}")
+    return 0
+
+
+def _windows(text: str) -> list[int]:
+    try:
+        return [as_duration(part.strip()) for part in text.split(",")]
+    except ValueError as error:
+        raise UsageError(f"--window: {error}") from None
+
+
+def _at(text: str | None, config: Any) -> float | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"--at: expected a time such as 2026-11-25T14:00, found {text!r}") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone_of(config))).timestamp()
+
+
+def _chosen(frame: pd.DataFrame, args: argparse.Namespace) -> pd.DataFrame:
+    if args.kind:
+        frame = frame[[key.partition(":")[0] == args.kind for key in frame.index]]
+    if args.top:
+        most = (
+            frame.xs("recipients", axis=1, level="signal").max(axis=1).sort_values(ascending=False, kind="stable").index
+        )
+        frame = frame.loc[most[: args.top]]
+    return frame
+
+
+def _records(flat: pd.DataFrame) -> list[dict[str, Any]]:
+    names = ["key", *map(str, flat.columns)]
+    return [dict(zip(names, row, strict=True)) for row in flat.reset_index().itertuples(index=False, name=None)]
+
+
+def _write(frame: pd.DataFrame, args: argparse.Namespace, title: str) -> None:
+    from logwatch.judging.conditions import span
+
+    flat = frame.set_axis([f"{column[0]}_{span(int(column[1]))}" for column in frame.columns], axis=1)
+    if args.parquet:
+        try:
+            flat.to_parquet(args.parquet)
+        except ImportError:
+            raise Failure("--parquet needs one more package: pip install 'mailbrake[parquet]'") from None
+    elif args.csv:
+        flat.to_csv(sys.stdout)
+    elif args.json:
+        write_json(_records(flat))
+    else:
+        shown = flat.loc[:, flat.any()]  # columns in which everybody has nothing are only in the way
+        rows = [{name: _shown(value) for name, value in row.items()} for row in _records(shown)]
+        write_table(rows, ["key", *shown], title)
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) else number(value)

@@ -1,0 +1,122 @@
+"""Tell how the loop is doing: log, controller, table, milter. Exit status 1 if anything is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from enforce.config import Config
+from enforce.table import peek
+from logwatch.commands.common import config_argument, config_of, json_argument
+from logwatch.commands.output import now, number, when, write_json, write_table
+
+_OLD = 30.0  # seconds without a heartbeat: six were missed
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The configuration."""
+    config_argument(parser)
+    json_argument(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is found, and what is wrong with it."""
+    config = config_of(args)
+    parts = (_controller, _log, _table, _milter)
+    found: list[tuple[str, dict[str, Any], list[str]]] = [(part.__name__[1:], *part(config)) for part in parts]
+    if args.json:
+        write_json([{name: values for name, values, _ in found} | {"problems": [p for *_, ps in found for p in ps]}])
+    else:
+        rows = [
+            {"part": name, "what": what, "value": value} for name, values, _ in found for what, value in values.items()
+        ]
+        write_table(rows, ("part", "what", "value"))
+    problems = [problem for *_, ps in found for problem in ps]
+    for problem in problems:
+        print(f"mailbrake: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+Found = tuple[dict[str, Any], list[str]]
+
+
+def _controller(config: Config) -> Found:
+    from logwatch.core import counters
+    from logwatch.telling.journal import Journal, JournalError
+
+    try:
+        journal = Journal.read(config.journal)
+    except JournalError as error:
+        return {}, [str(error)]
+    facts = journal.noted("facts")
+    standing = journal.standing(now())
+    journal.close()
+    if facts is None:
+        return {}, [f"{config.journal}: no log line has been read yet"]
+    modes = {f"standing {mode}": sum(d.mode == mode for d in standing) for mode in ("enforce", "observe")}
+    read = {"log clock": when(facts["clock"]), "decisions": facts["seq"], **modes, **counters(facts)}
+    guarded = (
+        [f"the guard turned {facts['guarded']} decisions into observe: a rule hits too many accounts at once"]
+        if facts["guarded"]
+        else []
+    )
+    return read, guarded
+
+
+def _log(config: Config) -> Found:
+    from logwatch.telling.journal import Journal, JournalError
+
+    try:
+        journal = Journal.read(config.journal)
+        positions = journal.noted("positions") or {}
+        journal.close()
+    except JournalError:
+        return {}, []
+    found, problems = {}, []
+    for path, position in positions.items():
+        try:
+            size = Path(path).stat().st_size
+        except OSError as error:
+            problems.append(f"{path}: {error.strerror}")
+            continue
+        found[path] = f"{number(max(0, size - position['offset']))} bytes behind"
+    return found, problems
+
+
+def _table(config: Config) -> Found:
+    state = peek(config.table, now())
+    if state.reason:
+        return {}, [state.reason]
+    found = {"generation": state.generation, "keys": state.entries, "heartbeat": f"{state.age:.0f} s ago"}
+    if state.age > _OLD:
+        return found, [
+            f"{config.table}: the controller's last sign of life is {state.age:.0f} s old: "
+            "is `mailbrake watch` running?"
+        ]
+    return found, []
+
+
+def _milter(config: Config) -> Found:
+    where = config.milter.socket
+    try:
+        _connect(where)
+    except OSError as error:
+        return {"socket": where}, [
+            f"{where}: no milter answers ({error.strerror or error}): is `mailbrake milter` running?"
+        ]
+    return {"socket": f"{where} answers"}, []
+
+
+def _connect(where: str) -> None:
+    kind, _, rest = where.partition(":")
+    if kind == "unix":
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(2)
+            probe.connect(rest)
+        return
+    port, _, host = rest.partition("@")
+    with socket.create_connection((host, int(port)), timeout=2):
+        return

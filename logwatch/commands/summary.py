@@ -1,0 +1,163 @@
+"""What a replay found, told to somebody who has read nothing yet."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from enforce.config import Config
+from logwatch.commands.output import clock, number, safe, write_table
+from logwatch.core import Core, Step
+from logwatch.judging.conditions import Rate
+from logwatch.judging.nearness import nearness
+from logwatch.schema import Decision
+from logwatch.watch import zone_of
+
+_SHOWN = 40  # cases in the table; --json has all
+_NEAREST = 5
+ANSWERS = {
+    "tempfail": "450, try again later",
+    "block": "550, refused",
+}
+
+
+class Near(NamedTuple):
+    """The nearest that a key came to a rule: how near (0 to 1), when (epoch seconds), and by which number."""
+
+    near: float
+    time: float
+    because: str
+
+
+class Summary:
+    """Takes in the steps of a replay; bounded by the number of accounts and cases."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._first: float | None = None
+        self._accounts: set[str] = set()
+        self._cases: dict[tuple[str, str, str], list[Decision]] = {}
+        self._near: dict[tuple[str, str], Near] = {}
+
+    def add(self, step: Step) -> None:
+        """One more chunk of the log."""
+        if len(step.events["clock"]) and self._first is None:
+            self._first = float(step.events["clock"][0])
+        self._accounts.update(account for account in step.events["account"].tolist() if account)
+        for decision in step.decisions:
+            self._cases.setdefault((decision.ref, decision.key, decision.rule), []).append(decision)
+        for rates in step.rates:
+            self._look_for_near(step, rates)
+
+    def tell(self, config: Config, logs: list[str]) -> None:
+        """Print what was read, who would have been hit, who came near, and what to do next."""
+        self._tell_what_was_read(config, logs)
+        if self._first is not None:
+            name = f"The policy {config.policy.file}" if config.policy.file else "The policy that comes with mailbrake"
+            if self._cases:
+                self._tell_cases(name, config)
+            else:
+                print(f"\n{name} would have left everybody alone.")
+            self._tell_near(config)
+        _tell_next(config)
+
+    def _look_for_near(self, step: Step, rates: dict[str, Any]) -> None:
+        """The nearest that keys came to rules that did not hold; of each rule only the best few are kept."""
+        for rule in self._core.judge.policy.rules:
+            history = rates.get(rule.kind)
+            if history is None or not len(history.rows):
+                continue
+            near = nearness(rule.condition, history.values)
+            for place in np.argsort(-near, kind="stable")[: 4 * _NEAREST]:
+                key, so_near = history.keys[place], float(near[place])
+                known = self._near.get((rule.name, key))
+                if 0.5 <= so_near < 1 and (known is None or so_near > known.near):
+                    row = history.values.iloc[place].to_dict()
+                    self._near[rule.name, key] = Near(
+                        so_near, float(step.events["clock"][history.rows[place]]), _said(row)
+                    )
+
+    def _tell_what_was_read(self, config: Config, logs: list[str]) -> None:
+        scanner, events = self._core.scanner, self._core.events
+        named = ", ".join(map(safe, logs[:3])) + (", …" if len(logs) > 3 else "")
+        print(f"Read {number(scanner.lines)} lines of {named}")
+        if self._first is None:
+            print("None of them is a line of Postfix that mailbrake knows: is this the mail log?")
+            return
+        zone = zone_of(config)
+        print(
+            f"from {clock(self._first, zone)} to {clock(self._core.attribution.clock, zone)}: "
+            f"{number(events['accept'] + events['pickup'])} messages accepted, {number(len(self._accounts))} accounts "
+            f"(SMTP AUTH logins), {number(events['auth_failure'])} failed logins."
+        )
+        if scanner.unreadable:
+            print(
+                f"{number(scanner.unreadable.total())} lines of known kinds could not be read; "
+                "`mailbrake events` shows one."
+            )
+
+    def _tell_cases(self, name: str, config: Config) -> None:
+        cases = list(self._cases.values())
+        senders = len({case[0].key for case in cases})
+        print(f"\n{name} would have acted {_times(len(cases))}, on {number(senders)} sender{'s' * (senders != 1)}:\n")
+        rows = [_row(case, config) for case in itertools.islice(cases, _SHOWN)]
+        write_table(rows, list(rows[0]))
+        if len(cases) > _SHOWN:
+            print(f"… and {number(len(cases) - _SHOWN)} more; --json has them all.")
+        if all(case[0].mode == "observe" for case in cases):
+            print("\nThese rules only observe: followed live, this would have been logged, and nobody refused.")
+
+    def _tell_near(self, config: Config) -> None:
+        hit = {(case[0].rule, case[0].key) for case in self._cases.values()}
+        found = sorted((item for item in self._near.items() if item[0] not in hit), key=lambda item: -item[1].near)
+        if found:
+            print("\nNearest to a limit without reaching it:\n")
+            rows = [
+                {
+                    "who": key,
+                    "rule": rule,
+                    "reached": f"{near.near:.0%}",
+                    "when": clock(near.time, zone_of(config)),
+                    "with": near.because,
+                }
+                for (rule, key), near in found[:_NEAREST]
+            ]
+            write_table(rows, list(rows[0]))
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{number(count)} times")
+
+
+def _said(row: dict[Any, float]) -> str:
+    return ", ".join(f"{Rate(*column)}: {number(value)}" for column, value in row.items() if value)
+
+
+def because(evidence: Iterable[tuple[str, Any]]) -> str:
+    """The numbers of a decision, in a line."""
+    return "; ".join(f"{what}: {number(e['value'])}, limit {number(e['threshold'])}" for what, e in evidence)
+
+
+def _row(case: list[Decision], config: Config) -> dict[str, object]:
+    begun, last = case[0], case[-1]
+    return {
+        "from": clock(begun.time, zone_of(config)),
+        "until": clock(last.until, zone_of(config)),
+        "who": begun.key,
+        "answer": ANSWERS[begun.action],
+        "because": because(begun.evidence.items()),
+        "rule": begun.rule,
+        "mode": begun.mode,
+        "case": begun.ref,
+    }
+
+
+def _tell_next(config: Config) -> None:
+    print("\nNothing was changed: this was a replay. What next:")
+    if not config.policy.file:
+        print("  mailbrake check --policy shipped         the shipped policy, to copy and fit to your site")
+    print("  mailbrake replay LOG --policy FILE       what another policy would have done")
+    print("  mailbrake watch --config FILE            follow the log live; observes until you say enforce")

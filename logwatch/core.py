@@ -1,0 +1,160 @@
+"""One log line's way through the first three rooms: read, measure, judge. Replay and watch both take it.
+
+No I/O and no clock: bytes of whole lines in, decisions out. What is remembered between chunks is in `memories` and
+`facts`; taken up again by `restore`, the core goes on as if it had never stopped, whatever the chunks were.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import tzinfo
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from logwatch.judging.decide import Judge
+from logwatch.measuring import signals
+from logwatch.measuring.rates import Rates
+from logwatch.memory import Memory
+from logwatch.reading import attribute
+from logwatch.reading.attribute import Attribution
+from logwatch.reading.scan import Scanner
+from logwatch.reading.stamp import Stamps
+from logwatch.schema import Columns, Decision, History
+
+WINDOWS = (600, 3600, 86400)  # always counted, so that `rates` and `why` can show them whatever the policy asks
+_COLUMNS = tuple(dict.fromkeys((*attribute.NEEDS, *signals.NEEDS)))
+
+
+@dataclass(frozen=True)
+class Release:
+    """An operator's release of a key: it holds for what comes after `time` (epoch seconds, event time)."""
+
+    key: str
+    time: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """What came of a chunk: its events (attributed; `start` is a line's offset), rates by kind, decisions."""
+
+    events: Columns
+    rates: list[dict[str, History]]
+    decisions: list[Decision]
+
+
+class Core:
+    """Reads, measures and judges one log, chunk after chunk."""
+
+    def __init__(
+        self,
+        judge: Judge,
+        *,
+        zone: tzinfo | None = None,
+        default_realm: str = "",
+        keep_case: bool = False,
+        start: float = 0.0,
+    ) -> None:
+        """`start`: about when the first line was written (see `reading.stamp.first_year`), for stamps without year."""
+        self.scanner = Scanner(Stamps(zone, start), _COLUMNS)
+        self.attribution = Attribution(default_realm, keep_case=keep_case)
+        self.rates = Rates({*WINDOWS, *(window for columns in judge.needs().values() for _, window in columns)})
+        self.judge = judge
+        self.releases: list[Release] = []  # not yet reached by the log's clock
+        self.events: Counter[str] = Counter()
+
+    def feed(self, chunk: bytes) -> Step:
+        """Take in whole lines."""
+        before = self.attribution.clock
+        events = self.attribution.attribute(self.scanner.scan(chunk))
+        self.events.update(events["event"].tolist())
+        step = Step(events, [], [])
+        for begin, end in self._segments(events, before):
+            self._judge(_cut(events, begin, end), step)
+        self.rates.expire(self.attribution.clock)
+        return step
+
+    def release(self, release: Release) -> float:
+        """Have a release take effect; the event time from which it does: not before what was already judged."""
+        effective = max(release.time, self.attribution.clock)
+        self.releases.append(Release(release.key, effective))
+        self.releases.sort(key=lambda r: r.time)
+        return effective
+
+    def memories(self) -> tuple[Memory[Any], ...]:
+        """Everything remembered by key."""
+        return (*self.attribution.memories(), *self.rates.memories(), *self.judge.memories())
+
+    def facts(self) -> dict[str, Any]:
+        """Everything remembered that has no key, as JSON values."""
+        return {
+            "layout": self.rates.layout,
+            "clock": self.attribution.clock,
+            "stamp": self.scanner.stamps.last,
+            "seq": self.judge.seq,
+            "lines": self.scanner.lines,
+            "events": dict(self.events),
+            "unreadable": dict(self.scanner.unreadable),
+            "orphans": self.attribution.orphans,
+            "clock_steps": self.attribution.clock_steps,
+            "guarded": self.judge.guarded,
+            "releases": [[release.key, release.time] for release in self.releases],
+        }
+
+    def restore(self, facts: Mapping[str, Any], rows: Mapping[str, Iterable[tuple[str, float, bytes]]]) -> bool:
+        """Take up `facts` and the rows of each memory; False if rates were kept in another layout and start anew."""
+        same = bool(facts["layout"] == self.rates.layout)
+        for memory in self.memories():
+            if same or not memory.name.startswith("rates"):
+                memory.restore(rows.get(memory.name, ()))
+        self.attribution.clock = facts["clock"]
+        self.scanner.stamps.last = facts["stamp"]
+        self.judge.seq = facts["seq"]
+        self.scanner.lines = facts["lines"]
+        self.events = Counter(facts["events"])
+        self.scanner.unreadable = Counter(facts["unreadable"])
+        self.attribution.orphans = facts["orphans"]
+        self.attribution.clock_steps = facts["clock_steps"]
+        self.judge.guarded = facts["guarded"]
+        self.releases = [Release(key, time) for key, time in facts["releases"]]
+        return same
+
+    def _judge(self, events: Columns, step: Step) -> None:
+        step.decisions.extend(self._released(float(events["clock"][0])))
+        step.rates.append(self.rates.add(events, self.judge.needs()))
+        step.decisions.extend(self.judge.decide(events, step.rates[-1]))
+
+    def _released(self, clock: float) -> Iterator[Decision]:
+        """Releases that the clock has passed."""
+        while self.releases and self.releases[0].time < clock:
+            release = self.releases.pop(0)
+            kind = release.key.partition(":")[0]
+            yield from self.judge.release(release.key, self.rates.totals(kind, release.key), release.time)
+
+    def _segments(self, events: Columns, before: float) -> Iterator[tuple[int, int]]:
+        """Rows that can be judged at once: the clock does not step back, and no release falls in between."""
+        clocks = events["clock"]
+        steps = np.flatnonzero(np.diff(clocks, prepend=before) < 0)
+        passed = (
+            [np.searchsorted(clocks, release.time, side="right") for release in self.releases] if len(clocks) else []
+        )
+        edges = sorted({0, len(clocks), *map(int, steps), *map(int, passed)})
+        for begin, end in pairwise(edges):
+            if begin in steps:
+                self.rates.turn_back(float(clocks[begin]))
+            yield begin, end
+
+
+def _cut(events: Columns, begin: int, end: int) -> Columns:
+    if begin == 0 and end == len(events["event"]):
+        return events
+    return {name: column[begin:end] for name, column in events.items()}
+
+
+def counters(facts: Mapping[str, Any]) -> dict[str, int]:
+    """The counters among the facts, for `status` and reports."""
+    names: Sequence[str] = ("lines", "orphans", "clock_steps", "guarded")
+    return {**{name: facts[name] for name in names}, "unreadable": sum(facts["unreadable"].values())}

@@ -1,0 +1,1 @@
+"""The judging room: rates in, decisions out. It reads no file but the policy, and no clock."""

@@ -1,0 +1,303 @@
+"""A condition holds or not, for every row of the rates at once, and can say why.
+
+Nodes are frozen and compare by what they say. `str(node)` is the node in the policy language.
+
+Rates come as one column per (signal, window in seconds): a mapping of arrays, or a DataFrame with one row per event.
+Of frames, a flat index of tuples (`pandas.Index(columns, tupleize_cols=False)`) is looked up more than twice as fast
+as a MultiIndex; both work. This module itself needs no pandas.
+
+A comparison with a value that is no finite number (a division by zero, a rate that is unknown) is false, whatever its
+operator. `not` turns that into true: `not bounces / messages in 1h > 0.2` holds where there was no message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import reduce
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logwatch.schema import RateColumn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Rates = Mapping[RateColumn, Floats]
+
+
+def _quotient(left: Floats, right: Floats) -> Floats:
+    return np.where(right == 0, np.nan, left / right)
+
+
+_ARITHMETIC: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "/": _quotient,
+}
+_COMPARISONS: dict[str, Callable[[Floats, Floats], Bools]] = {
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+}
+_OPPOSITE = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}
+_MIRRORED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
+_TIGHTNESS = {"or": 1, "and": 2, "not": 3, **dict.fromkeys(_COMPARISONS, 4), "+": 5, "-": 5, "*": 6, "/": 6, "": 7}
+_UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+def span(seconds: int) -> str:
+    """A length of time as the policy language writes it, in the largest unit that fits: 90m, 1h, 7d; a day is 24h."""
+    if seconds == _UNITS["d"]:
+        return "24h"
+    unit, size = next((unit, size) for unit, size in _UNITS.items() if seconds % size == 0)
+    return f"{seconds // size}{unit}"
+
+
+def _plain(value: float) -> float:
+    """Whole numbers as int, to be shown as 201 and not 201.0."""
+    return int(value) if value == int(value) else value
+
+
+class Evidence(NamedTuple):
+    """One comparison that made a rule hold: `recipients in 10m`, 201, `>`, 200."""
+
+    label: str
+    value: float
+    op: str
+    threshold: float
+
+
+class Node:
+    """A part of a condition; `op` is what joins its operands, empty where there is none."""
+
+    op: str
+
+    def rates(self) -> frozenset[Rate]:
+        """The rates that must be known to evaluate this."""
+        raise NotImplementedError
+
+    def enclosed(self, tightness: int) -> str:
+        """The node's text, in parentheses if an operator of this tightness beside it would tear it apart."""
+        return f"({self})" if _TIGHTNESS[self.op] < tightness else str(self)
+
+
+class Expression(Node):
+    """What has a number as its value."""
+
+    def values(self, rates: Rates) -> Floats:
+        """The value for every row."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Number(Expression):
+    """A constant, not negative."""
+
+    op = ""
+    value: float
+
+    def rates(self) -> frozenset[Rate]:
+        """None."""
+        return frozenset()
+
+    def values(self, rates: Rates) -> Floats:  # noqa: ARG002  # one signature for all expressions
+        """The same for every row."""
+        return np.asarray(self.value, float)
+
+    def __str__(self) -> str:
+        return f"{Decimal(repr(float(self.value))):f}".removesuffix(".0")
+
+
+@dataclass(frozen=True)
+class Rate(Expression):
+    """A signal counted over a window."""
+
+    op = ""
+    signal: str
+    window_seconds: int
+
+    @property
+    def column(self) -> RateColumn:
+        """The rates frame's name for it."""
+        return self.signal, self.window_seconds
+
+    def rates(self) -> frozenset[Rate]:
+        """Itself."""
+        return frozenset({self})
+
+    def values(self, rates: Rates) -> Floats:
+        """The column."""
+        return rates[self.column]
+
+    def __str__(self) -> str:
+        return f"{self.signal} in {span(self.window_seconds)}"
+
+
+@dataclass(frozen=True)
+class Binary(Expression):
+    """Two numbers joined by + - * or /."""
+
+    op: str
+    left: Expression
+    right: Expression
+
+    def rates(self) -> frozenset[Rate]:
+        """Those of both sides."""
+        return self.left.rates() | self.right.rates()
+
+    def values(self, rates: Rates) -> Floats:
+        """Row by row; not a number where it divides by zero."""
+        return _ARITHMETIC[self.op](self.left.values(rates), self.right.values(rates))
+
+    def __str__(self) -> str:
+        tightness = _TIGHTNESS[self.op]
+        return f"{self._first(tightness)} {self.op} {self.right.enclosed(tightness + 1)}"
+
+    def _first(self, tightness: int) -> str:
+        """The left side; in a share over one window the window is named once, behind it."""
+        left, right = self.left, self.right
+        if (
+            self.op == "/"
+            and isinstance(left, Rate)
+            and isinstance(right, Rate)
+            and left.window_seconds == right.window_seconds
+        ):
+            return left.signal
+        return left.enclosed(tightness)
+
+
+class Condition(Node):
+    """What holds or not."""
+
+    def mask(self, rates: Rates) -> Bools:
+        """Whether it holds, for every row."""
+        raise NotImplementedError
+
+    def reasons(self, row: Rates, wanted: bool) -> list[Evidence]:
+        """The comparisons that make it hold at a row, or, with `wanted` false, not hold; empty if it does not."""
+        raise NotImplementedError
+
+    def holds(self, frame: pd.DataFrame | Mapping[RateColumn, NDArray[Any]]) -> Bools:
+        """Whether the condition holds, for every row of a rates frame that has the columns of `rates()`."""
+        return self.mask({rate.column: np.asarray(frame[rate.column], float) for rate in self.rates()})
+
+    def evidence(self, row: Mapping[RateColumn, float]) -> list[Evidence]:
+        """Every comparison that holds at a row and by that makes the condition hold, in the order written.
+
+        Under a `not` the opposite comparison is given. One that is decided by a division by zero has no numbers to
+        show and is left out. Empty if the condition does not hold.
+        """
+        return self.reasons({rate.column: np.asarray(row[rate.column], float) for rate in self.rates()}, True)
+
+
+@dataclass(frozen=True)
+class Compare(Condition):
+    """Two numbers compared by > >= < <= == or !=."""
+
+    op: str
+    left: Expression
+    right: Expression
+
+    def rates(self) -> frozenset[Rate]:
+        """Those of both sides."""
+        return self.left.rates() | self.right.rates()
+
+    def mirrored(self) -> Compare:
+        """The same, with a side that is only a number on the right."""
+        if self.left.rates() or not self.right.rates():
+            return self
+        return Compare(_MIRRORED[self.op], self.right, self.left)
+
+    def mask(self, rates: Rates) -> Bools:
+        """False where a side is not a finite number."""
+        with np.errstate(all="ignore"):
+            left, right = self.left.values(rates), self.right.values(rates)
+        return _COMPARISONS[self.op](left, right) & np.isfinite(left) & np.isfinite(right)
+
+    def reasons(self, row: Rates, wanted: bool) -> list[Evidence]:
+        """Itself, or its opposite."""
+        if bool(self.mask(row)) != wanted:
+            return []
+        shown = self.mirrored()
+        with np.errstate(all="ignore"):
+            value, threshold = float(shown.left.values(row)), float(shown.right.values(row))
+        op = shown.op if wanted else _OPPOSITE[shown.op]
+        finite = np.isfinite([value, threshold]).all()
+        return [Evidence(str(shown.left), _plain(value), op, _plain(threshold))] if finite else []
+
+    def __str__(self) -> str:
+        tightness = _TIGHTNESS[self.op] + 1
+        return f"{self.left.enclosed(tightness)} {self.op} {self.right.enclosed(tightness)}"
+
+
+@dataclass(frozen=True)
+class Several(Condition):
+    """At least two conditions joined by the same word."""
+
+    conditions: tuple[Condition, ...]
+
+    def rates(self) -> frozenset[Rate]:
+        """Those of all."""
+        return frozenset[Rate]().union(*(condition.rates() for condition in self.conditions))
+
+    def reasons(self, row: Rates, wanted: bool) -> list[Evidence]:
+        """Those of every part that contributes."""
+        if bool(self.mask(row)) != wanted:
+            return []
+        return [reason for condition in self.conditions for reason in condition.reasons(row, wanted)]
+
+    def __str__(self) -> str:
+        return f" {self.op} ".join(part.enclosed(_TIGHTNESS["not"]) for part in self.conditions)
+
+
+class And(Several):
+    """Conditions that must hold together."""
+
+    op = "and"
+
+    def mask(self, rates: Rates) -> Bools:
+        """Where all hold."""
+        return reduce(np.logical_and, (part.mask(rates) for part in self.conditions))
+
+
+class Or(Several):
+    """Conditions of which one is enough."""
+
+    op = "or"
+
+    def mask(self, rates: Rates) -> Bools:
+        """Where any holds."""
+        return reduce(np.logical_or, (part.mask(rates) for part in self.conditions))
+
+
+@dataclass(frozen=True)
+class Not(Condition):
+    """The opposite of a condition."""
+
+    op = "not"
+    condition: Condition
+
+    def rates(self) -> frozenset[Rate]:
+        """Those of the condition."""
+        return self.condition.rates()
+
+    def mask(self, rates: Rates) -> Bools:
+        """Where it does not hold."""
+        return np.logical_not(self.condition.mask(rates))
+
+    def reasons(self, row: Rates, wanted: bool) -> list[Evidence]:
+        """Those of the opposite."""
+        return self.condition.reasons(row, not wanted)
+
+    def __str__(self) -> str:
+        return f"not {self.condition.enclosed(_TIGHTNESS['not'])}"

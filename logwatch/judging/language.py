@@ -1,0 +1,190 @@
+"""Text becomes a Policy, or one PolicyError that says where, what was expected, and what was found.
+
+`parse` is pure; `load` reads the policy and the files that it names. Whatever the text, nothing else is raised.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pyparsing as pp
+
+from enforce import key
+from logwatch.judging.exemptions import Entry, Naming, entry, gather
+from logwatch.judging.grammar import WORDS, Mode, grammar
+from logwatch.judging.policy import ENFORCE, Exemption, File, Item, Let, Listed, Policy, Rule, quoted
+from logwatch.judging.words import nearest, refuse
+from logwatch.schema import SIGNALS
+
+SHIPPED = Path(__file__).parent.parent / "data" / "default.policy"
+
+Reader = Callable[[Path], str]
+
+_BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
+_WORD = re.compile(r'"[^"\n]*"?|(?:[\w.@/+×-]|:(?=[\w:]))+|[<>=!]+|.', re.DOTALL)
+_LONGEST = 60  # characters of a word shown in a message
+
+
+class PolicyError(Exception):
+    """A policy that cannot be used: file, line and column, what is wrong there, and a remedy where there is one."""
+
+    def __init__(self, file: str, line: int, column: int, problem: str) -> None:
+        super().__init__(f"{file}:{line}:{column}: {problem}")
+        self.file, self.line, self.column, self.problem = file, line, column, problem
+
+
+def _unread(path: Path) -> str:
+    raise OSError(f"only load() reads files, not {path}")
+
+
+def _from_disk(path: Path) -> str:
+    return path.read_text(encoding="utf-8-sig")
+
+
+def parse(
+    text: str,
+    file: str = "policy",
+    *,
+    signals: Collection[str] = tuple(SIGNALS),
+    account: Naming = key.account,
+    read: Reader = _unread,
+) -> Policy:
+    """The policy in `text`; PolicyError if it is none.
+
+    `file` names it in messages, and lists in files are looked for beside it, with `read`. `account` makes the key of
+    a login, as the site's default realm and case folding want it.
+    """
+    try:
+        policy = _assembled(text, grammar(tuple(signals)).parse_string(text))
+        return replace(policy, exempted=gather(_entries(policy, text, Path(file).parent, account, read)))
+    except pp.ParseBaseException as error:
+        raise _explained(error, text, file) from None
+    except RecursionError:  # the caller stands so deep in its own stack that even a bounded parser finds no room
+        raise PolicyError(file, 1, 1, "no room on the stack to read this policy") from None
+
+
+def load(
+    path: str | Path = SHIPPED,
+    *,
+    default_realm: str = "",
+    keep_case: bool = False,
+    signals: Collection[str] = tuple(SIGNALS),
+    read_text: Reader = _from_disk,
+) -> Policy:
+    """The policy in a file, with the lists it names; PolicyError if it, or a list, cannot be read or used."""
+    try:
+        text = read_text(Path(path))
+    except (OSError, ValueError) as error:
+        raise PolicyError(str(path), *_where(error), f"cannot be read: {_reason(error)}") from None
+    account = partial(key.account, default_realm=default_realm, keep_case=keep_case)
+    return parse(text, str(path), signals=signals, account=account, read=read_text)
+
+
+def _assembled(text: str, statements: Iterable[object]) -> Policy:
+    """One Policy of what the grammar found; names must be unique, and those of lists known."""
+    found = list(statements)
+    rules = tuple(one for one in found if isinstance(one, Rule))
+    lists = tuple(one for one in found if isinstance(one, Let))
+    exemptions = tuple(one for one in found if isinstance(one, Exemption))
+    _unique(text, "rule", rules)
+    _unique(text, "list", lists)
+    _defined(text, lists, exemptions)
+    mode = next((one.mode for one in found if isinstance(one, Mode)), ENFORCE)
+    return Policy(rules, exemptions, lists, mode)
+
+
+def _unique(text: str, what: str, named: Iterable[Rule | Let]) -> None:
+    first: dict[str, int] = {}
+    for one in named:
+        if one.name in first:
+            line = pp.lineno(first[one.name], text)
+            refuse(text, one.at, f'a {what} called "{one.name}" stands in line {line} already')
+        first[one.name] = one.at
+
+
+def _defined(text: str, lists: tuple[Let, ...], exemptions: tuple[Exemption, ...]) -> None:
+    names = [let.name for let in lists]
+    for exemption in exemptions:
+        for item in exemption.items:
+            if isinstance(item, Listed) and item.name not in names:
+                remedy = nearest(item.name, names) or f"; an account without a domain is written {quoted(item.name)}"
+                refuse(text, item.at, f'no list is called "{item.name}"{remedy}')
+
+
+def _entries(policy: Policy, text: str, directory: Path, account: Naming, read: Reader) -> Iterator[Entry]:
+    """What the exemptions name, lists and files resolved."""
+    for kind, item in _named(policy):
+        if isinstance(item, File):
+            path = directory / item.path
+            yield from _filed(kind, path, _content(item, path, text, read), account)
+        else:
+            yield _meant(kind, item, text, account)
+
+
+def _named(policy: Policy) -> Iterator[tuple[str, Item | File]]:
+    lists = {let.name: let.items for let in policy.lists}
+    for exemption in policy.exemptions:
+        for item in exemption.items:
+            for one in lists[item.name] if isinstance(item, Listed) else (item,):
+                yield exemption.kind, one
+
+
+def _meant(kind: str, item: Item, text: str, account: Naming) -> Entry:
+    try:
+        return entry(kind, item.text, account)
+    except ValueError as error:
+        refuse(text, item.at, str(error))
+
+
+def _content(file: File, path: Path, text: str, read: Reader) -> str:
+    try:
+        return read(path)
+    except (OSError, ValueError) as error:
+        refuse(text, file.at, f"{path} cannot be read: {_reason(error)}")
+
+
+def _filed(kind: str, path: Path, content: str, account: Naming) -> Iterator[Entry]:
+    """One entry a line; `#` begins a comment at the start of a line or after a blank."""
+    for number, row in enumerate(content.split("\n"), 1):
+        item = re.sub(r"(?:^|\s)#.*", "", row).strip()
+        if item:
+            try:
+                yield entry(kind, item, account)
+            except ValueError as error:
+                raise PolicyError(str(path), number, row.index(item) + 1, str(error)) from None
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _where(error: OSError | ValueError) -> tuple[int, int]:
+    """Line and column of a byte that is not UTF-8; else the start of the file."""
+    if not isinstance(error, UnicodeDecodeError):
+        return 1, 1
+    before = error.object[: error.start].split(b"\n")
+    return len(before), len(before[-1]) + 1
+
+
+def _explained(error: pp.ParseBaseException, text: str, file: str) -> PolicyError:
+    blank = _BLANK.match(text, error.loc)
+    at = blank.end() if blank else error.loc
+    expected = error.msg.removeprefix("Expected ")
+    problem = error.msg if expected == error.msg else _contrast(expected, text, at)
+    return PolicyError(file, pp.lineno(at, text), at - text.rfind("\n", 0, at), problem)
+
+
+def _contrast(expected: str, text: str, at: int) -> str:
+    word = _WORD.match(text, at)
+    if not word:
+        return f"expected {expected}, found the end of the file"
+    found = word[0].strip('"')[:_LONGEST]
+    shown = found if found.isprintable() else ascii(found)[1:-1]
+    unclosed = " without a closing quote" if word[0].count('"') == 1 else ""
+    return f'expected {expected}, found "{shown}"{unclosed}{nearest(found, WORDS.get(expected, ()))}'

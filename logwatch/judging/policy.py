@@ -1,0 +1,207 @@
+"""A policy is a value: rules, the conditions they wait for, and who is exempt from them.
+
+It compares by what it says, not by where that stands in its text (`at`, an offset, for messages) or what the files that
+it names hold: `parse(render(policy)) == policy`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from logwatch.judging.conditions import And, Compare, Condition, Expression, Number, Or, Rate, span
+from logwatch.judging.exemptions import Exempted
+
+OBSERVE, ENFORCE = MODES = ("observe", "enforce")
+ACTIONS = ("cap", "throttle", "tempfail", "hold", "block")  # mild to severe
+BUILT = ("tempfail", "block")  # those that a rule may name today
+SEVERITY = {action: rank for rank, action in enumerate((OBSERVE, *ACTIONS))}
+WATCHED_ONLY = ("local", "site")  # kinds that no SMTP session belongs to, so that the milter cannot act on them
+
+
+NAME = r"[a-z][a-z0-9-]{0,63}"  # of a rule or list
+BARE = r'[^\s,#"\x00-\x1f\x7f]+'  # an item that needs no quotes; one that looks like a name has them all the same
+QUOTED = r'"(?:[^"\x00-\x1f\x7f]|"")+"'  # a quote inside is doubled, and a backslash is only a backslash
+
+
+def quoted(text: str) -> str:
+    """The text in quotes, as `unquoted` reads it."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def unquoted(text: str) -> str:
+    """What stands between the quotes."""
+    return text[1:-1].replace('""', '"')
+
+
+def _offset() -> Any:
+    return field(default=0, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Item:
+    """An account, address, network or user id, as written."""
+
+    text: str
+    at: int = _offset()
+
+    def __str__(self) -> str:
+        bare = re.fullmatch(BARE, self.text) and not re.fullmatch(NAME, self.text)
+        return self.text if bare else quoted(self.text)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of items, one a line; a relative path starts at the policy's directory."""
+
+    path: str
+    at: int = _offset()
+
+    def __str__(self) -> str:
+        return f"file {quoted(self.path)}"
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The items of a `let`."""
+
+    name: str
+    at: int = _offset()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True)
+class Let:
+    """`let NAME = ITEMS`."""
+
+    name: str
+    items: tuple[Item | File, ...]
+    at: int = _offset()
+
+    def __str__(self) -> str:
+        return f"let {self.name} = {', '.join(map(str, self.items))}"
+
+
+@dataclass(frozen=True)
+class Exemption:
+    """`exempt KIND in ITEMS`."""
+
+    kind: str
+    items: tuple[Item | File | Listed, ...]
+
+    def __str__(self) -> str:
+        return f"exempt {self.kind} in {', '.join(map(str, self.items))}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What is to be done, for how many seconds, with a key of a kind for which the condition holds."""
+
+    name: str
+    kind: str
+    condition: Condition
+    action: str
+    duration: int
+    mode: str = OBSERVE
+    at: int = _offset()
+    line: int = field(default=1, compare=False, repr=False)
+
+    def __str__(self) -> str:
+        rows = (
+            f"rule {self.name} per {self.kind}:",
+            f"when {self.condition}",
+            f"{self.action} for {span(self.duration)}",
+            f"mode {self.mode}",
+        )
+        return "\n    ".join(rows)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The whole file; `mode` is the most that any of its rules may do."""
+
+    rules: tuple[Rule, ...] = ()
+    exemptions: tuple[Exemption, ...] = ()
+    lists: tuple[Let, ...] = ()
+    mode: str = ENFORCE
+    exempted: Exempted = field(default=Exempted(), compare=False, repr=False)
+
+    def exempt(self, key: str) -> bool:
+        """Whether no rule counts for a key such as `account:bob@example.com` or `client:192.0.2.1`."""
+        return key in self.exempted
+
+    def needs(self) -> dict[str, frozenset[Rate]]:
+        """The rates that the rules look at, by kind of key."""
+        wanted: defaultdict[str, frozenset[Rate]] = defaultdict(frozenset)
+        for rule in self.rules:
+            wanted[rule.kind] |= rule.condition.rates()
+        return dict(wanted)
+
+    def mode_of(self, rule: Rule) -> str:
+        """The rule's mode, as far as the policy lets it go."""
+        return min(rule.mode, self.mode, key=MODES.index)
+
+
+def render(policy: Policy) -> str:
+    """The policy in its own language: the mode first, then lists, exemptions and rules, each in their order."""
+    mode = [f"mode {policy.mode}"] if policy.mode != ENFORCE else []
+    heads = "\n".join([*mode, *map(str, policy.lists), *map(str, policy.exemptions)])
+    return "\n\n".join(filter(None, [heads, *map(str, policy.rules)])) + "\n"
+
+
+def contradictions(policy: Policy) -> list[str]:
+    """A sentence for every rule that can never hold, whatever the rates are.
+
+    Only what is certain: the same expression held against numbers that exclude each other in one `and`, a rate below
+    zero, numbers that compare false. A rule with one such branch of an `or` may still hold by the others.
+    """
+    found = ((rule, _impossible(rule.condition)) for rule in policy.rules)
+    return [f'rule "{rule.name}" (line {rule.line}) can never hold: {reason}' for rule, reason in found if reason]
+
+
+def _impossible(condition: Condition) -> str:
+    """Why a condition never holds; empty if it might."""
+    if isinstance(condition, Or):
+        reasons = [_impossible(part) for part in condition.conditions]
+        return "; ".join(reasons) if all(reasons) else ""
+    parts = tuple(_flat(condition))
+    others = (_impossible(part) for part in parts if isinstance(part, Or))
+    return next(filter(None, (*_conflicts(parts), *others)), "")
+
+
+def _flat(condition: Condition) -> Iterator[Condition]:
+    """The conditions that must all hold for this one to hold."""
+    if isinstance(condition, And):
+        for part in condition.conditions:
+            yield from _flat(part)
+    else:
+        yield condition
+
+
+def _conflicts(parts: tuple[Condition, ...]) -> Iterator[str]:
+    limits: dict[Expression, list[Compare]] = {}
+    for part in parts:
+        if isinstance(part, Compare) and isinstance(part.mirrored().right, Number):
+            limits.setdefault(part.mirrored().left, []).append(part.mirrored())
+    for expression, compared in limits.items():
+        if _excluded(expression, compared):
+            yield " and ".join(map(str, compared))
+
+
+def _excluded(expression: Expression, compared: list[Compare]) -> bool:
+    """Whether no value of the expression satisfies all comparisons: the interval that they leave is empty."""
+    if not expression.rates():
+        return not all(compare.mask({}) for compare in compared)
+    bounds = [(compare.op, compare.right.value) for compare in compared if isinstance(compare.right, Number)]
+    lower = [(value, op == ">") for op, value in bounds if op in (">", ">=", "==")]
+    upper = [(value, op != "<") for op, value in bounds if op in ("<", "<=", "==")]
+    least, above = max(
+        [(0.0, False), *lower] if isinstance(expression, Rate) else lower, default=(-float("inf"), False)
+    )
+    most, included = min(upper, default=(float("inf"), True))
+    return least > most or (least == most and (above or not included))

@@ -1,0 +1,92 @@
+"""A bounded dictionary that knows what changed since it was last asked: what a room of the core remembers.
+
+Every piece of state in the core is one of these, so that all of it has a bound and an expiry, and the checkpoint is
+one mechanism: what changed is written in the same transaction as the log position.
+
+Entries are ordered by the event time at which they were last put; the oldest go first when the bound is reached, and
+`expire` drops those last put before a time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, TypeVar
+
+V = TypeVar("V")
+
+
+class Memory(Generic[V]):
+    """Values by key (a str), at most `bound` of them, each with the event time when it was last put."""
+
+    def __init__(
+        self,
+        name: str,
+        bound: int,
+        dump: Callable[[V], bytes] = lambda value: json.dumps(value).encode(),
+        load: Callable[[bytes], V] = json.loads,
+    ) -> None:
+        self.name = name
+        self.bound = bound
+        self.overflowed = 0  # entries dropped for want of room: evidence lost
+        self._dump = dump
+        self._load = load
+        self._entries: dict[str, tuple[float, V]] = {}
+        self._changed: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._entries
+
+    def get(self, key: str, since: float = float("-inf")) -> V | None:
+        """The value of a key; None where there is none, or where it was last put before `since`.
+
+        What must not depend on when `expire` was last called passes `since`.
+        """
+        entry = self._entries.get(key)
+        return None if entry is None or entry[0] < since else entry[1]
+
+    def put(self, key: str, value: V, time: float) -> None:
+        """Set a value; it is now the youngest."""
+        self._entries.pop(key, None)
+        self._entries[key] = (time, value)
+        self._changed.add(key)
+        if len(self._entries) > self.bound:
+            self.drop(next(iter(self._entries)))
+            self.overflowed += 1
+
+    def drop(self, key: str) -> None:
+        """Forget a key, if it is known."""
+        if self._entries.pop(key, None) is not None:
+            self._changed.add(key)
+
+    def expire(self, before: float) -> None:
+        """Forget what was last put before a time."""
+        while self._entries:
+            key, (time, _) = next(iter(self._entries.items()))
+            if time >= before:
+                return
+            self.drop(key)
+
+    def items(self) -> Iterator[tuple[str, V]]:
+        """All keys and values, oldest first."""
+        return ((key, value) for key, (_, value) in self._entries.items())
+
+    def changes(self) -> list[tuple[str, float, bytes | None]]:
+        """Key, time and written value of all that changed since the last `settle`; None for what was dropped."""
+        return [(key, *self._written(key)) for key in self._changed]
+
+    def settle(self) -> None:
+        """What changed so far has been kept elsewhere."""
+        self._changed.clear()
+
+    def restore(self, rows: Iterable[tuple[str, float, bytes]]) -> None:
+        """Take up what `changes` once gave."""
+        self._entries = {key: (time, self._load(value)) for key, time, value in sorted(rows, key=lambda row: row[1])}
+        self._changed.clear()
+
+    def _written(self, key: str) -> tuple[float, bytes | None]:
+        entry = self._entries.get(key)
+        return (0.0, None) if entry is None else (entry[0], self._dump(entry[1]))

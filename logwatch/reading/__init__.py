@@ -1,0 +1,1 @@
+"""The reading room: log bytes in, attributed events out."""

@@ -1,0 +1,207 @@
+"""What Postfix logs, 3.x and most of 2.x: one row per kind of line.
+
+Written after `smtpd.c`, `smtpd_sasl_glue.c`, `qmgr_active.c`, `log_adhoc.c`, `cleanup_milter.c` and `bounce_*.c`. A
+line is the work of the daemon that signed it: each daemon has its own kinds, so that text which one of them quotes is
+never taken for the line of another. HELO names cannot hold `<>()\\";:@` or blanks (smtpd replaces them), logins can
+hold anything printable.
+"""
+
+from __future__ import annotations
+
+import pyparsing as pp
+
+from logwatch.reading.grammar.parts import END, IPV4_OR_6, address, lit, opt, rest, rx, seq, until
+
+NAME = "postfix"
+
+# "postfix/", "postfix/submission/", "postfix-10.20.30.40/": syslog_name, then the name of the service if it has one
+PROGRAM = rx(r"(?:[^\s/\[\]]+/)+", "prefix")
+
+
+def _queue_id() -> pp.ParserElement:
+    """A queue id, short or long (enable_long_queue_ids), and the colon."""
+    return seq(rx(r"[0-9A-Za-z]{5,24}", "queue_id"), lit(": "))
+
+
+def _maybe_queued() -> pp.ParserElement:
+    return pp.MatchFirst([lit("NOQUEUE: "), _queue_id()])
+
+
+def _peer() -> pp.ParserElement:
+    """NAME[ADDRESS], with :PORT where smtpd_client_port_logging is on; the name comes from a verified look-up."""
+    return seq(
+        rx(r"[^\s\[\]]*", "client_name"),
+        lit("["),
+        rx(r"[^\s\[\]]*", "client_ip"),
+        lit("]"),
+        opt(lit(":"), rx(r"[0-9]{1,5}", "client_port")),
+    )
+
+
+_AFTER_LOGIN = r", (?:sasl_sender=|orig_queue_id=|orig_client=)"
+
+ACCEPT = seq(
+    _peer(),
+    opt(lit(", sasl_method="), rx(r"[^\s,]*", "sasl_method")),
+    opt(lit(", sasl_username="), until(_AFTER_LOGIN, "sasl_username")),
+    opt(lit(", sasl_sender="), until(r", (?:orig_queue_id=|orig_client=)", "sasl_sender")),
+    opt(lit(", orig_queue_id="), rx(r"[0-9A-Za-z]+", "orig_queue_id")),
+    opt(lit(", orig_client="), rest()),
+)
+
+QUEUED = seq(
+    address(rf", size=[0-9]+, nrcpt=[0-9]+ \(queue active\){END}", "sender"),
+    lit(">, size="),
+    rx(r"[0-9]{1,18}", "size"),
+    lit(", nrcpt="),
+    rx(r"[0-9]{1,9}", "nrcpt"),
+    lit(" (queue active)"),
+)
+
+EXPIRED = seq(
+    address(r", status=(?:force-)?expired, returned to sender", "sender"),
+    lit(">, status="),
+    rx(r"(?:force-)?expired", "status"),
+    lit(", returned to sender"),
+)
+
+DELIVERY = seq(
+    address(r", (?:orig_to=<|relay=)", "recipient"),
+    lit(">, "),
+    opt(lit("orig_to=<"), address(r", relay=", "orig_to"), lit(">, ")),
+    lit("relay="),
+    rx(r"[^\s,\[]+", "relay_host"),
+    opt(lit("["), pp.MatchFirst([seq(rx(IPV4_OR_6, "relay_ip"), lit("]")), seq(rx(r"[^\]\r\n]*"), lit("]"))])),
+    opt(lit(":"), rx(r"[0-9]{1,5}", "relay_port")),
+    opt(lit(", conn_use="), rx(r"[0-9]+")),
+    lit(", delay="),
+    rx(r"[0-9.]+", "delay"),
+    opt(lit(", delays="), rx(r"[0-9./]+")),
+    opt(lit(", tls="), rx(r"[^\s,]*")),
+    lit(", dsn="),
+    rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn"),
+    lit(", status="),
+    rx(r"[a-z-]+", "status"),
+    # syslog may have cut a long reply, and its closing parenthesis with it
+    opt(lit(" ("), rx(rf"[^\r\n]*?(?=\)?{END})", "response"), opt(lit(")"))),
+)
+
+_STAGE = r"[A-Z][A-Z-]*"
+_CASE = r" \(case [0-9A-Z]{6}\)"
+_AFTER_TEXT = rf"; (?:from=<[^\r\n]*)?(?:to=<[^\r\n]*)?proto=[A-Za-z]+(?: helo=<[^<>\s]*>)?(?: sasl_[^\r\n]*)?{END}"
+
+
+def _login(milter: bool) -> pp.ParserElement:
+    """The login after a refusal: in angle brackets where a milter refused (3.2), bare where smtpd did (3.10)."""
+    if milter:
+        return opt(lit(" sasl_username=<"), rx(rf"[^\r\n]*(?=>{END})", "sasl_username"), lit(">"))
+    return seq(
+        opt(lit(" sasl_method="), rx(r"[^\s]*", "sasl_method")),
+        opt(lit(" sasl_username="), until(r" sasl_sender=", "sasl_username")),
+        opt(lit(" sasl_sender="), rest("sasl_sender")),
+    )
+
+
+def _refusal(milter: bool = False) -> pp.ParserElement:
+    """STAGE from PEER: CODE DSN TEXT; from=<> to=<> proto= helo=<> login.
+
+    A milter's refusal in cleanup has no code, and a hold neither. The text may quote a client's own words: it ends
+    at the first envelope outside of quotes that runs to the end of the line.
+    """
+    text = rf'(?:"(?:[^"\\\r\n]|\\[^\r\n])*"|[^"; \r\n]+|(?!{_AFTER_TEXT})(?!{_CASE})[^\r\n])*'
+    envelope = seq(
+        lit("; "),
+        opt(lit("from=<"), address(r" (?:to=<|proto=)", "sender"), lit("> ")),
+        opt(lit("to=<"), address(r" proto=", "recipient"), lit("> ")),
+        lit("proto="),
+        rx(r"[A-Za-z]+"),
+        opt(lit(" helo=<"), rx(r"[^<>\s]*", "helo"), lit(">")),
+        _login(milter),
+    )
+    return seq(
+        rx(_STAGE, "stage"),
+        lit(" from "),
+        _peer(),
+        lit(": "),
+        opt(rx(r"[245][0-9]{2}", "smtp_code"), lit(" ")),
+        opt(rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn"), lit(" ")),
+        rx(text, "reject_reason"),
+        opt(lit(" (case "), rx(r"[0-9A-Z]{6}", "ref"), lit(")")),
+        opt(envelope),
+    )
+
+
+AUTH_FAILURE = seq(
+    _peer(),
+    lit(": SASL "),
+    rx(r"[^\s]+", "sasl_method"),
+    lit(" authentication failed:"),
+    until(r", sasl_username=", "reject_reason"),
+    opt(lit(", sasl_username="), rest("sasl_username")),
+)
+
+ABORTED = seq(
+    rx(r"(?:lost connection|timeout|too many errors) after "),
+    rx(r"[A-Z][A-Z-]*|unknown", "stage"),
+    opt(lit(" ("), rx(r"[^)\r\n]*"), lit(")")),
+    lit(" from "),
+    _peer(),
+)
+
+# daemon (the last part of the program's name) -> kinds: event, what it starts with, what follows
+KINDS: dict[str, tuple[tuple[str, pp.ParserElement, pp.ParserElement], ...]] = {
+    "smtpd": (
+        ("accept", seq(_queue_id(), lit("client=")), ACCEPT),
+        ("connect", lit("connect from "), _peer()),
+        ("disconnect", lit("disconnect from "), seq(_peer(), rest())),
+        ("auth_failure", seq(lit("warning: "), rx(r"(?=[^\s\[\]]*\[[^\s\[\]]*\](?::[0-9]+)?: SASL )")), AUTH_FAILURE),
+        ("reject", seq(_maybe_queued(), lit("reject: ")), _refusal()),
+        ("milter_reject", seq(_maybe_queued(), lit("milter-reject: ")), _refusal(milter=True)),
+        ("milter_hold", seq(_maybe_queued(), lit("milter-hold: ")), _refusal(milter=True)),
+        (
+            "lost_connection",
+            seq(opt(_maybe_queued()), rx(r"(?=(?:lost connection|timeout|too many errors) after )")),
+            ABORTED,
+        ),
+        (
+            "rate_limit",
+            seq(lit("warning: "), rx(r"(?=[A-Z][A-Za-z ]* rate limit exceeded: )")),
+            seq(
+                rx(r"[A-Z][A-Za-z ]*(?= rate)", "reject_reason"),
+                lit(" rate limit exceeded: "),
+                rx(r"[0-9]+"),
+                lit(" from "),
+                _peer(),
+                opt(lit(" for service "), rest()),
+            ),
+        ),
+    ),
+    "cleanup": (
+        ("message_id", seq(_queue_id(), rx(r"(?:resent-)?message-id=")), rest("message_id")),
+        ("milter_reject", seq(_queue_id(), lit("milter-reject: ")), _refusal(milter=True)),
+        ("milter_hold", seq(_queue_id(), lit("milter-hold: ")), _refusal(milter=True)),
+    ),
+    "qmgr": (
+        ("queued", seq(_queue_id(), rx(rf"from=<(?=[^\r\n]*\(queue active\){END})")), QUEUED),
+        ("expired", seq(_queue_id(), lit("from=<")), EXPIRED),
+        ("removed", seq(_queue_id(), lit("removed")), opt(lit(" ("), rx(r"[a-z]+"), lit(")"))),
+    ),
+    "pickup": (
+        (
+            "pickup",
+            seq(_queue_id(), lit("uid=")),
+            seq(rx(r"[0-9]{1,10}", "uid"), lit(" from=<"), address(END, "sender"), lit(">")),
+        ),
+    ),
+    "bounce": (
+        (
+            "notification",
+            seq(_queue_id(), rx(r"(?=(?:sender|postmaster) (?:non-delivery|delivery status|delay) notification: )")),
+            seq(rx(r"[^:\r\n]*"), lit(": "), rest()),
+        ),
+    ),
+    **{
+        daemon: (("delivery", seq(_queue_id(), lit("to=<")), DELIVERY),)
+        for daemon in ("smtp", "lmtp", "local", "virtual", "pipe", "error", "retry", "discard")
+    },
+}

@@ -1,0 +1,169 @@
+"""The columns that the rooms hand on to one another: events, rates, decisions.
+
+Rooms import nothing from each other but this file. Names are the MTA's own log keys and DESIGN's vocabulary.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:  # what needs no DataFrame must not wait for pandas
+    import pandas as pd
+
+# One table of the pipeline: equally long columns by name. Plain arrays rather than a DataFrame: building a
+# frame costs more than reading the few lines of a live batch. `logwatch.read` and `rates` give real frames.
+Columns = dict[str, NDArray[Any]]
+
+EVENTS = (
+    "connect",
+    "disconnect",
+    "lost_connection",
+    "accept",
+    "queued",
+    "message_id",
+    "delivery",
+    "reject",
+    "milter_reject",
+    "milter_hold",
+    "auth_ok",
+    "auth_failure",
+    "notification",
+    "expired",
+    "removed",
+    "pickup",
+    "rate_limit",
+    "log_loss",
+    "verdict",
+)
+
+# What stands in a log line, in the order in which `mailbrake events` prints it.
+LINE_COLUMNS = (
+    "line",
+    "time",
+    "host",
+    "program",
+    "service",
+    "daemon",
+    "pid",
+    "queue_id",
+    "event",
+    "client_name",
+    "client_ip",
+    "client_port",
+    "helo",
+    "sasl_method",
+    "sasl_username",
+    "sasl_sender",
+    "sender",
+    "recipient",
+    "orig_to",
+    "relay_host",
+    "relay_ip",
+    "relay_port",
+    "delay",
+    "dsn",
+    "status",
+    "response",
+    "size",
+    "nrcpt",
+    "message_id",
+    "stage",
+    "smtp_code",
+    "reject_reason",
+    "ref",
+    "rule",
+    "mode",
+    "verdict",
+    "uid",
+    "orig_queue_id",
+)
+
+INTEGERS = frozenset({"line", "pid", "client_port", "relay_port", "size", "nrcpt", "smtp_code", "uid"})
+NUMBERS = frozenset({"delay"})
+
+# What attribution adds: the keys that an event counts for, and whether it counts at all (a retry of a deferred
+# message, or the MTA's echo of our own verdict, does not).
+KEY_COLUMNS = ("account", "client", "local")
+ATTRIBUTED = (*KEY_COLUMNS, "counts")
+
+KINDS = ("account", "client", "net", "local", "site")
+
+# Signals, and what one unit of each is. `logwatch.measuring.rates` says which events count.
+SIGNALS = {
+    "messages": "messages accepted into the queue",
+    "recipients": "their recipients",
+    "bytes": "their size",
+    "connections": "SMTP connections",
+    "attempts": "messages accepted, and those that our milter refused",
+    "unknown_recipients": "recipients refused or bounced as unknown (5.1.1)",
+    "bounces": "recipients that bounced",
+    "policy_rejections": "recipients that a remote site refused by policy (5.7.x)",
+    "deferrals": "deliveries put off",
+    "auth_failures": "failed logins",
+}
+
+RateColumn = tuple[str, int]  # (signal, window in seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class History:
+    """Rates as of each event that counts for a kind of key.
+
+    `rows` are positions in the chunk's events, `keys` whom each counts for; `values` has one row for each of them and
+    one column per (signal, window); `totals` are running totals, shape (rows, signals). An event that counts for two
+    keys (the two networks of an IPv6 client) has two rows.
+    """
+
+    rows: NDArray[np.int64]
+    keys: NDArray[Any]
+    values: pd.DataFrame
+    totals: NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Decision:
+    """One change of what is to happen to a key: begun, extended, or released early.
+
+    `time` and `until` are epoch seconds in event time; `seq` counts decisions from 1; `evidence` maps what was
+    compared (`recipients in 10m`) to its value and threshold at the event that tipped it.
+    """
+
+    time: float
+    key: str
+    action: str
+    mode: str
+    until: float
+    rule: str
+    ref: str
+    seq: int
+    queue_id: str | None = None
+    share: float | None = None
+    max_recipients: int | None = None
+    evidence: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """A JSON object as `replay --json` and the journal have it: stamps in ISO 8601, local offset."""
+        return {**dataclasses.asdict(self), "time": iso(self.time), "until": iso(self.until)}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> Decision:
+        """The decision that `as_json` wrote."""
+        stamps = {name: datetime.fromisoformat(fields[name]).timestamp() for name in ("time", "until")}
+        return cls(**{**fields, **stamps})
+
+
+def iso(stamp: float, zone: Any = None) -> str:
+    """ISO 8601 with offset, in `zone` (a tzinfo; default the machine's), with fractions only where there are any."""
+    moment = datetime.fromtimestamp(stamp).astimezone() if zone is None else datetime.fromtimestamp(stamp, zone)
+    return moment.isoformat(timespec="milliseconds" if moment.microsecond else "seconds")
+
+
+def empty(names: tuple[str, ...]) -> Columns:
+    """A table without rows."""
+    return {name: np.empty(0, dtype=object) for name in names}

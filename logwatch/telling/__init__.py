@@ -1,0 +1,1 @@
+"""The telling room: decisions in; journal, deny table and words for people out."""

@@ -1,0 +1,83 @@
+"""From decisions to the deny table: the only bridge to the enforcing half.
+
+A key carries at most two records: the most severe of its standing enforced decisions, and the most severe observed one.
+What has ended is not published, nor what concerns a key that no SMTP session has (`local:`, `site`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from enforce.table import ACTIONS, MODES, Record, Writer
+from logwatch.schema import Decision
+
+RELEASE = "release"
+_PUBLISHED = ("account", "client", "net")
+
+
+class Publisher:
+    """Keeps a table equal to the standing decisions that it is told of."""
+
+    def __init__(self, writer: Writer, lease: float) -> None:
+        """`lease`: seconds for which a record holds without a sign of life from here."""
+        self._writer = writer
+        self._lease = lease
+        self._standing: defaultdict[str, dict[str, Decision]] = defaultdict(dict)  # key -> rule -> decision
+
+    def restart(self, standing: Iterable[Decision], now: float) -> None:
+        """Make the table hold exactly these decisions."""
+        self._standing.clear()
+        for decision in standing:
+            self._note(decision)
+        self._writer.replace({key: self._records(key, now) for key in list(self._standing)}, now)
+
+    def publish(self, decisions: Iterable[Decision], now: float) -> None:
+        """Take up decisions in their order; one transaction with only what changed."""
+        changed = {decision.key: None for decision in decisions if self._note(decision)}
+        if changed:
+            self._writer.publish({key: self._records(key, now) for key in changed}, now)
+
+    def forget(self, key: str, now: float) -> None:
+        """A key was released: take off what stands on it."""
+        if self._standing.pop(key, None):
+            self._writer.publish({key: ()}, now)
+
+    def beat(self, now: float) -> None:
+        """Say that the controller lives, and renew leases."""
+        ended = [key for key, rules in self._standing.items() if all(d.until <= now for d in rules.values())]
+        for key in ended:
+            del self._standing[key]
+        self._writer.beat(now, self._lease)
+
+    def _note(self, decision: Decision) -> bool:
+        """Whether the decision is one for the table."""
+        if decision.key.partition(":")[0] not in _PUBLISHED:
+            return False
+        if decision.action == RELEASE:
+            self._standing[decision.key].pop(decision.rule, None)
+        else:
+            self._standing[decision.key][decision.rule] = decision
+        return True
+
+    def _records(self, key: str, now: float) -> tuple[Record, ...]:
+        standing = [decision for decision in self._standing.get(key, {}).values() if decision.until > now]
+        chosen = (_most_severe(d for d in standing if d.mode == mode) for mode in reversed(MODES))
+        return tuple(_record(decision, now + self._lease) for decision in chosen if decision)
+
+
+def _most_severe(decisions: Iterable[Decision]) -> Decision | None:
+    return max(decisions, key=lambda d: (ACTIONS.index(d.action), d.until), default=None)
+
+
+def _record(decision: Decision, lease: float) -> Record:
+    return Record(
+        decision.action,
+        decision.mode,
+        decision.until,
+        lease,
+        decision.ref,
+        decision.rule,
+        decision.share,
+        decision.max_recipients,
+    )

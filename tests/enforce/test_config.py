@@ -1,0 +1,100 @@
+"""The configuration: every default is valid, every mistake is told with its place and its remedy."""
+
+from pathlib import Path
+
+import pytest
+
+from enforce.config import Config, ConfigError, load, render
+
+_SWITCHES = "true or false without quotes"
+_DURATIONS = 'a duration such as "90s", "10m", "1h" or "7d"'
+_SOCKETS = '"unix:/run/mailbrake/milter.sock" or "inet:8891@127.0.0.1" (port first, then host)'
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Path:
+    return tmp_path / "mailbrake.toml"
+
+
+def test_an_empty_file_is_a_valid_observing_configuration(written: Path) -> None:
+    written.touch()
+    assert load(written) == Config(file=str(written))
+    assert load(None) == Config()
+    assert load(written).policy.mode == "observe"
+
+
+def test_the_rendered_sample_is_the_defaults_commented_out_or_not(written: Path) -> None:
+    for sample in (
+        render(),
+        "".join(line.removeprefix("#") if " = " in line else line for line in render().splitlines(True)),
+    ):
+        written.write_text(sample)
+        assert load(written) == Config(file=str(written))
+
+
+def test_values_arrive_as_they_are_meant(written: Path) -> None:
+    written.write_text(
+        '[log]\nfiles = ["/a", "/b*"]\nzone = "Europe/Berlin"\nkeep_case = true\n'
+        '[policy]\nmode = "enforce"\n[state]\ndirectory = "/s"\nlease = "90m"\n'
+        '[milter]\nsocket = "inet6:8891@::1"\nsocket_mode = "0600"\n'
+    )
+    config = load(written)
+    assert config.log.files == ("/a", "/b*")
+    assert (config.log.keep_case, config.policy.mode, config.state.lease) == (True, "enforce", 5400)
+    assert (config.milter.socket, config.milter.socket_mode) == ("inet6:8891@::1", 0o600)
+    assert (str(config.table), str(config.journal)) == ("/s/table", "/s/journal.sqlite")
+
+
+def test_the_table_may_stand_elsewhere(written: Path) -> None:
+    written.write_text('[milter]\ntable = "/t"')
+    assert load(written).table == Path("/t")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("[mitler]", "[mitler]: no such section; did you mean milter?"),
+        ("[zzz]", "[zzz]: no such section; known are log, policy, state, milter"),
+        ("milter = 1", "milter: is a section: write [milter] on a line of its own"),
+        ("[milter]\nsokcet = 1", "[milter] sokcet: no such option; did you mean socket?"),
+        ("[policy]\nzzz = 1", "[policy] zzz: no such option; known are file, mode"),
+        ('[policy]\nmode = "on"', '[policy] mode: expected "observe" or "enforce", found \'on\''),
+        ("[policy]\nfile = 7", "[policy] file: expected a string in quotes, found 7"),
+        ('[policy]\nfile = "a\\nb"', "[policy] file: expected a string in quotes, found 'a\\nb'"),
+        ('[state]\nlease = "1 hour"', f"[state] lease: expected {_DURATIONS}, found '1 hour'"),
+        ("[state]\nlease = 3600", f"[state] lease: expected {_DURATIONS}, found 3600"),
+        ('[state]\nlease = "0h"', f"[state] lease: expected {_DURATIONS}, found '0h'"),
+        ('[log]\nkeep_case = "yes"', f"[log] keep_case: expected {_SWITCHES}, found 'yes'"),
+        (
+            '[log]\nzone = "Berlin"',
+            '[log] zone: expected a time zone such as "Europe/Berlin" or "UTC", found \'Berlin\'',
+        ),
+        (
+            '[log]\nfiles = "/var/log/mail.log"',
+            "[log] files: expected a list of strings such as [\"/var/log/mail.log\"], found '/var/log/mail.log'",
+        ),
+        ("[log]\nfiles = []", '[log] files: expected a list of strings such as ["/var/log/mail.log"], found []'),
+        ('[milter]\nsocket = "8891"', f"[milter] socket: expected {_SOCKETS}, found '8891'"),
+        ('[milter]\nsocket = "inet:99999@::"', f"[milter] socket: expected {_SOCKETS}, found 'inet:99999@::'"),
+        ('[milter]\nsocket = "unix:relative"', f"[milter] socket: expected {_SOCKETS}, found 'unix:relative'"),
+        (
+            "[milter]\nsocket_mode = 660",
+            '[milter] socket_mode: expected a file mode in quotes such as "0660", found 660',
+        ),
+        ("[milter", "is not valid TOML: Expected ']' at the end of a table declaration (at end of document)"),
+    ],
+)
+def test_a_mistake_is_told_with_file_place_and_remedy(written: Path, text: str, problem: str) -> None:
+    written.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load(written)
+    assert str(raised.value) == f"{written}: {problem}"
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        load(tmp_path / "none")
+    assert str(raised.value) == f"{tmp_path}/none: cannot be read: No such file or directory"
+    (tmp_path / "latin").write_bytes(b'a = "\xe9"')
+    with pytest.raises(ConfigError, match="latin: is not valid TOML: "):
+        load(tmp_path / "latin")

@@ -1,0 +1,121 @@
+"""Keys: the same person gets the same key however the login is written, and a key always fits the table."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enforce import key
+
+logins = st.text() | st.binary(max_size=2000).map(lambda raw: raw.decode(errors="surrogateescape"))
+realms = st.sampled_from(["", "example.com"])
+
+
+@pytest.mark.parametrize(
+    ("login", "realm", "expected"),
+    [
+        ("bob", "", "account:bob"),
+        (" Bob ", "", "account:bob"),
+        ("bob", "example.com", "account:bob@example.com"),
+        ("BOB@Example.Com", "example.com", "account:bob@example.com"),
+        ("bob@other.example", "example.com", "account:bob@other.example"),
+        ("user+tag", "", "account:user+tag"),
+        ("a\nb\0", "", "account:a\\x0ab\\x00"),
+        ("caf\udce9", "", "account:caf\\xe9"),
+        ("", "example.com", None),
+        ("   ", "", None),
+    ],
+)
+def test_account(login: str, realm: str, expected: str | None) -> None:
+    assert key.account(login, realm) == expected
+
+
+def test_case_is_kept_where_it_matters() -> None:
+    assert key.account("Bob", keep_case=True) == "account:Bob"
+
+
+@given(logins, st.booleans())
+def test_an_account_is_its_own_account(login: str, keep_case: bool) -> None:
+    once = key.account(login, keep_case=keep_case)
+    if once is not None:
+        assert key.account(once.removeprefix("account:"), keep_case=keep_case) == once
+
+
+@given(st.text(max_size=80))
+def test_so_is_one_with_the_sites_own_domain(login: str) -> None:
+    once = key.account(login, "example.com")
+    if once is not None:
+        assert key.account(once.removeprefix("account:"), "example.com") == once
+
+
+@given(logins, realms, st.booleans())
+def test_a_key_fits_the_table_and_a_log_line(login: str, realm: str, keep_case: bool) -> None:
+    name = key.account(login, realm, keep_case=keep_case)
+    if name is not None:
+        assert len(name.encode()) <= 511
+        assert name.isprintable()
+
+
+def test_long_logins_stay_apart() -> None:
+    names = {key.account("x" * 600 + end) for end in ("a", "b", "ab")}
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize(
+    ("address", "client", "networks"),
+    [
+        ("192.0.2.7", "client:192.0.2.7", ("net:192.0.2.0/24",)),
+        ("::ffff:192.0.2.7", "client:192.0.2.7", ("net:192.0.2.0/24",)),
+        ("IPv6:2001:DB8::0:1", "client:2001:db8::1", ("net:2001:db8::/64", "net:2001:db8::/48")),
+        ("fe80::1%eth0", "client:fe80::1", ("net:fe80::/64", "net:fe80::/48")),
+        ("unknown", None, ()),
+        ("", None, ()),
+        ("/run/socket", None, ()),
+        ("192.0.2.07", None, ()),
+    ],
+)
+def test_client_and_networks(address: str, client: str | None, networks: tuple[str, ...]) -> None:
+    assert key.client(address) == client
+    assert key.networks(address) == networks
+
+
+@given(st.ip_addresses())
+def test_a_client_is_its_own_client_and_in_its_networks(address: object) -> None:
+    name = key.client(str(address))
+    assert name is not None
+    bare = name.removeprefix("client:")
+    assert key.client(bare) == name
+    assert key.networks(bare) == key.networks(str(address))
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("bob", "account:bob@example.com"),
+        ("account:Bob", "account:bob@example.com"),
+        ("192.0.2.7", "client:192.0.2.7"),
+        ("client:2001:db8::1", "client:2001:db8::1"),
+        ("net:192.0.2.7/24", "net:192.0.2.0/24"),
+        ("local:33", "local:33"),
+        ("site", "site"),
+    ],
+)
+def test_what_an_operator_writes(written: str, expected: str) -> None:
+    assert key.parse(written, "example.com") == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ("client:bob", "expected an address after client:, found 'bob'"),
+        ("net:bob", "expected a network such as net:192.0.2.0/24, found 'bob'"),
+        ("account: ", "expected account:LOGIN, client:ADDRESS or net:PREFIX, found nothing"),
+    ],
+)
+def test_what_an_operator_cannot_mean(written: str, problem: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        key.parse(written)
+    assert str(raised.value) == problem
+
+
+def test_local() -> None:
+    assert key.local("33") == "local:33"

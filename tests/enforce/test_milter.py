@@ -1,0 +1,583 @@
+"""The milter as it runs: a process, a socket, the milter protocol, and every way in which mail must flow."""
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import lmdb
+import pytest
+from miltertest import constants
+
+from enforce import key
+from enforce.milter import Doubts
+from enforce.syslog import Outlet, Syslog
+
+from .daemon import ROOT, Daemon, Session, wait_until
+from .records import record
+
+FREE = "account:free@example.com"
+TEMPFAIL = "450 4.7.1 Too much mail from this account, try again later (case 4F7K2A)"
+BLOCK = "550 5.7.1 Sending is blocked for this account (case 4F7K2A)"
+
+
+@pytest.fixture
+def daemon(tmp_path: Path) -> Iterator[Daemon]:
+    """Running, with a table that lists nobody."""
+    daemon = Daemon(tmp_path)
+    daemon.publish()
+    with daemon:
+        yield daemon
+
+
+@pytest.fixture
+def session(daemon: Daemon) -> Iterator[Session]:
+    with daemon.session() as session:
+        assert session.connect() == "continue"
+        yield session
+
+
+def verdict(action: str, mode: str = "enforce", login: str = "bob") -> str:
+    return (
+        f"verdict: {action}, mode={mode}, stage=MAIL, ref=4F7K2A, rule=strangers, key=account, "
+        f"client_ip=192.0.2.1, sasl_username={login}"
+    )
+
+
+# Verdicts
+
+
+def test_whoever_is_not_listed_is_accepted_and_so_is_who_has_no_login(daemon: Daemon, session: Session) -> None:
+    daemon.publish(account_bob=record())
+    assert session.mail("free") == "accept"
+    assert session.mail() == "accept"
+    assert session.mail("bob") == TEMPFAIL
+    assert session.mail() == "accept"
+    assert daemon.verdicts() == [verdict("tempfail")]
+
+
+def test_a_block_is_a_550_and_the_text_of_a_record_replaces_the_sentence(daemon: Daemon, session: Session) -> None:
+    daemon.publish(account_bob=record("block"), account_eve=record(text="100 % too much, call 555-1234"))
+    assert session.mail("bob") == BLOCK
+    assert session.mail("eve") == "450 4.7.1 100 %% too much, call 555-1234 (case 4F7K2A)"
+    assert daemon.verdicts() == [verdict("block"), verdict("tempfail", login="eve")]
+
+
+def test_the_change_of_a_table_is_visible_to_the_next_mail_of_a_session(daemon: Daemon, session: Session) -> None:
+    assert session.mail("bob") == "accept"
+    daemon.publish(account_bob=record())
+    assert session.mail("bob") == TEMPFAIL
+    daemon.publish(account_bob=record("block"))
+    assert session.mail("bob") == BLOCK
+    daemon.publish(account_bob=[])
+    assert session.mail("bob") == "accept"
+
+
+def test_a_record_counts_by_the_milters_clock(daemon: Daemon, session: Session) -> None:
+    daemon.publish(account_bob=record(until=1.7e9), account_eve=record(lease=1.7e9))
+    assert session.mail("bob") == "accept"
+    assert session.mail("eve") == "accept"
+
+
+@pytest.mark.parametrize("action", ["throttle", "cap", "tempfail", "hold", "block"])
+def test_an_observed_record_is_logged_and_mail_accepted(daemon: Daemon, session: Session, action: str) -> None:
+    daemon.publish(account_bob=record(action, "observe"))
+    assert session.mail("bob") == "accept"
+    daemon.wait_for(verdict(f"would-{action}", "observe"))
+
+
+def test_an_observed_record_beside_an_enforced_one_hides_nothing(daemon: Daemon, session: Session) -> None:
+    daemon.publish(account_bob=[record("block", "observe"), record("tempfail")])
+    assert session.mail("bob") == TEMPFAIL
+    daemon.wait_for(verdict("would-block", "observe"))
+    assert daemon.verdicts() == [verdict("tempfail"), verdict("would-block", "observe")]
+
+
+@pytest.mark.parametrize("action", ["throttle", "cap", "hold"])
+def test_an_action_that_cannot_be_enforced_yet_lets_mail_through_and_says_so(
+    daemon: Daemon, session: Session, action: str
+) -> None:
+    daemon.publish(account_bob=record(action, share=0.0, max_recipients=1))
+    assert session.mail("bob") == "accept"
+    daemon.wait_for(f"mail let through: {action} is not enforced by this version (rule strangers)")
+    assert daemon.verdicts() == []
+
+
+@pytest.mark.parametrize("login", ["bob", "BOB", "bob@example.com", " Bob@Example.COM "])
+def test_a_login_is_the_same_account_however_it_is_written(daemon: Daemon, session: Session, login: str) -> None:
+    daemon.publish(account_bob=record())
+    assert session.mail(login) == TEMPFAIL
+
+
+def test_only_the_authenticated_login_counts(daemon: Daemon, session: Session) -> None:
+    daemon.publish(account_bob=record())
+    assert session.mail("free", **{"{auth_author}": "bob"}) == "accept"
+    assert session.mail(**{"{auth_author}": "bob"}) == "accept"
+
+
+@pytest.mark.parametrize(
+    ("version", "login", "expected"),
+    [
+        ("Postfix 3.7.11", "user+tag", "user+tag"),
+        ("Postfix 3.7.11", "user+2Btag", "user+2Btag"),
+        ("ESMTP-Server 3.11.0", "user+2Btag", "user+2Btag"),
+        ("8.17.1.9", "user+2Btag", "user+tag"),
+        ("", "user+2Btag", "user+tag"),
+        ("", "user+3Dx+zz", "user=x+zz"),
+        ("", "caf+C3+A9", "café"),
+    ],
+)
+def test_xtext_is_decoded_where_the_mta_is_not_postfix(daemon: Daemon, version: str, login: str, expected: str) -> None:
+    daemon.publish_keys({str(key.account(expected, "example.com")): [record()]})
+    with daemon.session() as session:
+        session.connect(version=version)
+        assert session.mail(login) == TEMPFAIL
+    daemon.wait_for(verdict("tempfail", login=expected))
+
+
+def test_a_login_cannot_forge_a_log_line(daemon: Daemon, session: Session) -> None:
+    login = "x, key=client\r\nmailbrake: verdict: block"
+    daemon.publish_keys({"account:x, key=client\\x0d\\x0amailbrake: verdict: block@example.com": [record()]})
+    assert session.mail(login) == TEMPFAIL
+    daemon.wait_for(verdict("tempfail", login="x, key=client??mailbrake: verdict: block"))
+    assert len(daemon.verdicts()) == 1
+
+
+# Clients
+
+
+@pytest.mark.parametrize(
+    ("listed", "address", "whom", "client_ip"),
+    [
+        ("client:192.0.2.9", "192.0.2.9", "your address", "192.0.2.9"),
+        ("net:192.0.2.0/24", "192.0.2.9", "your network", "192.0.2.9"),
+        ("client:2001:db8::1", "2001:DB8:0::1", "your address", "2001:db8::1"),
+        ("net:2001:db8::/48", "2001:db8::1", "your network", "2001:db8::1"),
+        ("client:192.0.2.9", "::ffff:192.0.2.9", "your address", "192.0.2.9"),
+    ],
+)
+def test_a_client_is_refused_at_connect(daemon: Daemon, listed: str, address: str, whom: str, client_ip: str) -> None:
+    daemon.publish_keys({listed: [record("block")]})
+    with daemon.session() as session:
+        assert session.connect(address) == f"550 5.7.1 Sending is blocked for {whom} (case 4F7K2A)"
+    daemon.wait_for(
+        f"verdict: block, mode=enforce, stage=CONNECT, ref=4F7K2A, rule=strangers, key={listed.partition(':')[0]}, "
+        f"client_ip={client_ip}\n"
+    )
+
+
+def test_a_listed_client_does_not_stop_others_and_an_observed_one_is_only_logged(daemon: Daemon) -> None:
+    daemon.publish_keys({"client:192.0.2.9": [record()], "client:192.0.2.8": [record("block", "observe")]})
+    with daemon.session() as session:
+        assert session.connect("192.0.2.7") == "continue"
+    with daemon.session() as session:
+        assert session.connect("192.0.2.8") == "continue"
+        assert session.mail("bob") == "accept"
+    daemon.wait_for("verdict: would-block, mode=observe, stage=CONNECT, ref=4F7K2A, rule=strangers, key=client")
+
+
+@pytest.mark.parametrize("body", [b"mx.example\0U", b"mx.example\0L\0\0/run/socket\0"])
+def test_a_client_without_an_address_is_judged_by_its_login(daemon: Daemon, body: bytes) -> None:
+    daemon.publish(account_bob=record())
+    with daemon.session() as session:
+        assert session.raw(constants.SMFIC_CONNECT, body, answered=True) == "continue"
+        assert session.mail("bob") == TEMPFAIL
+    daemon.wait_for(verdict("tempfail").replace("192.0.2.1", "unknown"))
+
+
+# Negotiation
+
+
+def test_nothing_is_negotiated_but_connect_and_mail(session: Session) -> None:
+    unwanted = (
+        constants.SMFIP_NOHELO,
+        constants.SMFIP_NORCPT,
+        constants.SMFIP_NODATA,
+        constants.SMFIP_NOHDRS,
+        constants.SMFIP_NOEOH,
+        constants.SMFIP_NOBODY,
+        constants.SMFIP_NOUNKNOWN,
+    )
+    assert session.actions == 0
+    assert session.protocol == sum(unwanted)
+
+
+def test_many_sessions_are_judged_side_by_side(daemon: Daemon) -> None:
+    daemon.publish(account_bob=record())
+    replies: list[str] = []
+
+    def one() -> None:
+        with daemon.session() as session:
+            session.connect()
+            replies.extend(session.mail(login) for login in ["bob", "free"] * 20)
+
+    threads = [threading.Thread(target=one) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(replies) == [TEMPFAIL] * 400 + ["accept"] * 400
+
+
+# Mail flows when in doubt
+
+
+def write_raw(table: Path, key: bytes, value: bytes) -> None:
+    with lmdb.open(str(table), map_size=1 << 24) as env, env.begin(write=True) as txn:
+        txn.put(key, value)
+
+
+def remove(table: Path) -> None:
+    for path in table.iterdir():
+        path.unlink()
+    table.rmdir()
+
+
+def overwrite(content: bytes) -> Callable[[Path], None]:
+    return lambda table: overwrite_with(table, content)
+
+
+def overwrite_with(table: Path, content: bytes) -> None:
+    (table / "data.mdb").write_bytes(content)
+
+
+def replace_with(table: Path, content: bytes) -> None:
+    (table / "new").write_bytes(content)
+    (table / "new").rename(table / "data.mdb")
+
+
+def cut(table: Path) -> None:
+    os.truncate(table / "data.mdb", 9000)
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "missing": (remove, "no table there"),
+    "data missing": (lambda table: (table / "data.mdb").unlink(), "no table there"),
+    "lock missing": (lambda table: (table / "lock.mdb").unlink(), "lock.mdb must be there"),
+    "empty": (overwrite(b""), "data.mdb is not an LMDB file"),
+    "text": (overwrite(b"account:bob: REJECT\n" * 1000), "data.mdb is not an LMDB file"),
+    "random": (overwrite(os.urandom(50_000)), "data.mdb is not an LMDB file"),
+    "zeros": (overwrite(bytes(50_000)), "data.mdb is not an LMDB file"),
+    "cut": (cut, "data.mdb was cut short"),
+    "replaced by garbage": (lambda table: replace_with(table, b"garbage"), "data.mdb is not an LMDB file"),
+    "newer format": (
+        lambda table: write_raw(table, b"meta", json.dumps({"format": 2}).encode()),
+        "it has format 2, this mailbrake knows 1",
+    ),
+    "no meta": (lambda table: write_raw(table, b"meta", b"null"), "its meta record is broken"),
+    "broken record": (
+        lambda table: write_raw(table, b"account:bob@example.com", b'{"action": "block"}'),
+        "the record of account:bob@example.com is broken: mode is missing",
+    ),
+    "record of bytes": (
+        lambda table: write_raw(table, b"account:bob@example.com", b"\xff\0\xff"),
+        "the record of account:bob@example.com is broken: it is not JSON",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_mail_flows_if_the_table_is_broken_before_the_start(tmp_path: Path, damage: str) -> None:
+    apply, message = DAMAGES[damage]
+    daemon = Daemon(tmp_path)
+    daemon.publish(account_bob=record("block"))
+    apply(daemon.table)
+    with daemon, daemon.session() as session:
+        assert session.connect() == "continue"
+        assert session.mail("bob") == "accept"
+        daemon.wait_for("mail let through: ")
+        assert message in daemon.told()
+        assert daemon.verdicts() == []
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_mail_flows_if_the_table_breaks_while_running(daemon: Daemon, session: Session, damage: str) -> None:
+    apply, message = DAMAGES[damage]
+    daemon.publish(account_bob=record("block"))
+    assert session.mail("bob") == BLOCK
+    apply(daemon.table)
+    wait_until(lambda: session.mail("bob") == "accept", "mail to flow")  # the format and the lock: within a second
+    with daemon.session() as other:
+        assert other.connect() == "continue"
+        assert other.mail("bob") == "accept"
+    daemon.wait_for("mail let through: ")
+    assert message in daemon.told()
+
+
+def test_a_repaired_table_is_used_again(daemon: Daemon, session: Session) -> None:
+    daemon.publish(account_bob=record("block"))
+    assert session.mail("bob") == BLOCK
+    overwrite_with(daemon.table, b"garbage")
+    assert session.mail("bob") == "accept"
+    daemon.publish(account_bob=record("tempfail"))
+    wait_until(lambda: session.mail("bob") == TEMPFAIL, "the new table")
+
+
+def test_a_table_made_later_is_used(tmp_path: Path) -> None:
+    with Daemon(tmp_path) as daemon, daemon.session() as session:
+        session.connect()
+        assert session.mail("bob") == "accept"
+        daemon.publish(account_bob=record())
+        assert session.mail("bob") == TEMPFAIL
+        assert "all mail is let through until there is a table" in daemon.told()
+
+
+def test_a_doubt_is_counted_and_told_once(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    with daemon, daemon.session() as session:
+        session.connect()
+        for _ in range(9):
+            assert session.mail("bob") == "accept"
+    assert daemon.told().count("mail let through: ") == 1
+    assert "stopped; mail was let through in doubt 10 times" in daemon.told()
+
+
+def test_a_doubt_is_told_again_after_its_period_with_how_often_it_came_up() -> None:
+    now, told = [0.0], list[str]()
+    doubts = Doubts(told.append, lambda: now[0], period=60)
+    for second in (0, 1, 59, 60, 61):
+        now[0] = second
+        doubts.add("no table")
+    doubts.add("bug", ": 7")
+    assert told == ["mail let through: no table", "mail let through: no table (3 times)", "mail let through: bug: 7"]
+    assert doubts.total == 6
+
+
+def test_doubts_of_any_number_of_kinds_are_remembered_within_bounds() -> None:
+    told: list[str] = []
+    doubts = Doubts(told.append, lambda: 0.0)
+    for number in range(1000):
+        doubts.add(str(number))
+        doubts.add("again")
+    assert told.count("mail let through: again") == 1
+    assert len(told) == 1001
+    doubts.add("0")
+    assert len(told) == 1002, "the first ones are forgotten"
+
+
+def test_an_exception_in_a_callback_lets_mail_through_and_is_told(daemon: Daemon, session: Session) -> None:
+    """pymilter decodes macros as UTF-8 and raises where they are not."""
+    daemon.publish(account_bob=record())
+    session.raw(constants.SMFIC_MACRO, b"M{auth_authen}\0b\xffb\0", answered=False)
+    assert session.raw(constants.SMFIC_MAIL, b"<a@example.org>\0", answered=True) == "accept"
+    daemon.wait_for("mail let through: UnicodeDecodeError at milter.py:")
+    assert session.mail("bob") == TEMPFAIL
+
+
+def test_an_exception_before_a_callback_leaves_mail_to_be_judged(daemon: Daemon) -> None:
+    daemon.publish(account_bob=record())
+    with daemon.session() as session:
+        body = b"m\xffx\0" + b"4\x04\xd2192.0.2.1\0"
+        assert session.raw(constants.SMFIC_CONNECT, body, answered=True) == "continue"
+        assert session.mail("free") == "accept"
+        assert session.mail("bob") == TEMPFAIL
+
+
+# The process
+
+
+def test_it_stops_at_once_with_status_0_and_takes_its_socket_along(daemon: Daemon, session: Session) -> None:
+    assert session.mail("free") == "accept"
+    assert daemon.stop() == 0
+    assert not daemon.socket.exists()
+
+
+def test_an_interrupt_stops_it_too_and_a_hangup_does_not(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path)
+    daemon.publish(account_bob=record())
+    with daemon:
+        daemon.signal(signal.SIGHUP)
+        with daemon.session() as session:
+            session.connect()
+            assert session.mail("bob") == TEMPFAIL
+        assert daemon.stop(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o666, 0o660])
+def test_the_socket_has_its_mode_whatever_the_umask(tmp_path: Path, mode: int) -> None:
+    configuration = f'[state]\ndirectory = "{tmp_path}"\n[milter]\nsyslog = ""\nsocket_mode = "{mode:04o}"\n'
+    before = os.umask(0o077)
+    try:
+        with Daemon(tmp_path, configuration + f'socket = "unix:{tmp_path}/milter.sock"\n') as daemon:
+            assert stat.S_IMODE(daemon.socket.stat().st_mode) == mode
+    finally:
+        os.umask(before)
+
+
+def test_options_in_effect_are_told_at_start(daemon: Daemon) -> None:
+    told = daemon.told()
+    assert f"configuration: {daemon.directory}/mailbrake.toml\n" in told
+    assert "[log] default_realm = 'example.com'\n" in told
+    assert f"[milter] socket = 'unix:{daemon.socket}'\n" in told
+    assert f"table: {daemon.table}\n" in told
+
+
+def test_a_socket_left_by_a_killed_milter_is_replaced(tmp_path: Path) -> None:
+    killed = Daemon(tmp_path)
+    killed.start()
+    killed.wait_for("listening on")
+    killed.kill()
+    assert killed.socket.is_socket()
+    with Daemon(tmp_path) as daemon, daemon.session() as session:
+        assert session.connect() == "continue"
+
+
+def failure(directory: Path, configuration: str = "", command: tuple[str, ...] = ("-m", "enforce.main")) -> str:
+    """Standard error of a milter that must not start, after its options."""
+    daemon = Daemon(directory, configuration, command)
+    daemon.start()
+    status = daemon.end()
+    return f"{status} {daemon.told().splitlines()[-1]}"
+
+
+def test_it_does_not_start_where_another_one_listens(daemon: Daemon, tmp_path: Path) -> None:
+    (tmp_path / "second").mkdir()
+    configuration = f'[milter]\nsocket = "unix:{daemon.socket}"\n'
+    assert failure(tmp_path / "second", configuration) == (
+        f"1 mailbrake: {daemon.socket}: address in use: another milter answers there; stop it first"
+    )
+    with daemon.session() as session:
+        assert session.connect() == "continue"
+
+
+def test_it_does_not_start_over_a_file_or_without_a_directory_or_with_too_long_a_path(tmp_path: Path) -> None:
+    (tmp_path / "milter.sock").touch()
+    assert "1 mailbrake: " in failure(tmp_path)
+    assert "there is something that is no socket: move it away" in failure(tmp_path)
+    assert (tmp_path / "milter.sock").exists()
+    missing = failure(tmp_path, f'[milter]\nsocket = "unix:{tmp_path}/no/m"')
+    assert missing == (
+        f"1 mailbrake: {tmp_path}/no/m: there is no directory {tmp_path}/no: make it, writable by the milter's user"
+    )
+    long = failure(tmp_path, f'[milter]\nsocket = "unix:{tmp_path}/{"x" * 100}"')
+    assert "the path of a unix socket may have 107 bytes" in long
+
+
+def test_it_listens_on_tcp_and_does_not_start_on_a_port_in_use(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        where = f"inet:{taken.getsockname()[1]}@127.0.0.1"
+        told = failure(tmp_path, f'[milter]\nsocket = "{where}"')
+        assert told == f"1 mailbrake: {where}: cannot listen there: Address already in use"
+    with Daemon(tmp_path, f'[milter]\nsocket = "{where}"\nsyslog = ""\ntable = "{tmp_path}/t"\n'):
+        socket.create_connection(("127.0.0.1", int(where[5:].partition("@")[0]))).close()
+    assert "cannot listen there: " in failure(tmp_path, '[milter]\nsocket = "inet:8891@no.such.host.invalid"')
+
+
+def test_a_mistake_in_the_configuration_is_status_2(tmp_path: Path) -> None:
+    told = failure(tmp_path, "[milter]\nsokcet = 1")
+    assert told == f"2 mailbrake: {tmp_path}/mailbrake.toml: [milter] sokcet: no such option; did you mean socket?"
+
+
+def test_without_pymilter_it_says_what_to_install(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['milter'] = None; from enforce.main import main; sys.exit(main(sys.argv[1:]))"
+    told = failure(tmp_path, command=("-c", code))
+    assert told.startswith("1 mailbrake: the milter needs pymilter: pip install 'mailbrake[milter]'")
+    assert all(package in told for package in ("gcc", "libmilter-dev", "python3-dev"))
+
+
+def test_help_names_the_program() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "enforce.main", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.startswith("usage: mailbrake-milter [-h] [--config FILE]")
+
+
+# Syslog
+
+
+def logging_to(directory: Path) -> str:
+    return (
+        f'[log]\ndefault_realm = "example.com"\n[state]\ndirectory = "{directory}"\n'
+        f'[milter]\nsocket = "unix:{directory}/milter.sock"\nsyslog = "{directory}/log"\n'
+    )
+
+
+def listening(directory: Path, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
+    listener = socket.socket(socket.AF_UNIX, kind)
+    listener.bind(str(directory / "log"))
+    listener.settimeout(10)
+    return listener
+
+
+def test_verdicts_go_to_syslog_as_facility_mail(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, logging_to(tmp_path))
+    daemon.publish(account_bob=record())
+    with listening(tmp_path) as log, daemon, daemon.session() as session:
+        session.connect()
+        session.mail("bob")
+        received = [log.recv(4096).decode() for _ in range(2)]
+    head, _, message = received[1].partition(": ")
+    assert head.startswith("<22>mailbrake[")
+    assert head.endswith("]")
+    assert message == verdict("tempfail")
+    assert daemon.verdicts() == [verdict("tempfail")]
+
+
+def test_without_a_syslog_it_runs_and_a_later_one_is_used(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, logging_to(tmp_path))
+    daemon.publish(account_bob=record())
+    with daemon, daemon.session() as session:
+        session.connect()
+        assert session.mail("bob") == TEMPFAIL
+        daemon.wait_for(f"syslog at {tmp_path}/log does not take lines (")
+        with listening(tmp_path) as log:
+            assert session.mail("bob") == TEMPFAIL
+            assert ": log lines lost: " in log.recv(4096).decode()
+            assert verdict("tempfail") in log.recv(4096).decode()
+
+
+def test_a_stalled_syslog_holds_up_no_mail(tmp_path: Path) -> None:
+    daemon = Daemon(tmp_path, logging_to(tmp_path))
+    daemon.publish(account_bob=record())
+    with listening(tmp_path), daemon, daemon.session() as session:  # which takes a few lines, and nobody reads them
+        session.connect()
+        for _ in range(500):
+            assert session.mail("bob") == TEMPFAIL
+
+
+def test_a_syslog_of_the_stream_kind_gets_an_end_mark(tmp_path: Path) -> None:
+    with listening(tmp_path, socket.SOCK_STREAM) as log:
+        log.listen()
+        write = Syslog(str(tmp_path / "log"), "mailbrake[1]: ")
+        write("verdict")
+        connection, _ = log.accept()
+        with connection:
+            assert connection.recv(4096) == b"<22>mailbrake[1]: verdict\0"
+        write.close()
+
+
+def test_an_outlet_drops_and_counts_what_does_not_fit() -> None:
+    begun, go_on, written = threading.Event(), threading.Event(), list[str]()
+
+    def write(line: str) -> None:
+        begun.set()
+        assert go_on.wait(10)
+        written.append(line)
+
+    outlet = Outlet(write)
+    outlet.put("first")
+    assert begun.wait(10)
+    for number in range(5000):
+        outlet.put(str(number))
+    go_on.set()
+    outlet.close(10)
+    assert written[:3] == ["first", "log lines lost: 904", "0"]
+    assert written[-1] == "4095"
+
+
+def test_an_outlet_that_is_stalled_does_not_hold_up_the_end() -> None:
+    go_on = threading.Event()
+
+    def write(_line: str) -> None:
+        go_on.wait(10)
+
+    outlet = Outlet(write)
+    outlet.put("line")
+    outlet.close(0.01)
+    go_on.set()

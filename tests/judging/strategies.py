@@ -1,0 +1,99 @@
+"""Policies of every shape, as values: what parse(render(policy)) == policy is tried on."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from enforce import key
+from logwatch.judging.conditions import And, Binary, Compare, Condition, Expression, Not, Number, Or, Rate
+from logwatch.judging.exemptions import KINDS as EXEMPTIBLE
+from logwatch.judging.grammar import NO_LIST_NAMES
+from logwatch.judging.policy import (
+    BUILT,
+    MODES,
+    OBSERVE,
+    WATCHED_ONLY,
+    Exemption,
+    File,
+    Item,
+    Let,
+    Listed,
+    Policy,
+    Rule,
+)
+from logwatch.schema import KINDS, SIGNALS
+
+untimed = settings(deadline=None)  # machines are shared: no property is about time
+COMPARISONS = (">", ">=", "<", "<=", "==", "!=")
+
+rates = st.builds(
+    Rate, st.sampled_from(tuple(SIGNALS)), st.integers(60, 7 * 86400) | st.sampled_from([600, 3600, 86400])
+)
+numbers = st.builds(
+    Number, st.integers(0, 10**15 - 1).map(float) | st.decimals(0, 1000, places=3).map(float) | st.just(0.0)
+)
+expressions: st.SearchStrategy[Expression] = st.recursive(
+    rates | numbers, lambda inner: st.builds(Binary, st.sampled_from("+-*/"), inner, inner), max_leaves=5
+)
+
+
+def conditions(comparisons: st.SearchStrategy[Compare]) -> st.SearchStrategy[Condition]:
+    """Comparisons joined by and, or, not."""
+
+    def several(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
+        parts = st.lists(inner, min_size=2, max_size=3).map(tuple)
+        return st.builds(And, parts) | st.builds(Or, parts) | st.builds(Not, inner)
+
+    return st.recursive(comparisons, several, max_leaves=6)
+
+
+comparisons = st.builds(Compare, st.sampled_from(COMPARISONS), expressions, expressions)
+any_condition = conditions(comparisons).filter(lambda condition: bool(condition.rates()))
+
+names = st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True)
+_text = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=12)
+_networks = st.ip_addresses(network="198.51.100.0/24").map(lambda address: f"{address}/32") | st.sampled_from(
+    ["192.0.2.0/28", "10.0.0.0/8", "2001:db8::/32", "2001:db8:1:2::/64"]
+)
+_items: dict[str, st.SearchStrategy[str]] = {
+    "account": _text.filter(lambda text: key.account(text) is not None),
+    "client": st.ip_addresses().map(str) | _networks,
+    "net": st.sampled_from(["192.0.2.0/24", "10.0.0.0/8", "2001:db8::/48", "2001:db8:1:2::/64"]),
+    "local": st.integers(0, 99999).map(str),
+}
+
+
+def _lists(kind: str, name: str) -> st.SearchStrategy[Let]:
+    item = st.builds(Item, _items[kind]) | st.builds(File, _text)
+    return st.builds(Let, st.just(name), st.lists(item, min_size=1, max_size=4).map(tuple))
+
+
+def _exemptions(kind: str, name: str) -> st.SearchStrategy[Exemption]:
+    item = st.builds(Item, _items[kind]) | st.builds(File, _text) | st.just(Listed(name))
+    return st.builds(Exemption, st.just(kind), st.lists(item, min_size=1, max_size=4).map(tuple))
+
+
+@st.composite
+def _rules(draw: st.DrawFn, name: str) -> Rule:
+    kind = draw(st.sampled_from(KINDS))
+    mode = OBSERVE if kind in WATCHED_ONLY else draw(st.sampled_from(MODES))
+    duration = st.integers(1, 365 * 86400) | st.sampled_from([60, 3600, 86400])
+    return draw(
+        st.builds(Rule, st.just(name), st.just(kind), any_condition, st.sampled_from(BUILT), duration, st.just(mode))
+    )
+
+
+@st.composite
+def policies(draw: st.DrawFn) -> Policy:
+    """Any policy that the language can say."""
+    rule_names = draw(st.lists(names, unique=True, max_size=3))
+    list_names = draw(st.lists(names.filter(lambda name: name not in NO_LIST_NAMES), unique=True, max_size=3))
+    kinds = [draw(st.sampled_from(EXEMPTIBLE)) for _ in list_names]
+    pairs = list(zip(kinds, list_names, strict=True))
+    return Policy(
+        rules=tuple(draw(_rules(name)) for name in rule_names),
+        exemptions=tuple(draw(_exemptions(kind, name)) for kind, name in pairs),
+        lists=tuple(draw(_lists(kind, name)) for kind, name in pairs),
+        mode=draw(st.sampled_from(MODES)),
+    )

@@ -1,0 +1,205 @@
+"""What a policy says about itself: who is exempt, what it needs, what it may do, what in it is pointless."""
+
+from __future__ import annotations
+
+import ipaddress
+import pickle
+from functools import partial
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enforce import key
+from logwatch.judging import exemptions
+from logwatch.judging.conditions import And, Compare, Condition, Number, Or, Rate
+from logwatch.judging.language import parse
+from logwatch.judging.policy import ACTIONS, BUILT, SEVERITY, Policy, Rule, contradictions, render
+
+from .strategies import COMPARISONS, policies, untimed
+
+LISTS = """
+let webmail = 192.0.2.10, 198.51.100.0/28, 2001:db8:7::/48
+exempt client in webmail, ::ffff:203.0.113.9
+exempt net in 10.0.0.0/16, 2001:db8:7::/48
+exempt account in "Bob", newsletter@example.com, "odd name, with comma"
+exempt local in 33
+"""
+
+
+@pytest.mark.parametrize(
+    ("written", "exempt"),
+    [
+        ("client:192.0.2.10", True),
+        ("client:192.0.2.11", False),
+        ("client:198.51.100.15", True),
+        ("client:198.51.100.16", False),
+        ("client:2001:db8:7:ffff::1", True),
+        ("client:2001:db8:8::1", False),
+        ("client:203.0.113.9", True),
+        ("net:10.0.7.0/24", True),
+        ("net:10.1.0.0/24", False),
+        ("net:2001:db8:7::/48", True),
+        ("net:2001:db8:7:1::/64", True),
+        ("net:2001:db8:8::/48", False),
+        ("net:198.51.100.0/24", False),
+        ("client:10.0.0.1", False),
+        ("account:bob@example.org", True),
+        ("account:bob", False),
+        ("account:newsletter@example.com", True),
+        ("account:odd name, with comma@example.org", True),
+        ("account:192.0.2.10", False),
+        ("local:33", True),
+        ("local:34", False),
+        ("client:unknown", False),
+        ("site", False),
+    ],
+)
+def test_who_is_exempt(written: str, exempt: bool) -> None:
+    policy = parse(LISTS, account=partial(key.account, default_realm="example.org"))
+    assert policy.exempt(written) is exempt
+
+
+def test_case_of_an_account_counts_where_the_site_says_so() -> None:
+    folded, kept = parse(LISTS), parse(LISTS, account=partial(key.account, keep_case=True))
+    assert folded.exempt("account:bob")
+    assert not kept.exempt("account:bob")
+    assert kept.exempt("account:Bob")
+
+
+def test_nobody_is_exempt_by_default() -> None:
+    assert not Policy().exempt("client:192.0.2.1")
+
+
+@untimed
+@given(
+    st.lists(st.tuples(st.ip_addresses(v=4), st.integers(20, 32)), max_size=5),
+    st.ip_addresses(v=4, network="192.0.2.0/23") | st.ip_addresses(),
+)
+def test_networks_are_looked_up_as_ipaddress_does(
+    listed: list[tuple[ipaddress.IPv4Address, int]], address: ipaddress.IPv4Address | ipaddress.IPv6Address
+) -> None:
+    networks = [ipaddress.ip_network("192.0.2.0/25"), ipaddress.ip_network("2001:db8::/32")]
+    networks += [ipaddress.ip_network(pair, strict=False) for pair in listed]
+    found = exemptions.gather([exemptions.entry("client", str(network), key.account) for network in networks])
+    wanted = key.client(str(address)) or ""
+    parsed = ipaddress.ip_address(wanted.removeprefix("client:"))
+    assert (wanted in found) == any(parsed in network for network in networks)
+
+
+def test_a_policy_can_be_handed_to_another_process() -> None:
+    policy = parse(LISTS)
+    copy = pickle.loads(pickle.dumps(policy))  # noqa: S301  # made here
+    assert copy == policy
+    assert copy.exempt("client:192.0.2.10")
+
+
+def test_needs_are_the_rates_by_kind() -> None:
+    policy = parse(
+        """
+        rule a per account: when recipients in 10m > 1 block for 1h
+        rule b per account: when recipients / messages in 1h > 1 block for 1h
+        rule c per net: when auth_failures in 10m > 1 block for 1h
+        """
+    )
+    assert policy.needs() == {
+        "account": {Rate("recipients", 600), Rate("recipients", 3600), Rate("messages", 3600)},
+        "net": {Rate("auth_failures", 600)},
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy_mode", "rule_mode", "expected"),
+    [
+        ("", "", "observe"),
+        ("", "mode enforce", "enforce"),
+        ("mode enforce", "", "observe"),
+        ("mode enforce", "mode enforce", "enforce"),
+        ("mode observe", "mode enforce", "observe"),
+    ],
+)
+def test_the_policy_caps_the_mode_of_its_rules(policy_mode: str, rule_mode: str, expected: str) -> None:
+    policy = parse(f"{policy_mode} rule a per account: when bytes in 1h > 1 block for 1h {rule_mode}")
+    assert policy.mode_of(policy.rules[0]) == expected
+
+
+def test_actions_stand_from_mild_to_severe() -> None:
+    assert list(SEVERITY) == ["observe", *ACTIONS]
+    assert sorted(SEVERITY.values()) == list(SEVERITY.values())
+    assert SEVERITY["tempfail"] < SEVERITY["hold"] < SEVERITY["block"]
+    assert set(BUILT) <= set(ACTIONS)
+
+
+@untimed
+@given(policies())
+def test_what_is_rendered_is_read_as_the_same_policy(policy: Policy) -> None:
+    text = render(policy)
+    again = parse(text, read=lambda _: "")
+    assert again == policy
+    assert render(again) == text
+
+
+def _rule(condition: Condition) -> Policy:
+    return Policy((Rule("r", "account", condition, "block", 3600),))
+
+
+@pytest.mark.parametrize(
+    ("condition", "reason"),
+    [
+        ("recipients in 10m > 200 and recipients in 10m < 100", "recipients in 10m > 200 and recipients in 10m < 100"),
+        (
+            "100 > recipients in 10m and 200 <= recipients in 10m",
+            "recipients in 10m < 100 and recipients in 10m >= 200",
+        ),
+        ("recipients in 10m == 1 and recipients in 10m == 2", "recipients in 10m == 1 and recipients in 10m == 2"),
+        ("bytes in 1h > 1 and (messages in 1h > 5 and bytes in 1h <= 1)", "bytes in 1h > 1 and bytes in 1h <= 1"),
+        ("recipients in 10m < 0", "recipients in 10m < 0"),
+        ("bytes in 1h > 1 and 2 > 3", "2 > 3"),
+        ("bytes in 1h < 0 or messages in 1h < 0", "bytes in 1h < 0; messages in 1h < 0"),
+        ("bytes in 1h > 1 and (bytes in 1h < 0 or messages in 1h < 0)", "bytes in 1h < 0; messages in 1h < 0"),
+        (
+            "bounces / messages in 1h > 0.5 and bounces / messages in 1h < 0.1",
+            "bounces / messages in 1h > 0.5 and bounces / messages in 1h < 0.1",
+        ),
+    ],
+)
+def test_a_rule_that_can_never_hold_is_named(condition: str, reason: str) -> None:
+    policy = parse(f"# first\nrule r per account:\n when {condition} block for 1h")
+    assert contradictions(policy) == [f'rule "r" (line 2) can never hold: {reason}']
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        "recipients in 10m > 100 and recipients in 10m < 200",
+        "recipients in 10m > 200 and recipients in 1h < 100",
+        "recipients in 10m >= 5 and recipients in 10m <= 5",
+        "recipients in 10m <= 0",
+        "recipients in 10m > 200 or recipients in 10m < 0",
+        "not recipients in 10m < 0",
+        "recipients in 10m != 5 and recipients in 10m == 4",
+    ],
+)
+def test_a_rule_that_may_hold_is_left_alone(condition: str) -> None:
+    assert contradictions(parse(f"rule r per account: when {condition} block for 1h")) == []
+
+
+_compare = st.builds(
+    Compare, st.sampled_from(COMPARISONS), st.just(Rate("messages", 60)), st.integers(0, 4).map(float).map(Number)
+)
+_VALUES = {("messages", 60): np.arange(12) / 2}
+
+
+@untimed
+@given(st.lists(_compare, min_size=2, max_size=4).map(tuple), st.lists(_compare, min_size=2, max_size=2).map(tuple))
+def test_only_what_never_holds_is_called_a_contradiction(both: tuple[Compare, ...], one: tuple[Compare, ...]) -> None:
+    for condition in (And(both), And((Or(one), *both)), Or((And(both), And(one)))):
+        found = contradictions(_rule(condition))
+        assert not (found and condition.holds(_VALUES).any())
+
+
+@untimed
+@given(st.lists(_compare.filter(lambda compare: compare.op != "!="), min_size=2, max_size=4).map(tuple))
+def test_an_empty_interval_is_always_found(both: tuple[Compare, ...]) -> None:
+    assert bool(contradictions(_rule(And(both)))) == (not And(both).holds(_VALUES).any())
