@@ -60,12 +60,16 @@ class Attribution:
         """The same events with the columns named above."""
         clocks = self._clocks(events["time"])
         rows = zip(clocks.tolist(), *(events[name].tolist() for name in NEEDS), strict=True)
-        owners, counts = [], []
+        owners, counts, before = [], [], self.clock
         for row in rows:
+            if row[0] < before:  # what was too old then must not be young again, whatever the chunks are
+                self._expire(before)
+            before = row[0]
             owner, counted = self._one(_Line(*row))
             owners.append(owner)
             counts.append(counted)
-        self._expire()
+        self._expire(before)
+        self.clock = before
         keys = dict(zip(("account", "client", "local"), _columns(owners), strict=True))
         return {**events, **keys, "counts": np.array(counts, dtype=bool), "clock": clocks}
 
@@ -131,9 +135,14 @@ class Attribution:
 
     def _owner(self, line: _Line) -> Owner:
         """The message's owner, else the session's; what stands in the line itself goes first."""
-        known = self._message(line, line.queue_id) or self.sessions.get(line.session, line.clock - _SESSION)
-        account, client, local = _owned(known) if known else _NOBODY
+        account, client, local = _owned(self._message(line, line.queue_id) or self._session(line))
         return self._account(line) or account, self._client(line) or client, local
+
+    def _session(self, line: _Line) -> list[Any]:
+        """The session of the line's process; nobody's where the line names another client than it had."""
+        known = self.sessions.get(line.session, line.clock - _SESSION)
+        client = self._client(line)
+        return known if known and (client is None or client == known[1]) else list(_NOBODY)
 
     def _message(self, line: _Line, queue_id: bytes | None) -> list[Any] | None:
         return self.messages.get(line.message_called(queue_id), line.clock - _MESSAGE) if queue_id else None
@@ -159,7 +168,6 @@ class Attribution:
         clocks = np.maximum.accumulate(np.maximum(times, self.clock))
         if (times < clocks - _LATE).any():
             clocks = self._stepped(times)
-        self.clock = float(clocks[-1])
         return clocks
 
     def _stepped(self, times: Any) -> Any:
@@ -171,10 +179,10 @@ class Attribution:
             clocks.append(clock)
         return np.array(clocks)
 
-    def _expire(self) -> None:
-        self.messages.expire(self.clock - _MESSAGE)
-        self.sessions.expire(self.clock - _SESSION)
-        self.verdicts.expire(self.clock - _LATE)
+    def _expire(self, clock: float) -> None:
+        self.messages.expire(clock - _MESSAGE)
+        self.sessions.expire(clock - _SESSION)
+        self.verdicts.expire(clock - _LATE)
 
 
 class _Line(NamedTuple):

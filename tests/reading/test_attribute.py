@@ -1,0 +1,346 @@
+"""For whom events count. Lines are a real Postfix 3.7.11's, if not said otherwise, with shorter queue ids and names."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logwatch.reading.attribute import Attribution
+from logwatch.schema import ATTRIBUTED
+
+from .samples import samples, scanner
+
+ALICE, BOB, LOOPBACK = "account:alice", "account:bob@example.com", "client:127.0.0.1"
+
+CONNECT = "postfix/submission/smtpd[13612]: connect from unknown[127.0.0.1]"
+DISCONNECT = "postfix/submission/smtpd[13612]: disconnect from unknown[127.0.0.1] ehlo=1 auth=1 quit=1 commands=3"
+REJECT = (
+    "postfix/submission/smtpd[13612]: NOQUEUE: reject: RCPT from unknown[127.0.0.1]: 550 5.1.1 <no@reject.example>: "
+    "Recipient address rejected: User unknown; from=<a@example.org> to=<no@reject.example> proto=ESMTP helo=<c.example>"
+)
+FAILURE = (
+    "postfix/submission/smtpd[13612]: warning: unknown[127.0.0.1]: SASL PLAIN authentication failed: "
+    "(reason unavailable), sasl_username=nobody"
+)
+VERDICT = (
+    "mailbrake[77]: verdict: tempfail, mode=enforce, stage=MAIL, ref=ABC123, rule=hijacked, key=account, "
+    "client_ip=127.0.0.1, sasl_username=alice"
+)
+ECHO = (
+    "postfix/submission/smtpd[13612]: NOQUEUE: milter-reject: MAIL from unknown[127.0.0.1]: 450 4.7.1 slow down "
+    "(case ABC123); from=<a@example.org> proto=ESMTP helo=<client.example> sasl_username=<alice>"
+)
+
+
+def accept(queue_id: str, login: str | None = "alice", more: str = "") -> str:
+    """A message is begun, with or without a login."""
+    auth = f", sasl_method=PLAIN, sasl_username={login}" if login else ""
+    return f"postfix/submission/smtpd[13612]: {queue_id}: client=unknown[127.0.0.1]{auth}{more}"
+
+
+def queued(queue_id: str) -> str:
+    """It is in the active queue, for the first time or again."""
+    return f"postfix/qmgr[13610]: {queue_id}: from=<alice@example.org>, size=333, nrcpt=2 (queue active)"
+
+
+def delivery(
+    queue_id: str, status: str = "sent (250 2.0.0 Ok: taken)", relay: str = "127.0.0.1[127.0.0.1]:37043"
+) -> str:
+    """One recipient's fate."""
+    return (
+        f"postfix/smtp[13617]: {queue_id}: to=<x@sink.example>, relay={relay}, delay=0.03, delays=0/0.01/0/0.01, "
+        f"dsn=2.0.0, status={status}"
+    )
+
+
+def removed(queue_id: str) -> str:
+    """It has left the queue."""
+    return f"postfix/qmgr[13610]: {queue_id}: removed"
+
+
+def log(*lines: str, start: datetime = datetime(2026, 11, 25, 3, 27, 47, tzinfo=UTC), step: float = 1.0) -> bytes:
+    """Lines with stamps `step` seconds apart."""
+    stamps = (start + timedelta(seconds=step * number) for number in range(len(lines)))
+    return b"".join(f"{stamp.isoformat()} mx1 {line}\n".encode() for stamp, line in zip(stamps, lines, strict=True))
+
+
+Row = tuple[str | None, str | None, str | None, bool]
+
+
+def attributed(text: bytes, by: Attribution | None = None) -> list[Row]:
+    """Account, client and local key of each event, and whether it counts."""
+    columns = (by or Attribution()).attribute(scanner().scan(text))
+    return list(zip(*(columns[name].tolist() for name in ATTRIBUTED), strict=True))
+
+
+def accounts(*lines: str) -> list[str | None]:
+    """The account alone."""
+    return [row[0] for row in attributed(log(*lines))]
+
+
+def counts(*lines: str) -> list[bool]:
+    """Whether each event counts."""
+    return [row[3] for row in attributed(log(*lines))]
+
+
+# ---- a message's life
+
+
+def test_every_line_of_a_message_counts_for_its_login() -> None:
+    """From client= to removed, though only the first line names it; removed closes the account."""
+    lines = [accept("4jZ1"), queued("4jZ1"), delivery("4jZ1"), removed("4jZ1"), delivery("4jZ1")]
+    assert attributed(log(*[line.replace("4jZ1", "4jZ4r31mvlzJ9bM") for line in lines])) == [
+        *[(ALICE, LOOPBACK, None, True)] * 4,
+        (None, None, None, True),
+    ]
+
+
+def test_messages_of_one_queue_side_by_side() -> None:
+    """Lines of two messages may alternate."""
+    lines = [
+        accept("AAAAA1"),
+        accept("BBBBB2", "bob@example.com"),
+        queued("AAAAA1"),
+        queued("BBBBB2"),
+        removed("AAAAA1"),
+    ]
+    assert accounts(*lines) == [ALICE, BOB, ALICE, BOB, ALICE]
+
+
+def test_the_same_queue_id_on_two_hosts_is_two_messages() -> None:
+    """Short queue ids are the same on every machine sooner or later."""
+    lines = log(accept("AAAAA1"), accept("AAAAA1", "bob@example.com"), queued("AAAAA1"), queued("AAAAA1"))
+    both = b"".join(
+        line.replace(b" mx1 ", (b" mx1 ", b" mx2 ")[number % 2]) + b"\n"
+        for number, line in enumerate(lines.splitlines())
+    )
+    assert [row[0] for row in attributed(both)] == [ALICE, BOB, ALICE, BOB]
+    assert [row[3] for row in attributed(both)] == [True] * 4
+
+
+def test_a_queue_id_may_come_again() -> None:
+    """A new client= line makes it a new message, even where the line with removed was lost."""
+    lines = [accept("AAAAA1"), queued("AAAAA1"), accept("AAAAA1", "bob@example.com"), queued("AAAAA1")]
+    assert accounts(*lines) == [ALICE, ALICE, BOB, BOB]
+    assert counts(*lines) == [True] * 4
+
+
+def test_retries_of_a_deferred_message_count_once() -> None:
+    """The queue manager prints from= at every attempt; the deliveries are new ones each time."""
+    deferred = delivery("AAAAA1", "deferred (host sink.example[127.0.0.1] said: 450 4.2.1 mailbox busy)")
+    lines = [
+        accept("AAAAA1"),
+        queued("AAAAA1"),
+        deferred,
+        queued("AAAAA1"),
+        deferred,
+        queued("AAAAA1"),
+        removed("AAAAA1"),
+    ]
+    assert counts(*lines) == [True, True, True, False, True, False, True]
+
+
+def test_what_was_accepted_before_the_log_begins_counts_for_nobody_once() -> None:
+    """It is known to be there from its first queued line on, and is no orphan."""
+    by = Attribution()
+    rows = attributed(log(queued("AAAAA1"), delivery("AAAAA1"), queued("AAAAA1")), by)
+    assert rows == [(None, None, None, True), (None, None, None, True), (None, None, None, False)]
+    assert by.orphans == 0
+
+
+def test_deliveries_without_acceptance_are_counted_as_orphans() -> None:
+    """Lines were lost, or the log begins in mid-life."""
+    by = Attribution()
+    attributed(log(delivery("AAAAA1"), delivery("BBBBB2"), accept("CCCCC3"), delivery("CCCCC3")), by)
+    assert by.orphans == 2
+
+
+def test_mail_from_a_local_program_counts_for_its_user() -> None:
+    """pickup names a uid; there is neither login nor client."""
+    lines = ["postfix/pickup[9]: AAAAA1: uid=33 from=<www-data@example.org>", queued("AAAAA1"), delivery("AAAAA1")]
+    assert attributed(log(*lines)) == [(None, None, "local:33", True)] * 3
+
+
+def test_one_account_however_it_is_written() -> None:
+    """Case and the site's own domain make no difference, and a domain may be added."""
+    by = Attribution("example.com")
+    lines = [accept("AAAAA1", "Bob"), accept("AAAAA2", "bob@EXAMPLE.com")]
+    assert [row[0] for row in attributed(log(*lines), by)] == [BOB, BOB]
+
+
+# ---- sessions
+
+
+def test_refusals_count_for_the_login_of_their_session() -> None:
+    """Before Postfix 3.10 a refusal does not name the login: after the first accepted message the session does."""
+    lines = [CONNECT, REJECT, accept("AAAAA1"), REJECT, DISCONNECT]
+    assert accounts(*lines) == [None, None, ALICE, ALICE, ALICE]
+    assert {row[1] for row in attributed(log(*lines))} == {LOOPBACK}
+
+
+def test_one_process_serves_many_sessions() -> None:
+    """A login ends with its session, whether the line of its end was lost or that of the next one's beginning."""
+    for between in ([DISCONNECT, CONNECT], [DISCONNECT], [CONNECT]):
+        lines = [CONNECT, accept("AAAAA1"), *between, REJECT]
+        assert accounts(*lines)[-1] is None, between
+
+
+def test_a_session_of_another_client_is_not_that_of_the_line() -> None:
+    """Where both ends of a session were lost, the address still tells that this is another client."""
+    lines = [CONNECT, accept("AAAAA1"), REJECT.replace("unknown[127.0.0.1]", "unknown[192.0.2.9]")]
+    assert attributed(log(*lines))[-1] == (None, "client:192.0.2.9", None, True)
+
+
+def test_a_failed_login_counts_for_the_login_that_was_tried() -> None:
+    """Not for the one under which the session sent before, and it changes nothing for what comes after it."""
+    lines = [CONNECT, accept("AAAAA1"), FAILURE, REJECT]
+    assert accounts(*lines) == [None, ALICE, "account:nobody", ALICE]
+
+
+def test_a_refusal_that_names_a_login_counts_for_that() -> None:
+    """Postfix from 3.10 on (line written after its source)."""
+    assert accounts(CONNECT, f"{REJECT} sasl_method=PLAIN sasl_username=bob@example.com") == [None, BOB]
+
+
+# ---- our own refusals
+
+
+def test_the_echo_of_our_verdict_does_not_count_again() -> None:
+    """The milter-reject line has the same case reference; it names the same account."""
+    lines = [CONNECT, VERDICT, ECHO, VERDICT, ECHO]
+    assert counts(*lines) == [True, True, False, True, False]
+    assert accounts(*lines)[1:] == [ALICE] * 4
+
+
+def test_a_milter_reject_alone_counts() -> None:
+    """Verdict lines do not reach this log, or another milter refused."""
+    assert counts(CONNECT, ECHO, ECHO) == [True] * 3
+    assert counts(CONNECT, VERDICT, ECHO.replace("ABC123", "XYZ999")) == [True] * 3
+    assert counts(CONNECT, VERDICT, ECHO.replace(" (case ABC123)", "")) == [True] * 3
+
+
+def test_an_observed_verdict_is_no_attempt() -> None:
+    """Nothing was refused: the message is counted when it is queued, and a real refusal is nobody's echo."""
+    observed = VERDICT.replace("verdict: tempfail, mode=enforce", "verdict: would-tempfail, mode=observe")
+    assert counts(CONNECT, observed, ECHO) == [True, False, True]
+
+
+# ---- content filters
+
+
+def test_mail_back_from_a_content_filter_is_the_same_message() -> None:
+    """With XFORWARD it names the queue id that it had before: same owner, not counted again."""
+    again = accept("BBBBB2", None, ", orig_queue_id=AAAAA1, orig_client=unknown[192.0.2.7]")
+    lines = [accept("AAAAA1"), queued("AAAAA1"), again, queued("BBBBB2"), removed("AAAAA1"), delivery("BBBBB2")]
+    assert accounts(*lines) == [ALICE] * 6
+    assert counts(*lines) == [True, True, True, False, True, True]
+
+
+def test_mail_back_from_a_filter_counts_where_its_origin_is_unknown() -> None:
+    """It must count somewhere: for the client that brought it."""
+    again = accept("BBBBB2", None, ", orig_queue_id=AAAAA1, orig_client=unknown[192.0.2.7]")
+    assert attributed(log(again, queued("BBBBB2"))) == [(None, LOOPBACK, None, True)] * 2
+
+
+# ---- time and bounds
+
+
+START = datetime(2026, 11, 25, tzinfo=UTC)
+AHEAD = ((accept("AAAAA1"), 0), (CONNECT, 7), (delivery("AAAAA1"), 1))  # line, day
+
+
+def hours(number: float) -> timedelta:
+    """How far apart lines are."""
+    return timedelta(hours=number)
+
+
+def test_late_lines_are_judged_as_of_the_newest() -> None:
+    """A line that is some minutes late does not turn the clock back; one that is hours late does, and is counted."""
+    by = Attribution()
+    noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    clocks = [
+        by.attribute(scanner().scan(log(CONNECT, start=noon + hours(late))))["clock"][0] - noon.timestamp()
+        for late in (0, -0.5, 0.5, -3, -2.5)
+    ]
+    assert clocks == [0, 0, 1800, -3 * 3600, -2.5 * 3600]
+    assert by.clock_steps == 1
+
+
+def test_an_open_message_is_forgotten_after_six_days() -> None:
+    """Postfix gives a message up after five."""
+    for days, owner in ((5.5, ALICE), (6.5, None)):
+        text = log(accept("AAAAA1"), delivery("AAAAA1"), step=days * 86400)
+        assert attributed(text)[-1][0] == owner, days
+
+
+def test_a_clock_that_ran_ahead_forgets_the_same_in_any_chunks() -> None:
+    """What was too old while the clock was wrong stays forgotten, whether or not a chunk ended just then."""
+    text = [log(line, start=START + timedelta(days=days)) for line, days in AHEAD]
+    for chunks in ([b"".join(text)], text):
+        by = Attribution()
+        assert [row[0] for chunk in chunks for row in attributed(chunk, by)] == [ALICE, None, None], len(chunks)
+
+
+def test_the_oldest_messages_go_when_there_are_too_many() -> None:
+    """Memory has a bound, and what was dropped for want of room is counted."""
+    by = Attribution()
+    by.messages.bound = 2
+    lines = log(accept("AAAAA1"), accept("AAAAA2"), accept("AAAAA3"), delivery("AAAAA1"), delivery("AAAAA3"))
+    assert [row[0] for row in attributed(lines, by)][-2:] == [None, ALICE]
+    assert (len(by.messages), by.messages.overflowed) == (2, 1)
+
+
+# ---- the same in any chunks
+
+CAPTURED = [sample.line.partition(" mx1 ")[2] for sample in samples() if sample.dialect == "postfix"]
+JUMPS = st.sampled_from([1.0, 1000.0, 4000.0, 90_000.0, 700_000.0]).flatmap(
+    lambda seconds: st.sampled_from([seconds, -seconds])
+)
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[bytes]:
+    """Captured lines: some run of them, some lost, some twice, and a clock that jumps now and then."""
+    begin = draw(st.integers(0, max(0, len(CAPTURED) - 40)))
+    lines = [line for line in CAPTURED[begin : begin + 40] for _ in range(draw(st.sampled_from([0, 1, 1, 1, 1, 2])))]
+    jumps = draw(st.dictionaries(st.integers(0, len(lines)), JUMPS, max_size=4))
+    time, stamped = datetime(2026, 11, 25, tzinfo=UTC), []
+    for number, line in enumerate(lines):
+        time += timedelta(seconds=jumps.get(number, 0.0))
+        stamped.append(log(line, start=time))
+    return stamped
+
+
+def restarted(old: Attribution, kept: dict[str, dict[str, Any]]) -> Attribution:
+    """Attribution as a checkpoint brings it back; `kept` is what the journal holds of each memory."""
+    new = Attribution()
+    new.clock, new.clock_steps, new.orphans = old.clock, old.clock_steps, old.orphans
+    for memory, restored in zip(old.memories(), new.memories(), strict=True):
+        rows = kept.setdefault(memory.name, {})
+        rows.update((key, (time, value)) for key, time, value in memory.changes())
+        restored.restore((key, time, value) for key, (time, value) in rows.items() if value is not None)
+    return new
+
+
+def table(parts: list[Any]) -> list[list[Any]]:
+    """The columns of several chunks, one after the other."""
+    return [[value for part in parts for value in part[name].tolist()] for name in (*ATTRIBUTED, "clock")]
+
+
+@settings(max_examples=200)
+@given(logs(), st.data())
+def test_chunks_make_no_difference(lines: list[bytes], data: st.DataObject) -> None:
+    """Any split into chunks of whole lines gives the same columns and counters, across restarts as well."""
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(lines)), max_size=6)))
+    whole, parts = Attribution(), Attribution()
+    together = [whole.attribute(scanner().scan(b"".join(lines)))]
+    apart: list[Any] = []
+    kept: dict[str, dict[str, Any]] = {}
+    for begin, end in zip([0, *cuts], [*cuts, len(lines)], strict=True):
+        apart.append(parts.attribute(scanner().scan(b"".join(lines[begin:end]))))
+        parts = restarted(parts, kept)
+    assert table(apart) == table(together)
+    assert (parts.orphans, parts.clock_steps) == (whole.orphans, whole.clock_steps)
+    assert json.dumps(table(apart))  # plain values, as they are printed
