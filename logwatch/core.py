@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
@@ -72,8 +72,9 @@ class Core:
         events = self.attribution.attribute(self.scanner.scan(chunk))
         self.events.update(events["event"].tolist())
         step = Step(events, [], [])
-        for begin, end in self._segments(events, before):
-            self._judge(_cut(events, begin, end), step)
+        for begin, end in self._segments(events["clock"], before):
+            self._judge(_cut(events, begin, end), before, step)
+            before = float(events["clock"][end - 1])
         self.rates.expire(self.attribution.clock)
         return step
 
@@ -122,8 +123,12 @@ class Core:
         self.releases = [Release(key, time) for key, time in facts["releases"]]
         return same
 
-    def _judge(self, events: Columns, step: Step) -> None:
-        step.decisions.extend(self._released(float(events["clock"][0])))
+    def _judge(self, events: Columns, before: float, step: Step) -> None:
+        clock = float(events["clock"][0])
+        if clock < before:
+            self.rates.turn_back()
+            step.decisions.extend(self.judge.turn_back(clock))
+        step.decisions.extend(self._released(clock))
         step.rates.append(self.rates.add(events, self.judge.needs()))
         step.decisions.extend(self.judge.decide(events, step.rates[-1]))
 
@@ -131,21 +136,13 @@ class Core:
         """Releases that the clock has passed."""
         while self.releases and self.releases[0].time < clock:
             release = self.releases.pop(0)
-            kind = release.key.partition(":")[0]
-            yield from self.judge.release(release.key, self.rates.totals(kind, release.key), release.time)
+            yield from self.judge.release(release.key, self.rates.totals(release.key, release.time), release.time)
 
-    def _segments(self, events: Columns, before: float) -> Iterator[tuple[int, int]]:
+    def _segments(self, clocks: Any, before: float) -> Iterator[tuple[int, int]]:
         """Rows that can be judged at once: the clock does not step back, and no release falls in between."""
-        clocks = events["clock"]
-        steps = np.flatnonzero(np.diff(clocks, prepend=before) < 0)
-        passed = (
-            [np.searchsorted(clocks, release.time, side="right") for release in self.releases] if len(clocks) else []
-        )
-        edges = sorted({0, len(clocks), *map(int, steps), *map(int, passed)})
-        for begin, end in pairwise(edges):
-            if begin in steps:
-                self.rates.turn_back(float(clocks[begin]))
-            yield begin, end
+        steps = np.flatnonzero(np.diff(clocks, prepend=before) < 0).tolist()
+        passed = [np.flatnonzero(clocks > release.time)[:1].tolist() for release in self.releases]
+        yield from pairwise(sorted({0, len(clocks), *steps, *chain.from_iterable(passed)}))
 
 
 def _cut(events: Columns, begin: int, end: int) -> Columns:

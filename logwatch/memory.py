@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
+_PLACE = 8  # bytes in front of a written value: its place in the order, as many were put at the same time
 
 
 class Memory(Generic[V]):
@@ -31,8 +32,9 @@ class Memory(Generic[V]):
         self.overflowed = 0  # entries dropped for want of room: evidence lost
         self._dump = dump
         self._load = load
-        self._entries: dict[str, tuple[float, V]] = {}
+        self._entries: dict[str, tuple[float, int, V]] = {}  # time, which put it was, value
         self._changed: set[str] = set()
+        self._puts = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -46,12 +48,13 @@ class Memory(Generic[V]):
         What must not depend on when `expire` was last called passes `since`.
         """
         entry = self._entries.get(key)
-        return None if entry is None or entry[0] < since else entry[1]
+        return None if entry is None or entry[0] < since else entry[2]
 
     def put(self, key: str, value: V, time: float) -> None:
         """Set a value; it is now the youngest."""
         self._entries.pop(key, None)
-        self._entries[key] = (time, value)
+        self._puts += 1
+        self._entries[key] = (time, self._puts, value)
         self._changed.add(key)
         if len(self._entries) > self.bound:
             self.drop(next(iter(self._entries)))
@@ -65,14 +68,14 @@ class Memory(Generic[V]):
     def expire(self, before: float) -> None:
         """Forget what was last put before a time."""
         while self._entries:
-            key, (time, _) = next(iter(self._entries.items()))
-            if time >= before:
+            key, entry = next(iter(self._entries.items()))
+            if entry[0] >= before:
                 return
             self.drop(key)
 
     def items(self) -> Iterator[tuple[str, V]]:
         """All keys and values, oldest first."""
-        return ((key, value) for key, (_, value) in self._entries.items())
+        return ((key, value) for key, (_, _, value) in self._entries.items())
 
     def changes(self) -> list[tuple[str, float, bytes | None]]:
         """Key, time and written value of all that changed since the last `settle`; None for what was dropped."""
@@ -83,10 +86,16 @@ class Memory(Generic[V]):
         self._changed.clear()
 
     def restore(self, rows: Iterable[tuple[str, float, bytes]]) -> None:
-        """Take up what `changes` once gave."""
-        self._entries = {key: (time, self._load(value)) for key, time, value in sorted(rows, key=lambda row: row[1])}
+        """Take up what `changes` once gave, in any order."""
+        read = ((key, time, int.from_bytes(value[:_PLACE]), self._load(value[_PLACE:])) for key, time, value in rows)
+        ordered = sorted(read, key=lambda entry: entry[2])
+        self._entries = {key: (time, place, value) for key, time, place, value in ordered}
+        self._puts = ordered[-1][2] if ordered else 0
         self._changed.clear()
 
     def _written(self, key: str) -> tuple[float, bytes | None]:
         entry = self._entries.get(key)
-        return (0.0, None) if entry is None else (entry[0], self._dump(entry[1]))
+        if entry is None:
+            return 0.0, None
+        time, place, value = entry
+        return time, place.to_bytes(_PLACE) + self._dump(value)

@@ -46,7 +46,7 @@ class Judge:
         self._mode = mode
         # rule and key -> reference, until, when last written, mode
         self._cases: Memory[list[Any]] = Memory("cases", 200_000)
-        self._floors: Memory[list[int]] = Memory("floors", 200_000)  # rule and key -> totals at the release
+        self._floors: Memory[list[Any]] = Memory("floors", 200_000)  # rule and key -> time of release, totals by then
         self._denied: Memory[float] = Memory("denied", 100_000)  # account -> when it was newly denied
 
     def memories(self) -> tuple[Memory[Any], ...]:
@@ -62,7 +62,7 @@ class Judge:
         found = [
             (int(history.rows[place]), number, int(place), rule, values)
             for number, rule in enumerate(self.policy.rules)
-            for history, values in self._above_floors(rule, histories.get(rule.kind))
+            for history, values in self._above_floors(rule, histories.get(rule.kind), events["clock"])
             for place in np.flatnonzero(rule.condition.holds(values))
         ]
         decisions: list[Decision] = []
@@ -73,21 +73,42 @@ class Judge:
         self._expire(float(events["clock"][-1]) if len(events["clock"]) else 0.0)
         return decisions
 
-    def release(self, key: str, totals: list[int], time: float) -> list[Decision]:
-        """End every open case on a key at an event time; `totals` are its running totals by then."""
+    def release(self, key: str, totals: list[int] | None, time: float) -> list[Decision]:
+        """End every open case on a key at an event time; `totals` are its running totals by then.
+
+        None stands for a key of which no window holds anything: there is no evidence left that could deny it again.
+        """
         released = []
         for rule in self.policy.rules:
             name = _name(rule, key)
             case = self._open(name, time)
             if case:
                 self._cases.drop(name)
-                self._floors.put(name, totals, time)
-                released.append(
-                    self._next(
-                        time=time, key=key, action="release", mode=case[3], until=time, rule=rule.name, ref=case[0]
-                    )
-                )
+                if totals is not None:
+                    self._floors.put(name, [time, totals], time)
+                released.append(self._end(rule.name, key, case, time))
         return released
+
+    def turn_back(self, clock: float) -> list[Decision]:
+        """The log's clock was wrong and has been set back: end what was decided later than it is now.
+
+        Such a case would stand until an hour that is not known, perhaps years ahead.
+        """
+        ended = []
+        for name, case in list(self._cases.items()):
+            if case[2] > clock:
+                rule, _, key = name.partition(" ")
+                self._cases.drop(name)
+                ended.append(self._end(rule, key, case, clock))
+        for account, denied in list(self._denied.items()):
+            if denied > clock:
+                self._denied.put(account, clock, clock)
+        for name, _ in list(self._floors.items()):
+            self._floors.drop(name)  # the rates have been forgotten as well
+        return ended
+
+    def _end(self, rule: str, key: str, case: list[Any], time: float) -> Decision:
+        return self._next(time=time, key=key, action="release", mode=case[3], until=time, rule=rule, ref=case[0])
 
     def _hit(self, rule: Rule, key: str, events: Columns, row: int, rates: Mapping[Any, float]) -> Iterator[Decision]:
         """The rule holds for a key at an event: begin a case, extend it, or leave it."""
@@ -145,15 +166,26 @@ class Judge:
         self._denied.put(key, time, time)
         return ENFORCE
 
-    def _above_floors(self, rule: Rule, history: History | None) -> Iterator[tuple[History, pd.DataFrame]]:
+    def _above_floors(self, rule: Rule, history: History | None, clocks: Any) -> Iterator[tuple[History, pd.DataFrame]]:
         """The rates that the rule may see: of released keys only what came after the release."""
         if history is None or not len(history.rows):
             return
-        named = ((name.partition(" "), totals) for name, totals in self._floors.items())
-        floors = {key: totals for (name, _, key), totals in named if name == rule.name}
-        places = [place for place, key in enumerate(history.keys) if key in floors] if floors else []
-        lowest = np.array([floors[history.keys[place]] for place in places])
+        named = ((name.partition(" "), floor) for name, floor in self._floors.items())
+        floors = {key: floor for (name, _, key), floor in named if name == rule.name}
+        places = self._limited(rule, history, floors, clocks) if floors else []
+        lowest = np.array([floors[history.keys[place]][1] for place in places])
         yield history, _lowered(history, places, lowest) if places else history.values
+
+    @staticmethod
+    def _limited(rule: Rule, history: History, floors: Mapping[str, list[Any]], clocks: Any) -> list[int]:
+        """Rows of released keys whose windows reach back beyond the release."""
+        longest = max(rate.window_seconds for rate in rule.condition.rates())
+        times = clocks[history.rows].tolist()
+        return [
+            place
+            for place, (key, time) in enumerate(zip(history.keys, times, strict=True))
+            if key in floors and time - floors[key][0] < longest
+        ]
 
     def _expire(self, clock: float) -> None:
         self._cases.expire(clock - max((rule.duration for rule in self.policy.rules), default=0))
@@ -166,7 +198,7 @@ def _lowered(history: History, places: list[int], floors: Any) -> pd.DataFrame:
         signal = _PLACE[column[0]]
         since = history.totals[places, signal] - floors[:, signal]
         seen = history.values[column].to_numpy().copy()
-        # totals below the floor: the key had been forgotten in between, all of it came after
+        # totals below the floor: the key was dropped for want of room in between, all of it came after
         seen[places] = np.where(since < 0, seen[places], np.minimum(seen[places], since))
         lowered[column] = seen
     return lowered

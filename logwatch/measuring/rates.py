@@ -77,38 +77,38 @@ class Rates:
         self._keep(kind, known, track)
         return History(new.rows, new.keys, _frame(values), track.totals[track.new_of])
 
-    def _keep(self, kind: str, known: Iterable[str], track: _Track) -> None:
+    def _keep(self, kind: str, known: Any, track: _Track) -> None:
         memory = self._memory[kind]
         kept = track.kept(self._steps)
         table = np.column_stack((track.times[kept], track.totals[kept]))
-        ends = np.cumsum(np.bincount(track.codes[kept])).tolist()
-        for name, begin, end in zip(known, [0, *ends], ends, strict=False):
-            cells = table[begin:end].copy()
-            memory.put(name, cells, float(cells[-1, 0]) / _MICRO)
+        ends = np.cumsum(np.bincount(track.codes[kept]))
+        # in the order in which keys were last heard of, whatever the chunks are
+        for code in np.argsort(track.latest, kind="stable").tolist():
+            cells = table[ends[code - 1] if code else 0 : ends[code]].copy()
+            memory.put(known[code], cells, float(cells[-1, 0]) / _MICRO)
 
     def expire(self, clock: float) -> None:
-        """Drop keys that are idle for longer than the longest window: they count nothing any more."""
+        """Drop keys that are idle for twice the longest window: they count nothing any more.
+
+        Twice, so that their totals outlive every window that a release cuts short (see `totals`).
+        """
         for memory in self._memory.values():
-            memory.expire(clock - self.windows[-1])
+            memory.expire(clock - 2 * self.windows[-1])
 
-    def turn_back(self, clock: float) -> None:
-        """The log's clock was wrong and has been set back to `clock`: forget what was counted after it."""
+    def turn_back(self) -> None:
+        """The log's clock was wrong and has been set back: forget everything.
+
+        What was counted cannot be put right, as nobody knows since when the clock was wrong; and points that have been
+        merged could no longer be told apart, so that what is left would depend on the chunks in which it came.
+        """
         for memory in self._memory.values():
-            for name, cells in list(memory.items()):
-                if cells[-1, 0] > clock * _MICRO:
-                    self._cut(memory, name, cells[cells[:, 0] <= clock * _MICRO])
+            for name in [name for name, _ in memory.items()]:
+                memory.drop(name)
 
-    @staticmethod
-    def _cut(memory: Memory[Cells], name: str, cells: Cells) -> None:
-        if len(cells):
-            memory.put(name, cells, float(cells[-1, 0]) / _MICRO)
-        else:
-            memory.drop(name)
-
-    def totals(self, kind: str, name: str) -> list[int]:
-        """Running totals of a key, in the order of SIGNALS."""
-        cells = self._memory[kind].get(name)
-        return [0] * len(SIGNALS) if cells is None else cells[-1, 1:].tolist()
+    def totals(self, key: str, at: float) -> list[int] | None:
+        """Running totals of a key, in the order of SIGNALS; None if all it did has left every window by `at`."""
+        cells = self._memory[key.partition(":")[0]].get(key, at - self.windows[-1])
+        return None if cells is None else cells[-1, 1:].tolist()
 
     def frame(self, at: float, columns: Iterable[RateColumn] | None = None) -> pd.DataFrame:
         """One row per key, one column per (signal, window), as of epoch time `at`; without keys that count nothing."""
@@ -141,6 +141,7 @@ class _Track:
     times: NDArray[np.int64]
     totals: NDArray[np.int64]
     new_of: NDArray[np.int64]  # where the chunk's events went, in their own order
+    latest: NDArray[np.int64]  # for each key, its last event among those of the chunk
 
     @classmethod
     def joined(cls, past: list[Cells], codes: Any, times: Any, amount: Any) -> _Track:
@@ -159,9 +160,10 @@ class _Track:
         running = np.cumsum(steps[order], axis=0)
         starts = np.searchsorted(sorted_codes, np.arange(len(past)))
         before = np.where(starts[:, np.newaxis] > 0, running[starts - 1], 0)
-        return cls(
-            sorted_codes, np.concatenate((old[:, 0], times))[order], running - before[sorted_codes], place[len(old) :]
-        )
+        latest = np.zeros(len(past), np.int64)
+        latest[codes] = np.arange(len(codes))
+        old_and_new = np.concatenate((old[:, 0], times))
+        return cls(sorted_codes, old_and_new[order], running - before[sorted_codes], place[len(old) :], latest)
 
     def within(self, window: int, signal: int) -> NDArray[np.int64]:
         """What each of the chunk's events, in their own order, finds of a signal within a window in seconds."""

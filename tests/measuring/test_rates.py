@@ -1,0 +1,181 @@
+"""Rates are what they say: checked against counting by hand, whatever the chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from enforce import key as keys
+from logwatch.measuring.rates import BUCKETS, Rates
+from logwatch.schema import KINDS, Columns, RateColumn
+
+from .table import events, rows_of
+
+untimed = settings(deadline=None)  # machines are shared: no property is about time
+
+START = 1_764_000_000.0
+CLIENTS = ("client:192.0.2.1", "client:192.0.2.77", "client:198.51.100.9", "client:2001:db8:1:2::5", None)
+ACCOUNTS = ("account:alice", "account:bob", None)
+WINDOWS = (60, 600, 3600, 5400, 86400)
+
+Rows = list[dict[str, Any]]
+
+_gaps = st.sampled_from([0.0, 0.0, 1.0, 9.9, 10.0, 60.0, 599.5, 600.0, 3540.0, 7201.0, 90_000.0]) | st.floats(0, 4000)
+_events = st.builds(
+    lambda gap, account, client, local, nrcpt: {
+        "gap": gap, "event": "queued", "account": account, "client": client, "local": local,
+        "nrcpt": str(nrcpt).encode(), "size": b"1000",
+    },
+    _gaps, st.sampled_from(ACCOUNTS), st.sampled_from(CLIENTS), st.sampled_from(["local:33", None]), st.integers(1, 50),
+)  # fmt: skip
+
+
+def _timed(rows: Rows) -> Rows:
+    times = START + np.cumsum([row["gap"] for row in rows])
+    return [{**row, "clock": float(np.round(time, 6))} for row, time in zip(rows, times, strict=True)]
+
+
+logs = st.lists(_events, min_size=1, max_size=60).map(_timed)
+
+
+def counts_for(kind: str, row: Mapping[str, Any]) -> list[str]:
+    """The keys of a kind that an event counts for."""
+    if kind == "site":
+        return ["site"]
+    if kind == "net":
+        return list(keys.networks(row["client"].removeprefix("client:"))) if row["client"] else []
+    return [row[kind]] if row[kind] else []
+
+
+def oracle(rows: Rows, kind: str, key: str, window: int) -> int:
+    """Recipients of a key as of the last row: those since the bucket began that is the 59th before the current one."""
+    step = window * 1_000_000 // BUCKETS
+    micros = [round(row["clock"] * 1_000_000) for row in rows]
+    since = (micros[-1] // step - (BUCKETS - 1)) * step
+    return sum(
+        int(row["nrcpt"])
+        for row, time in zip(rows, micros, strict=True)
+        if time >= since and key in counts_for(kind, row)
+    )
+
+
+def counted(rates: Rates, table: Columns, edges: list[int], needs: dict[str, list[RateColumn]]) -> Iterator[Any]:
+    """All values by kind, row, key and column, of a table counted in pieces."""
+    for begin, end in pairwise([0, *edges, len(table["clock"])]):
+        for kind, history in rates.add(rows_of(table, begin, end), needs).items():
+            for place, (row, key) in enumerate(zip(history.rows, history.keys, strict=True)):
+                yield kind, begin + int(row), key, history.values.iloc[place].to_dict()
+
+
+@untimed
+@given(st.data(), logs)
+def test_every_value_is_what_counting_by_hand_gives(data: st.DataObject, rows: Rows) -> None:
+    edges = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=6)))
+    needs = {kind: [("recipients", window) for window in WINDOWS] for kind in KINDS}
+    seen = 0
+    for kind, row, key, values in counted(Rates(WINDOWS), events(rows), edges, needs):
+        for (_, window), value in values.items():
+            assert value == oracle(rows[: row + 1], kind, key, window)
+        seen += 1
+    assert seen == sum(len(counts_for(kind, row)) for kind in KINDS for row in rows)
+
+
+@untimed
+@given(logs, st.sampled_from(WINDOWS))
+def test_the_bound_that_is_stated(rows: Rows, window: int) -> None:
+    """A value lies between the exact counts of the last 59/60 of the window and of the whole window."""
+    wanted: dict[str, list[RateColumn]] = {"account": [("recipients", window)]}
+    for _, row, key, values in counted(Rates([window], ["account"]), events(rows), [], wanted):
+        now = rows[row]["clock"]
+        exact = [
+            sum(int(r["nrcpt"]) for r in rows[: row + 1] if r["account"] == key and r["clock"] > now - length)
+            for length in (window - window / BUCKETS, window)
+        ]
+        assert exact[0] <= values["recipients", window] <= exact[1]
+
+
+@untimed
+@given(st.data(), logs)
+def test_the_frame_is_the_history_as_of_its_end(data: st.DataObject, rows: Rows) -> None:
+    """`frame(at)` has for every key what counting by hand gives at that time, and no key that counts nothing."""
+    rates = Rates(WINDOWS)
+    table = events(rows)
+    for begin, end in pairwise([0, *sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4))), len(rows)]):
+        rates.add(rows_of(table, begin, end), {})
+    at = rows[-1]["clock"] + data.draw(st.sampled_from([0.0, 30.0, 3000.0, 50_000.0, 100_000.0]))
+    frame = rates.frame(at, [("recipients", window) for window in WINDOWS])
+    later = [*rows, {**rows[-1], "clock": at, "nrcpt": b"0"}]
+    known = {(kind, key) for kind in KINDS for row in rows for key in counts_for(kind, row)}
+    expected = {key: [oracle(later, kind, key, window) for window in WINDOWS] for kind, key in known}
+    assert {key: list(row) for key, row in zip(frame.index, frame.to_numpy().tolist(), strict=True)} == {
+        key: values for key, values in expected.items() if any(values)
+    }
+
+
+@untimed
+@given(st.data(), logs)
+def test_what_was_dumped_and_restored_counts_on(data: st.DataObject, rows: Rows) -> None:
+    """A restart between two chunks changes nothing."""
+    cut = data.draw(st.integers(0, len(rows)))
+    table, needs = events(rows), {kind: [("recipients", window) for window in WINDOWS] for kind in KINDS}
+    first, second = Rates(WINDOWS), Rates(WINDOWS)
+    found = list(counted(first, rows_of(table, 0, cut), [], needs))
+    for old, new in zip(first.memories(), second.memories(), strict=True):
+        new.restore((key, time, value) for key, time, value in reversed(old.changes()) if value is not None)
+    found += [
+        (kind, cut + row, key, values)
+        for kind, row, key, values in counted(second, rows_of(table, cut, len(rows)), [], needs)
+    ]
+    whole = list(counted(Rates(WINDOWS), table, [], needs))
+    assert sorted(found, key=str) == sorted(whole, key=str)
+
+
+def test_a_key_holds_few_points_whatever_it_sends() -> None:
+    """State is bounded by the windows: about sixty points for each, not one per event."""
+    rates = Rates((600, 3600))
+    rows: Rows = [
+        {"clock": START + n * 0.5, "event": "queued", "account": "account:a", "nrcpt": b"1", "size": b"1"}
+        for n in range(20_000)
+    ]
+    for begin in range(0, len(rows), 500):
+        rates.add(rows_of(events(rows), begin, begin + 500), {})
+    (cells,) = [value for memory in rates.memories() if memory.name == "rates account" for _, value in memory.items()]
+    assert len(cells) <= 2 * BUCKETS + 2
+
+
+@pytest.mark.parametrize(("idle", "known"), [(2 * 3600 - 1, True), (2 * 3600 + 1, False)])
+def test_idle_keys_are_dropped(idle: float, known: bool) -> None:
+    rates = Rates((600, 3600))
+    rates.add(events([{"clock": START, "event": "connect", "client": "client:192.0.2.1"}]), {})
+    rates.expire(START + idle)
+    assert any(len(memory) for memory in rates.memories()) is known
+
+
+def test_totals_are_known_while_any_window_holds_something() -> None:
+    rates = Rates((600,))
+    rates.add(events([{"clock": START, "event": "connect", "client": "client:192.0.2.1"}]), {})
+    assert sum(rates.totals("client:192.0.2.1", START + 600) or []) == 1
+    assert rates.totals("client:192.0.2.1", START + 601) is None
+    assert rates.totals("client:192.0.2.2", START) is None
+
+
+def test_a_clock_that_was_wrong_leaves_nothing() -> None:
+    rates = Rates((600,))
+    rates.add(events([{"clock": START, "event": "connect", "client": "client:192.0.2.1"}]), {})
+    rates.turn_back()
+    assert rates.frame(START).empty
+
+
+def test_an_event_counts_for_both_networks_of_an_ipv6_client() -> None:
+    rates = Rates((600,))
+    rates.add(events([{"clock": START, "event": "connect", "client": "client:2001:db8:1:2::5"}]), {})
+    assert [key for key in rates.frame(START).index if key.startswith("net:")] == [
+        "net:2001:db8:1:2::/64",
+        "net:2001:db8:1::/48",
+    ]

@@ -1,0 +1,74 @@
+"""What one line adds to each signal: lines as a real Postfix 3.7 wrote them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from logwatch.core import Core
+from logwatch.judging.decide import Judge
+from logwatch.judging.policy import Policy
+from logwatch.measuring.signals import amounts
+from logwatch.schema import SIGNALS
+
+OPEN = (
+    b"Nov 25 03:27:47 mx1 postfix/submission/smtpd[13612]: connect from unknown[192.0.2.1]\n"
+    b"Nov 25 03:27:47 mx1 postfix/submission/smtpd[13612]: 4jZ4r31mvlzJ9bM: client=unknown[192.0.2.1], "
+    b"sasl_method=PLAIN, sasl_username=alice\n"
+)
+LINES: dict[bytes, dict[str, int]] = {
+    b"postfix/submission/smtpd[13626]: connect from unknown[192.0.2.1]": {"connections": 1},
+    b"postfix/qmgr[13610]: 4jZ4r31mvlzJ9bM: from=<alice@example.org>, size=333, nrcpt=3 (queue active)": {
+        "messages": 1, "recipients": 3, "bytes": 333, "attempts": 1,
+    },
+    b"postfix/discard[13616]: 4jZ4r31mvlzJ9bM: to=<x@ok.example>, relay=none, delay=0, delays=0/0/0/0, dsn=2.0.0, "
+    b"status=sent (ok.example)": {},
+    b"postfix/smtp[13621]: 4jZ4r31mvlzJ9bM: to=<x@evil.sink.example>, relay=127.0.0.1[127.0.0.1]:37043, delay=0.01, "
+    b"delays=0/0/0/0, dsn=5.1.1, status=bounced (host 127.0.0.1[127.0.0.1] said: 550 5.1.1 nope)": {
+        "unknown_recipients": 1, "bounces": 1,
+    },
+    b"postfix/smtp[13621]: 4jZ4r31mvlzJ9bM: to=<spam@policy.example>, relay=127.0.0.1[127.0.0.1]:37043, delay=0.02, "
+    b"delays=0/0/0/0.02, dsn=5.7.1, status=bounced (host 127.0.0.1[127.0.0.1] said: 550 5.7.1 spam)": {
+        "bounces": 1, "policy_rejections": 1,
+    },
+    b"postfix/smtp[13621]: 4jZ4r31mvlzJ9bM: to=<x@busy.example>, relay=none, delay=0.02, delays=0/0/0/0.02, "
+    b"dsn=4.4.1, status=deferred (connect to 127.0.0.1[127.0.0.1]:25: Connection refused)": {"deferrals": 1},
+    b"postfix/submission/smtpd[13612]: warning: unknown[192.0.2.1]: SASL PLAIN authentication failed: (reason "
+    b"unavailable), sasl_username=alice": {"auth_failures": 1},
+    b"postfix/smtpd[13629]: NOQUEUE: reject: RCPT from unknown[192.0.2.1]: 550 5.1.1 <n1@reject.example>: Recipient "
+    b"address rejected: User unknown; from=<harvest@example.net> to=<n1@reject.example> proto=ESMTP helo=<h>": {
+        "unknown_recipients": 1,
+    },
+    b"postfix/smtpd[13629]: NOQUEUE: reject: RCPT from unknown[192.0.2.1]: 554 5.7.1 <x@other.example>: Relay access "
+    b"denied; from=<a@example.net> to=<x@other.example> proto=ESMTP helo=<h>": {},
+    b"mailbrake[77]: verdict: block, mode=enforce, stage=MAIL, ref=ABC123, rule=flood, key=account, "
+    b"client_ip=192.0.2.1, sasl_username=alice": {"attempts": 1},
+    b"mailbrake[77]: verdict: would-block, mode=observe, stage=MAIL, ref=ABC123, rule=flood, key=account, "
+    b"client_ip=192.0.2.1, sasl_username=alice": {},
+    b"postfix/submission/smtpd[13612]: NOQUEUE: milter-reject: MAIL from unknown[192.0.2.1]: 450 4.7.1 too much mail "
+    b"(case ABC789); from=<alice@example.org> proto=ESMTP helo=<client.example.org>": {"attempts": 1},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "expected"), LINES.items())
+def test_what_a_line_adds(line: bytes, expected: dict[str, int]) -> None:
+    events = _core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events
+    added = amounts(events)[2:].sum(axis=0)
+    assert {name: n for name, n in zip(SIGNALS, added.tolist(), strict=True) if n} == expected
+
+
+def test_every_signal_has_a_line_that_adds_to_it() -> None:
+    assert set().union(*LINES.values()) == set(SIGNALS)
+
+
+def test_a_retry_and_an_echo_add_nothing() -> None:
+    """The second `queued` line of a message, and the MTA's line about a refusal that the milter has logged itself."""
+    lines = [line for line in LINES if b"qmgr" in line or b"mode=enforce" in line]
+    echo = next(line for line in LINES if b"milter-reject" in line).replace(b"ABC789", b"ABC123")
+    text = b"".join(b"Nov 25 03:27:48 mx1 " + line + b"\n" for line in [*lines, echo, *lines[:1]])
+    added = amounts(_core().feed(OPEN + text).events)
+    assert dict(zip(SIGNALS, np.sum(added, axis=0).tolist(), strict=True))["attempts"] == 2
+
+
+def _core() -> Core:
+    return Core(Judge(Policy()), start=1_764_000_000.0)
