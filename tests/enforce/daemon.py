@@ -135,13 +135,18 @@ class Daemon:
         """All that it wrote to standard error."""
         return self._errors.read_text()
 
-    def verdicts(self) -> list[str]:
-        """Its verdict lines so far."""
-        return [line.removeprefix("mailbrake: ") for line in self.told().splitlines() if "verdict:" in line]
+    def verdicts(self, count: int) -> list[str]:
+        """Its verdict lines, once there are `count` of them: they are written by a thread of their own."""
+        wait_until(lambda: len(self._verdicts()) >= count, f"{count} verdicts in {self.told()}")
+        return self._verdicts()
 
     def wait_for(self, text: str) -> None:
         """Return once it wrote `text` to standard error."""
         wait_until(lambda: text in self.told(), f"{text!r} in {self.told()}")
+
+    def _verdicts(self) -> list[str]:
+        whole, _, _ = self.told().rpartition("\n")
+        return [line.removeprefix("mailbrake: ") for line in whole.splitlines() if "verdict:" in line]
 
     def publish(self, **records: Record | list[Record]) -> None:
         """Commit these, `account_bob` standing for the key `account:bob@example.com`."""

@@ -59,14 +59,14 @@ def test_whoever_is_not_listed_is_accepted_and_so_is_who_has_no_login(daemon: Da
     assert session.mail() == "accept"
     assert session.mail("bob") == TEMPFAIL
     assert session.mail() == "accept"
-    assert daemon.verdicts() == [verdict("tempfail")]
+    assert daemon.verdicts(1) == [verdict("tempfail")]
 
 
 def test_a_block_is_a_550_and_the_text_of_a_record_replaces_the_sentence(daemon: Daemon, session: Session) -> None:
     daemon.publish(account_bob=record("block"), account_eve=record(text="100 % too much, call 555-1234"))
     assert session.mail("bob") == BLOCK
     assert session.mail("eve") == "450 4.7.1 100 %% too much, call 555-1234 (case 4F7K2A)"
-    assert daemon.verdicts() == [verdict("block"), verdict("tempfail", login="eve")]
+    assert daemon.verdicts(2) == [verdict("block"), verdict("tempfail", login="eve")]
 
 
 def test_the_change_of_a_table_is_visible_to_the_next_mail_of_a_session(daemon: Daemon, session: Session) -> None:
@@ -96,7 +96,7 @@ def test_an_observed_record_beside_an_enforced_one_hides_nothing(daemon: Daemon,
     daemon.publish(account_bob=[record("block", "observe"), record("tempfail")])
     assert session.mail("bob") == TEMPFAIL
     daemon.wait_for(verdict("would-block", "observe"))
-    assert daemon.verdicts() == [verdict("tempfail"), verdict("would-block", "observe")]
+    assert daemon.verdicts(2) == [verdict("tempfail"), verdict("would-block", "observe")]
 
 
 @pytest.mark.parametrize("action", ["throttle", "cap", "hold"])
@@ -106,7 +106,7 @@ def test_an_action_that_cannot_be_enforced_yet_lets_mail_through_and_says_so(
     daemon.publish(account_bob=record(action, share=0.0, max_recipients=1))
     assert session.mail("bob") == "accept"
     daemon.wait_for(f"mail let through: {action} is not enforced by this version (rule strangers)")
-    assert daemon.verdicts() == []
+    assert daemon.verdicts(0) == []
 
 
 @pytest.mark.parametrize("login", ["bob", "BOB", "bob@example.com", " Bob@Example.COM "])
@@ -146,7 +146,7 @@ def test_a_login_cannot_forge_a_log_line(daemon: Daemon, session: Session) -> No
     daemon.publish_keys({"account:x, key=client\\x0d\\x0amailbrake: verdict: block@example.com": [record()]})
     assert session.mail(login) == TEMPFAIL
     daemon.wait_for(verdict("tempfail", login="x, key=client??mailbrake: verdict: block"))
-    assert len(daemon.verdicts()) == 1
+    assert len(daemon.verdicts(1)) == 1
 
 
 # Clients
@@ -291,9 +291,8 @@ def test_mail_flows_if_the_table_is_broken_before_the_start(tmp_path: Path, dama
     with daemon, daemon.session() as session:
         assert session.connect() == "continue"
         assert session.mail("bob") == "accept"
-        daemon.wait_for("mail let through: ")
-        assert message in daemon.told()
-        assert daemon.verdicts() == []
+        daemon.wait_for(message)
+        assert daemon.verdicts(0) == []
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -306,8 +305,7 @@ def test_mail_flows_if_the_table_breaks_while_running(daemon: Daemon, session: S
     with daemon.session() as other:
         assert other.connect() == "continue"
         assert other.mail("bob") == "accept"
-    daemon.wait_for("mail let through: ")
-    assert message in daemon.told()
+    daemon.wait_for(message)
 
 
 def test_a_repaired_table_is_used_again(daemon: Daemon, session: Session) -> None:
@@ -421,8 +419,10 @@ def test_options_in_effect_are_told_at_start(daemon: Daemon) -> None:
 def test_a_socket_left_by_a_killed_milter_is_replaced(tmp_path: Path) -> None:
     killed = Daemon(tmp_path)
     killed.start()
-    killed.wait_for("listening on")
-    killed.kill()
+    try:
+        killed.wait_for("listening on")
+    finally:
+        killed.kill()
     assert killed.socket.is_socket()
     with Daemon(tmp_path) as daemon, daemon.session() as session:
         assert session.connect() == "continue"
@@ -516,7 +516,7 @@ def test_verdicts_go_to_syslog_as_facility_mail(tmp_path: Path) -> None:
     assert head.startswith("<22>mailbrake[")
     assert head.endswith("]")
     assert message == verdict("tempfail")
-    assert daemon.verdicts() == [verdict("tempfail")]
+    assert daemon.verdicts(1) == [verdict("tempfail")]
 
 
 def test_without_a_syslog_it_runs_and_a_later_one_is_used(tmp_path: Path) -> None:
