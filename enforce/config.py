@@ -239,3 +239,7 @@ def _toml(value: object) -> str:
     if isinstance(value, list):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     return f'"{value}"'
+
+
+if __name__ == "__main__":
+    print(render(), end="")

@@ -24,19 +24,18 @@ import numpy as np
 import pandas as pd
 
 from enforce.config import Config, Log, Policy, as_duration
-from logwatch.core import Core
-from logwatch.judging.decide import Judge
 from logwatch.judging.policy import ENFORCE
 from logwatch.measuring import signals
 from logwatch.measuring.rates import Rates
 from logwatch.reading import attribute
 from logwatch.reading.attribute import Attribution
 from logwatch.reading.scan import Scanner, readable
-from logwatch.reading.source import chunks, ordered
+from logwatch.reading.names import ordered
+from logwatch.reading.source import chunks
 from logwatch.reading.stamp import Stamps
 from logwatch.rerun import rerun, start_of
 from logwatch.schema import ATTRIBUTED, SIGNALS, Columns
-from logwatch.watch import policy_of, zone_of
+from logwatch.settings import core_of, policy_of, zone_of
 
 Logs = str | Path | Iterable[str | Path]
 
@@ -82,12 +81,7 @@ def replay(logs: Logs, policy: str | Path | None = None, *, zone: str = "", defa
     """One row per decision that a policy (a file; default: the shipped one) would have made over mail logs."""
     config = dataclasses.replace(_config(zone, default_realm, False), policy=Policy(file=str(policy or "")))
     paths = _paths(logs)
-    core = Core(
-        Judge(policy_of(config), ENFORCE),
-        zone=zone_of(config),
-        default_realm=default_realm,
-        start=start_of(paths, zone_of(config), time.time()),
-    )
+    core = core_of(config, policy_of(config), start_of(paths, zone_of(config), time.time()), ENFORCE)
     found = [decision for step in rerun(core, paths) for decision in step.decisions]
     frame = pd.DataFrame([vars(decision) for decision in found])
     for name in ("time", "until"):

@@ -9,10 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import tzinfo
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from logwatch.core import Core, Step
-from logwatch.reading.source import STDIN, chunks, ordered, stamps
+from logwatch.reading.names import ordered
+from logwatch.reading.source import STDIN, chunks, stamps
 from logwatch.reading.stamp import first_year
+
+if TYPE_CHECKING:  # whoever only wants to know when a log begins must not wait for pandas
+    from logwatch.core import Core, Step
 
 
 def start_of(paths: Iterable[str], zone: tzinfo | None, newest: float) -> float:

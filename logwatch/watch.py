@@ -14,20 +14,16 @@ import fcntl
 import logging
 import os
 import sqlite3
-import zoneinfo
 from collections.abc import Callable
-from datetime import tzinfo
 from pathlib import Path
 
 from enforce.config import Config
 from enforce.table import TableError, Writer
-from logwatch.core import Core, Release, Step
-from logwatch.judging import language
-from logwatch.judging.decide import Judge
-from logwatch.judging.policy import Policy
+from logwatch.core import Release, Step
 from logwatch.reading.follow import Follower, Position, Wake
 from logwatch.rerun import start_of
 from logwatch.schema import Decision, iso
+from logwatch.settings import core_of, policy_of, zone_of
 from logwatch.telling.evidence import Recent
 from logwatch.telling.journal import Journal, Review
 from logwatch.telling.publish import Publisher
@@ -42,29 +38,6 @@ log = logging.getLogger("mailbrake.watch")
 
 class BusyError(Exception):
     """Another controller runs on the same state directory."""
-
-
-def zone_of(config: Config) -> tzinfo | None:
-    """The time zone of stamps that carry none; None is the machine's."""
-    return zoneinfo.ZoneInfo(config.log.zone) if config.log.zone else None
-
-
-def policy_of(config: Config) -> Policy:
-    """The configured policy, or the shipped one; PolicyError if it cannot be used."""
-    path = config.policy.file or language.SHIPPED
-    return language.load(path, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
-
-
-def core_of(config: Config, policy: Policy, start: float, mode: str | None = None) -> Core:
-    """A core set up by a configuration, that remembers nothing yet."""
-    judge = Judge(policy, mode or config.policy.mode)
-    return Core(
-        judge,
-        zone=zone_of(config),
-        default_realm=config.log.default_realm,
-        keep_case=config.log.keep_case,
-        start=start,
-    )
 
 
 class Controller:
@@ -188,7 +161,7 @@ class Controller:
         try:
             self._writer = Writer(self._config.table)
             if self._writer.afresh:
-                log.warning("%s: made anew (%s), from the journal", self._config.table, self._writer.afresh)
+                log.warning("%s: made from the journal (%s)", self._config.table, self._writer.afresh)
             self._publisher = Publisher(self._writer, self._config.state.lease)
             self._publisher.restart(self._standing(), self._now())
         except (TableError, sqlite3.Error) as error:
@@ -237,7 +210,7 @@ class Controller:
 
 def line(decision: Decision) -> str:
     """A decision in one line, for the log."""
-    why = ", ".join(f"{what} {e['value']:g} > {e['threshold']:g}" for what, e in decision.evidence.items())
+    why = ", ".join(f"{what} {e['value']:g}, limit {e['threshold']:g}" for what, e in decision.evidence.items())
     verb = decision.action if decision.mode == "enforce" else f"would-{decision.action}"
     return f"{verb} {decision.key} until {iso(decision.until)} (rule {decision.rule}, case {decision.ref}): {why}"
 

@@ -12,7 +12,7 @@ from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_of, log_arguments, logs_of
 from logwatch.commands.output import number, progress, when, write_json, write_table
 from logwatch.schema import KINDS
-from logwatch.watch import zone_of
+from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,10 +66,8 @@ def _chosen(frame: pd.DataFrame, args: argparse.Namespace) -> pd.DataFrame:
     if args.kind:
         frame = frame[[key.partition(":")[0] == args.kind for key in frame.index]]
     if args.top:
-        most = (
-            frame.xs("recipients", axis=1, level="signal").max(axis=1).sort_values(ascending=False, kind="stable").index
-        )
-        frame = frame.loc[most[: args.top]]
+        recipients = frame.loc[:, ["recipients"]].max(axis=1)
+        frame = frame.loc[recipients.sort_values(ascending=False, kind="stable").index[: args.top]]
     return frame
 
 

@@ -54,7 +54,7 @@ def _core(logs: list[str], config: Config, args: argparse.Namespace) -> Core:
     from logwatch.judging.language import PolicyError
     from logwatch.judging.policy import ENFORCE
     from logwatch.rerun import start_of
-    from logwatch.watch import core_of, policy_of, zone_of
+    from logwatch.settings import core_of, policy_of, zone_of
 
     try:
         policy = policy_of(config)

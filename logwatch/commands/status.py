@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def run(args: argparse.Namespace) -> int:
         write_json([{name: values for name, values, _ in found} | {"problems": [p for *_, ps in found for p in ps]}])
     else:
         rows = [
-            {"part": name, "what": what, "value": value} for name, values, _ in found for what, value in values.items()
+            {"part": name, "what": what, "value": _shown(value)}
+            for name, values, _ in found
+            for what, value in values.items()
         ]
         write_table(rows, ("part", "what", "value"))
     problems = [problem for *_, ps in found for problem in ps]
@@ -40,11 +43,16 @@ def run(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):  # a log's position
+        return f"{number(value['behind'])} bytes behind"
+    return number(value) if isinstance(value, int) else str(value)
+
+
 Found = tuple[dict[str, Any], list[str]]
 
 
 def _controller(config: Config) -> Found:
-    from logwatch.core import counters
     from logwatch.telling.journal import Journal, JournalError
 
     try:
@@ -57,13 +65,18 @@ def _controller(config: Config) -> Found:
     if facts is None:
         return {}, [f"{config.journal}: no log line has been read yet"]
     modes = {f"standing {mode}": sum(d.mode == mode for d in standing) for mode in ("enforce", "observe")}
-    read = {"log clock": when(facts["clock"]), "decisions": facts["seq"], **modes, **counters(facts)}
+    read = {"log clock": when(facts["clock"]), "decisions": facts["seq"], **modes, **_counters(facts)}
     guarded = (
         [f"the guard turned {facts['guarded']} decisions into observe: a rule hits too many accounts at once"]
         if facts["guarded"]
         else []
     )
     return read, guarded
+
+
+def _counters(facts: Mapping[str, Any]) -> dict[str, int]:
+    names = ("lines", "orphans", "clock_steps", "guarded")
+    return {**{name: facts[name] for name in names}, "unreadable": sum(facts["unreadable"].values())}
 
 
 def _log(config: Config) -> Found:
@@ -82,7 +95,7 @@ def _log(config: Config) -> Found:
         except OSError as error:
             problems.append(f"{path}: {error.strerror}")
             continue
-        found[path] = f"{number(max(0, size - position['offset']))} bytes behind"
+        found[path] = {"offset": position["offset"], "behind": max(0, size - position["offset"])}
     return found, problems
 
 

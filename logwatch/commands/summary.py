@@ -14,7 +14,7 @@ from logwatch.core import Core, Step
 from logwatch.judging.conditions import Rate
 from logwatch.judging.nearness import nearness
 from logwatch.schema import Decision
-from logwatch.watch import zone_of
+from logwatch.settings import zone_of
 
 _SHOWN = 40  # cases in the table; --json has all
 _NEAREST = 5

@@ -1,0 +1,40 @@
+"""What a configuration means to the thinking half: a time zone, a policy, a core."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import tzinfo
+from typing import TYPE_CHECKING
+
+from enforce.config import Config
+
+if TYPE_CHECKING:  # commands that need only the zone must not wait for pandas
+    from logwatch.core import Core
+    from logwatch.judging.policy import Policy
+
+
+def zone_of(config: Config) -> tzinfo | None:
+    """The time zone of stamps that carry none; None is the machine's."""
+    return zoneinfo.ZoneInfo(config.log.zone) if config.log.zone else None
+
+
+def policy_of(config: Config) -> Policy:
+    """The configured policy, or the shipped one; PolicyError if it cannot be used."""
+    from logwatch.judging import language
+
+    path = config.policy.file or language.SHIPPED
+    return language.load(path, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
+
+
+def core_of(config: Config, policy: Policy, start: float, mode: str | None = None) -> Core:
+    """A core that remembers nothing yet; `mode` instead of the configuration's cap, `start` as Core takes it."""
+    from logwatch.core import Core
+    from logwatch.judging.decide import Judge
+
+    return Core(
+        Judge(policy, mode or config.policy.mode),
+        zone=zone_of(config),
+        default_realm=config.log.default_realm,
+        keep_case=config.log.keep_case,
+        start=start,
+    )

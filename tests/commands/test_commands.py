@@ -1,0 +1,260 @@
+"""Every command as a user runs it: what it prints, what it says when something is wrong, its exit status."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from logwatch.commands import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "logwatch" / "data" / "demo.log"
+LIGHT = ("--help", "table list", "why 7K2M9Q", "status", "check --policy shipped")
+
+
+def mailbrake(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own."""
+    command = [sys.executable, "-m", "logwatch", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, input=text, check=False)
+
+
+def objects(*arguments: str | Path, text: str = "") -> list[dict[str, object]]:
+    """The JSON objects that a command prints."""
+    done = mailbrake(*arguments, text=text)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration whose state is below tmp_path."""
+    path = tmp_path / "mailbrake.toml"
+    path.write_text(f'[state]\ndirectory = "{tmp_path}/state"\n[milter]\nsocket = "unix:{tmp_path}/milter.sock"\n')
+    return path
+
+
+def test_help_names_every_command() -> None:
+    """`--help` lists all commands; each has a help of its own."""
+    told = mailbrake("--help").stdout
+    assert [name for name in COMMANDS if f"\n    {name} " not in told] == []
+
+
+@pytest.mark.parametrize("command", LIGHT)
+def test_what_needs_no_dataframe_does_not_import_pandas(command: str, config: Path) -> None:
+    """Help, table, why, status and check answer at once."""
+    with_config = [] if command == "--help" else ["--config", str(config)]
+    code = (
+        "import sys\nfrom logwatch.commands import main\n"
+        f"try:\n    main({[*command.split(), *with_config]!r})\nexcept SystemExit:\n    pass\n"
+        "sys.exit(f'{sorted(sys.modules)}' if {'pandas', 'watchdog'} & set(sys.modules) else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unknown_command_is_a_usage_error() -> None:
+    """Exit status 2, and the commands that there are."""
+    done = mailbrake("relay")
+    assert done.returncode == 2
+    assert "replay" in done.stderr
+
+
+class TestEvents:
+    def test_one_object_a_line_with_the_fields_of_the_line(self) -> None:
+        """Columns of DESIGN's vocabulary, absent where the line has none; `line` is the 1-based number."""
+        found = objects("events", DEMO)
+        accept = next(event for event in found if event["event"] == "accept")
+        line = DEMO.read_text().splitlines()[int(str(accept["line"])) - 1]
+        assert f"sasl_username={accept['sasl_username']}" in line
+        assert accept["service"] == "submission"
+        assert accept["daemon"] == "smtpd"
+        assert str(accept["time"])[-6] in "+-"
+        assert "recipient" not in accept
+
+    def test_reads_standard_input_and_archives_alike(self, tmp_path: Path) -> None:
+        """`-` and `.gz` give the same events as the plain file."""
+        packed = tmp_path / "mail.log.1.gz"
+        packed.write_bytes(gzip.compress(DEMO.read_bytes()))
+        assert objects("events", packed) == objects("events", DEMO) == objects("events", "-", text=DEMO.read_text())
+
+    def test_writes_parquet(self, tmp_path: Path) -> None:
+        """A file that pandas reads, times with zone."""
+        target = tmp_path / "events.parquet"
+        assert mailbrake("events", DEMO, "--parquet", target).returncode == 0
+        frame = pd.read_parquet(target)
+        assert len(frame) == len(objects("events", DEMO))
+        assert str(frame["time"].dtype.tz) == "UTC"
+
+    def test_a_broken_line_is_said(self) -> None:
+        """A line of a known kind that cannot be read gives no event, but a word on standard error."""
+        broken = "Nov 25 03:28:14 mx1 postfix/qmgr[1]: 4jZ4rZ24wCzJ9wR: from=<a@example.org>, size=x (queue active)\n"
+        done = mailbrake("events", "-", text=broken)
+        assert (done.returncode, done.stdout) == (0, "")
+        assert "1 queued" in done.stderr
+        assert "size=x" in done.stderr
+
+    def test_a_missing_file_is_an_error(self) -> None:
+        """Exit status 1, naming the file."""
+        done = mailbrake("events", "/nowhere/mail.log")
+        assert (done.returncode, done.stderr) == (1, "mailbrake: /nowhere/mail.log: no such file\n")
+
+    def test_a_directory_is_told_from_a_log(self, tmp_path: Path) -> None:
+        """It is either read or refused with a word."""
+        done = mailbrake("events", tmp_path)
+        assert "Traceback" not in done.stderr
+
+
+class TestRates:
+    def test_counts_of_the_sample(self) -> None:
+        """Bob's nine messages to 25, and the one to Dave."""
+        rows = {row["key"]: row for row in objects("rates", DEMO, "--json", "--window", "1h")}
+        assert rows["account:bob"]["recipients_1h"] == 226
+        assert rows["account:alice"]["messages_1h"] == 4
+        assert rows["site"]["messages_1h"] == 14
+        assert rows["net:203.0.113.0/24"]["recipients_1h"] == 225
+
+    def test_as_of_an_earlier_time(self) -> None:
+        """What came after `--at` is not counted."""
+        events = objects("events", DEMO)
+        first = next(str(event["time"]) for event in events if event["event"] == "queued")
+        rows = objects("rates", DEMO, "--json", "--at", first, "--kind", "site")
+        queued = sum(event["event"] == "queued" and str(event["time"]) <= first for event in events)
+        assert rows[0]["messages_1h"] == queued < 14
+
+    def test_csv_has_all_columns_and_top_the_largest(self) -> None:
+        """CSV for spreadsheets; `--top 1` is the key with the most recipients."""
+        rows = list(csv.DictReader(io.StringIO(mailbrake("rates", DEMO, "--csv", "--kind", "account").stdout)))
+        assert {row["key"] for row in rows} == {"account:alice", "account:bob"}
+        top = objects("rates", DEMO, "--json", "--kind", "account", "--top", "1")
+        assert [row["key"] for row in top] == ["account:bob"]
+
+    @pytest.mark.parametrize("bad", [("--window", "10x"), ("--at", "yesterday"), ("--zone", "Mars/Olympus")])
+    def test_bad_values_are_usage_errors(self, bad: tuple[str, str]) -> None:
+        """Exit status 2, the value and what is expected."""
+        done = mailbrake("rates", DEMO, *bad)
+        assert done.returncode == 2
+        assert bad[1] in done.stderr
+        assert "expected" in done.stderr
+
+
+class TestReplay:
+    def test_tells_a_newcomer_what_would_have_happened(self) -> None:
+        """What was read, who would have been hit and why, that nothing was changed, what to do next."""
+        told = mailbrake("replay", DEMO).stdout
+        for part in (
+            "2 accounts",
+            "would have acted once",
+            "account:bob",
+            "recipients in 10m: 201, limit 200",
+            "450, try again later",
+            "only observe",
+            "Nothing was changed",
+            "mailbrake check --policy shipped",
+        ):
+            assert part in told
+
+    def test_says_when_it_is_no_mail_log(self) -> None:
+        """Any other text: no decision, and a hint."""
+        done = mailbrake("replay", ROOT / "README.md")
+        assert done.returncode == 0
+        assert "is this the mail log?" in done.stdout
+
+    def test_decisions_as_json(self, tmp_path: Path) -> None:
+        """DESIGN's decision object, one a line; the rule's own mode without a configuration."""
+        policy = tmp_path / "policy"
+        policy.write_text("rule flood per account: when recipients in 10m > 200 tempfail for 1h mode enforce\n")
+        (decision,) = objects("replay", DEMO, "--json", "--policy", policy)
+        fields = "time key action mode until rule ref seq queue_id share max_recipients evidence"
+        assert set(decision) == set(fields.split())
+        assert (decision["key"], decision["mode"], decision["seq"]) == ("account:bob", "enforce", 1)
+        assert decision["evidence"] == {"recipients in 10m": {"value": 201, "threshold": 200}}
+
+    def test_a_configuration_caps_the_mode(self, tmp_path: Path, config: Path) -> None:
+        """With `--config` its `[policy] mode` counts: observe by default."""
+        policy = tmp_path / "policy"
+        policy.write_text("rule flood per account: when recipients in 10m > 200 tempfail for 1h mode enforce\n")
+        (decision,) = objects("replay", DEMO, "--json", "--policy", policy, "--config", config)
+        assert decision["mode"] == "observe"
+
+    def test_a_bad_policy_is_a_usage_error(self, tmp_path: Path) -> None:
+        """Exit status 2 with file, line and column."""
+        policy = tmp_path / "policy"
+        policy.write_text("rule flood per account:\n    when recipient in 10m > 200 tempfail for 1h\n")
+        done = mailbrake("replay", DEMO, "--policy", policy)
+        assert done.returncode == 2
+        assert f"{policy}:2:10: unknown signal" in done.stderr
+
+
+class TestCheck:
+    def test_prints_the_policy_so_that_it_can_be_read_again(self, tmp_path: Path) -> None:
+        """The shipped policy, normalised, is itself a policy with the same text."""
+        shipped = mailbrake("check", "--policy", "shipped")
+        assert shipped.returncode == 0, shipped.stderr
+        copy = tmp_path / "policy"
+        copy.write_text(shipped.stdout)
+        assert mailbrake("check", "--policy", copy).stdout == shipped.stdout
+
+    def test_a_rule_that_cannot_hold_is_said(self, tmp_path: Path) -> None:
+        """Exit status 1 with the rule and the reason."""
+        policy = tmp_path / "policy"
+        policy.write_text("rule odd per account: when recipients in 1h > 200 and recipients in 1h < 100 block for 1h\n")
+        done = mailbrake("check", "--policy", policy)
+        assert done.returncode == 1
+        assert 'rule "odd"' in done.stderr
+
+    def test_shows_the_options_in_force(self, config: Path) -> None:
+        """With `--config`: every option as it is, as comments before the policy."""
+        told = mailbrake("check", "--config", config).stdout
+        assert "# [policy] mode = 'observe'" in told
+
+    @pytest.mark.parametrize("bad", sorted((ROOT / "samples" / "bad-configs").glob("*.toml")), ids=lambda p: p.stem)
+    def test_bad_configurations_are_explained(self, bad: Path) -> None:
+        """Each has its message beside it: file, key, remedy; exit status 1."""
+        done = mailbrake("check", "--config", bad)
+        expected = bad.with_suffix(".expected").read_text().strip()
+        assert (done.returncode, done.stderr.strip()) == (1, f"mailbrake: {bad}: {expected}")
+
+
+class TestBeforeAnythingRan:
+    def test_status_says_what_is_missing(self, config: Path) -> None:
+        """No journal, no table, no milter: each is named; exit status 1."""
+        done = mailbrake("status", "--config", config)
+        assert done.returncode == 1
+        for part in ("there is no journal yet", "no table there", "no milter answers"):
+            assert part in done.stderr
+
+    def test_table_list_says_that_there_is_no_table(self, config: Path) -> None:
+        """Exit status 1."""
+        done = mailbrake("table", "list", "--config", config)
+        assert done.returncode == 1
+        assert "no table there" in done.stderr
+
+    def test_why_says_that_there_is_no_journal(self, config: Path) -> None:
+        """Exit status 1."""
+        done = mailbrake("why", "7K2M9Q", "--config", config)
+        assert done.returncode == 1
+        assert "no journal" in done.stderr
+
+    def test_watch_refuses_a_bad_policy(self, tmp_path: Path, config: Path) -> None:
+        """Before it touches anything: exit status 2."""
+        bad = tmp_path / "policy"
+        bad.write_text("rule\n")
+        config.write_text(config.read_text() + f'[policy]\nfile = "{bad}"\n')
+        done = mailbrake("watch", "--config", config)
+        assert done.returncode == 2
+        assert f"{bad}:2:1: expected a name" in done.stderr
+
+
+def test_the_sample_configuration_is_the_one_in_the_code() -> None:
+    """Every option with its meaning and default."""
+    from enforce.config import render
+
+    assert (ROOT / "samples" / "mailbrake.toml").read_text() == render()
