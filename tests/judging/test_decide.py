@@ -1,0 +1,302 @@
+"""From rates to decisions: begun, extended, ended, released, guarded; each law of `decide` by an example."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from logwatch.judging.decide import GUARD, Judge
+from logwatch.judging.language import parse
+from logwatch.measuring.rates import Rates
+from logwatch.schema import Decision
+from tests.measuring.table import events
+
+START = 1_764_000_000.0
+FLOOD = "rule flood per account: when recipients in 10m > 5 tempfail for 1h mode enforce"
+BOTH = f"""
+{FLOOD}
+rule burst per account: when messages in 10m > 2 block for 30m mode enforce
+"""
+
+
+class Bench:
+    """Rates and a judge, fed with events."""
+
+    def __init__(self, policy: str, mode: str = "enforce") -> None:
+        self.judge = Judge(parse(policy), mode)
+        self.rates = Rates({86400, *(window for columns in self.judge.needs().values() for _, window in columns)})
+
+    def feed(self, *rows: dict[str, Any]) -> list[Decision]:
+        table = events(rows)
+        return self.judge.decide(table, self.rates.add(table, self.judge.needs()))
+
+    def send(self, at: float, recipients: int, account: str = "alice") -> list[Decision]:
+        """One message, `at` seconds after the start."""
+        return self.feed(message(at, recipients, account))
+
+    def release(self, at: float, key: str = "account:alice") -> list[Decision]:
+        return self.judge.release(key, self.rates.totals(key, START + at), START + at)
+
+
+def message(at: float, recipients: int, account: str = "alice", client: str | None = None) -> dict[str, Any]:
+    return {
+        "clock": START + at,
+        "event": "queued",
+        "account": f"account:{account}",
+        "client": client,
+        "nrcpt": str(recipients).encode(),
+        "size": b"500",
+        "queue_id": b"4jZ4r31mvlzJ9bM",
+    }
+
+
+def told(decisions: Iterable[Decision]) -> list[tuple[float, str, str, str]]:
+    return [(d.time - START, d.rule, d.action, d.mode) for d in decisions]
+
+
+def test_a_rule_that_holds_begins_a_case() -> None:
+    bench = Bench(FLOOD)
+    assert bench.send(0, 5) == []
+    (decision,) = bench.send(1, 1)
+    assert vars(decision) == {
+        "time": START + 1,
+        "key": "account:alice",
+        "action": "tempfail",
+        "mode": "enforce",
+        "until": START + 3601,
+        "rule": "flood",
+        "ref": decision.ref,
+        "seq": 1,
+        "queue_id": "4jZ4r31mvlzJ9bM",
+        "share": None,
+        "max_recipients": None,
+        "evidence": {"recipients in 10m": {"value": 6, "threshold": 5}},
+    }
+    assert re.fullmatch("[0-9A-HJKMNP-TV-Z]{6}", decision.ref)
+
+
+def test_a_case_is_extended_not_before_a_tenth_of_its_duration() -> None:
+    bench = Bench(FLOOD)
+    (begun,) = bench.send(0, 10)
+    assert bench.send(359.9, 10) == []
+    (extended,) = bench.send(360, 10)
+    assert (extended.ref, extended.until, extended.seq) == (begun.ref, START + 360 + 3600, 2)
+    assert bench.send(719, 10) == []
+    assert bench.send(720, 10)[0].ref == begun.ref
+
+
+def test_after_its_end_a_case_is_a_new_one() -> None:
+    bench = Bench(FLOOD)
+    (first,) = bench.send(0, 10)
+    assert bench.send(3599.9, 10)[0].ref == first.ref
+    (second,) = bench.send(3599.9 + 3600, 10)
+    assert second.ref != first.ref
+
+
+def test_a_rule_that_no_longer_holds_extends_nothing() -> None:
+    bench = Bench(FLOOD)
+    bench.send(0, 10)
+    assert bench.send(1200, 5) == []
+
+
+def test_rules_on_one_key_have_cases_of_their_own() -> None:
+    bench = Bench(BOTH)
+    found = bench.feed(message(0, 6), message(1, 1), message(2, 1), message(3, 1, "bob"))
+    assert told(found) == [(0, "flood", "tempfail", "enforce"), (2, "burst", "block", "enforce")]
+    assert found[0].ref != found[1].ref
+
+
+def test_rules_that_hold_at_one_event_decide_in_their_order() -> None:
+    bench = Bench(BOTH)
+    assert told(bench.feed(message(0, 1), message(0, 1), message(0, 9))) == [
+        (0, "flood", "tempfail", "enforce"),
+        (0, "burst", "block", "enforce"),
+    ]
+
+
+def test_exemptions_win() -> None:
+    bench = Bench(f"exempt account in alice@example.com {FLOOD}")
+    assert bench.send(0, 100, "alice@example.com") == []
+    assert told(bench.send(0, 100, "bob@example.com")) == [(0, "flood", "tempfail", "enforce")]
+
+
+def test_one_event_can_tip_every_kind_of_key() -> None:
+    kinds = ("account", "client", "net", "site")
+    bench = Bench("\n".join(f"rule r-{kind} per {kind}: when messages in 1m > 0 block for 1m" for kind in kinds))
+    found = bench.feed(message(0, 1, client="client:2001:db8:1:2::5"))
+    assert [d.key for d in found] == [
+        "account:alice",
+        "client:2001:db8:1:2::5",
+        "net:2001:db8:1:2::/64",
+        "net:2001:db8:1::/48",
+        "site",
+    ]
+
+
+class TestRelease:
+    def test_ends_every_case_on_the_key_and_no_other(self) -> None:
+        bench = Bench(BOTH)
+        begun = bench.feed(message(0, 6), message(1, 1), message(2, 1), message(2, 9, "bob"))
+        found = bench.release(10)
+        assert told(found) == [(10, "flood", "release", "enforce"), (10, "burst", "release", "enforce")]
+        assert [d.ref for d in found] == [d.ref for d in begun[:2]]
+        assert [d.until for d in found] == [START + 10] * 2
+        assert bench.release(11) == []
+
+    def test_the_same_evidence_never_denies_twice(self) -> None:
+        bench = Bench(FLOOD)
+        bench.send(0, 50)
+        bench.release(10)
+        assert bench.send(20, 5) == []
+
+    def test_new_evidence_does_and_begins_a_new_case(self) -> None:
+        bench = Bench(FLOOD)
+        (first,) = bench.send(0, 50)
+        bench.release(10)
+        bench.send(20, 5)
+        (second,) = bench.send(21, 1)
+        assert second.ref != first.ref
+        assert second.evidence == {"recipients in 10m": {"value": 6, "threshold": 5}}
+
+    def test_other_rules_go_on_counting(self) -> None:
+        bench = Bench(BOTH)
+        bench.feed(message(0, 6), message(1, 0))
+        bench.release(10)
+        assert told(bench.send(20, 0)) == [(20, "burst", "block", "enforce")]
+
+    def test_without_a_case_leaves_no_floor(self) -> None:
+        bench = Bench(FLOOD)
+        bench.send(0, 5)
+        assert bench.release(10) == []
+        assert told(bench.send(20, 1)) == [(20, "flood", "tempfail", "enforce")]
+
+    def test_a_floor_ends_with_the_longest_window_of_the_rule(self) -> None:
+        bench = Bench("rule r per account: when recipients in 10m > 5 tempfail for 30d mode enforce")
+        bench.send(0, 1000)
+        bench.release(10)
+        bench.rates.expire(START + 3 * 86400)  # and the totals may have begun anew
+        assert bench.send(3 * 86400, 6)[0].evidence == {"recipients in 10m": {"value": 6, "threshold": 5}}
+
+    def test_of_a_key_forgotten_long_since_needs_no_floor(self) -> None:
+        bench = Bench("rule r per account: when recipients in 10m > 5 tempfail for 30d mode enforce")
+        bench.send(0, 1000)
+        assert told(bench.release(5 * 86400)) == [(5 * 86400, "r", "release", "enforce")]
+        assert told(bench.send(5 * 86400 + 1, 6)) == [(5 * 86400 + 1, "r", "tempfail", "enforce")]
+
+
+class TestGuard:
+    def test_beyond_it_decisions_are_observed(self) -> None:
+        bench = Bench(FLOOD)
+        found = bench.feed(*(message(n, 10, f"user{n}") for n in range(GUARD + 2)))
+        assert [d.mode for d in found] == ["enforce"] * GUARD + ["observe"] * 2
+        assert bench.judge.guarded == 2
+
+    def test_frees_up_within_the_hour(self) -> None:
+        bench = Bench(FLOOD)
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(GUARD)))
+        assert bench.send(3600, 10, "late")[0].mode == "observe"
+        assert bench.send(3600.5, 10, "later")[0].mode == "enforce"
+
+    def test_an_account_already_denied_takes_no_more_room(self) -> None:
+        bench = Bench(BOTH)
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(GUARD)))
+        found = bench.feed(message(20, 1, "user1"), message(21, 1, "user1"))
+        assert told(found) == [(21, "burst", "block", "enforce")]
+
+    def test_extending_an_enforced_case_needs_no_room(self) -> None:
+        bench = Bench(FLOOD)
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(GUARD + 1)))
+        assert bench.send(400, 10, "user1")[0].mode == "enforce"
+
+    def test_a_case_that_was_observed_is_enforced_as_soon_as_there_is_room(self) -> None:
+        bench = Bench(FLOOD)
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(GUARD)))
+        (observed,) = bench.send(3000, 10, "late")
+        (enforced,) = bench.send(3601, 10, "late")
+        assert (observed.mode, enforced.mode) == ("observe", "enforce")
+        assert observed.ref == enforced.ref
+
+    def test_clients_are_not_accounts(self) -> None:
+        bench = Bench("rule r per client: when messages in 1m > 0 block for 1m mode enforce")
+        found = bench.feed(*(message(n, 1, client=f"client:192.0.2.{n}") for n in range(GUARD + 5)))
+        assert {d.mode for d in found} == {"enforce"}
+
+    def test_what_is_only_observed_takes_no_room(self) -> None:
+        bench = Bench(f"rule watch per account: when messages in 1m > 0 block for 1m\n{FLOOD}")
+        bench.feed(*(message(n, 1, f"user{n}") for n in range(50)))
+        assert bench.send(60, 10)[-1].mode == "enforce"
+
+
+@pytest.mark.parametrize(
+    ("policy", "site", "rule", "expected"),
+    [
+        ("", "enforce", "mode enforce", "enforce"),
+        ("", "enforce", "", "observe"),
+        ("", "observe", "mode enforce", "observe"),
+        ("mode observe", "enforce", "mode enforce", "observe"),
+    ],
+)
+def test_the_mildest_mode_wins(policy: str, site: str, rule: str, expected: str) -> None:
+    bench = Bench(f"{policy} rule flood per account: when recipients in 10m > 5 tempfail for 1h {rule}", site)
+    assert bench.send(0, 6)[0].mode == expected
+
+
+class TestStill:
+    def test_stands_as_it_was(self) -> None:
+        (decision,) = Bench(FLOOD).send(0, 6)
+        assert Judge(parse(FLOOD)).still(decision) == decision
+
+    @pytest.mark.parametrize("policy", ["", f'exempt account in "alice" {FLOOD}'])
+    def test_falls_without_its_rule_or_with_an_exemption(self, policy: str) -> None:
+        (decision,) = Bench(FLOOD).send(0, 6)
+        assert Judge(parse(policy)).still(decision) is None
+
+    @pytest.mark.parametrize(("policy", "site"), [(FLOOD, "observe"), (f"mode observe {FLOOD}", "enforce")])
+    def test_is_only_observed_where_nothing_else_is_allowed(self, policy: str, site: str) -> None:
+        (decision,) = Bench(FLOOD).send(0, 6)
+        still = Judge(parse(policy), site).still(decision)
+        assert still
+        assert (still.mode, still.ref) == ("observe", decision.ref)
+
+
+def test_references_are_the_same_in_every_run_and_differ_by_case() -> None:
+    runs = [Bench(BOTH).feed(*(message(n, 9, f"u{n % 7}") for n in range(21))) for _ in range(2)]
+    assert runs[0] == runs[1]
+    assert len({d.ref for d in runs[0]}) == len(runs[0]) == 14
+
+
+def test_evidence_names_every_comparison_that_held() -> None:
+    bench = Bench(
+        """rule r per account: when recipients in 10m > 5 and (bytes / recipients in 10m < 100 or messages in 1m == 1)
+           block for 1h"""
+    )
+    (decision,) = bench.send(0, 6)
+    assert decision.evidence == {
+        "recipients in 10m": {"value": 6, "threshold": 5},
+        "bytes / recipients in 10m": {"value": pytest.approx(500 / 6), "threshold": 100},
+        "messages in 1m": {"value": 1, "threshold": 1},
+    }
+
+
+class TestClockSetBack:
+    def test_ends_what_was_decided_later_than_it_is(self) -> None:
+        bench = Bench(FLOOD)
+        bench.send(0, 6, "early")
+        bench.send(7200, 6, "late")
+        found = bench.judge.turn_back(START + 60)
+        assert [(d.key, d.action, d.until) for d in found] == [("account:late", "release", START + 60)]
+
+    def test_does_not_block_the_guard_until_the_wrong_hour_comes(self) -> None:
+        bench = Bench(FLOOD)
+        bench.feed(*(message(90_000 + n, 10, f"user{n}") for n in range(GUARD)))
+        bench.judge.turn_back(START)
+        bench.rates.turn_back()
+        assert bench.send(10, 10)[0].mode == "observe"
+        assert bench.send(3601, 10, "bob")[0].mode == "enforce"
+
+
+def test_a_judge_without_rules_says_nothing() -> None:
+    assert Bench("").send(0, 1000) == []

@@ -1,0 +1,266 @@
+"""The law: the same lines give the same decisions, from an archive at once or followed in pieces, across kills.
+
+A generated log goes through one core in one piece, and through a chain of cores in random pieces. Each core of the
+chain begins where the journal on disk says; each piece ends in a transaction like the controller's, or in a kill before
+or after it. What the journal holds in the end must be what the one core said: decisions, evidence, numbers, references.
+"""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC
+from itertools import pairwise
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from logwatch.core import Core, Release
+from logwatch.judging.decide import Judge
+from logwatch.judging.language import parse
+from logwatch.schema import Decision
+from logwatch.telling.journal import Journal
+
+from . import maillog
+from .maillog import Timed
+
+POLICY = """
+exempt account in newsletter@example.com
+rule flood per account: when recipients in 10m > 12 or recipients in 1h > 30 tempfail for 20m mode enforce
+rule bounces per account:
+    when unknown_recipients in 1h > 3 and unknown_recipients / recipients in 1h > 0.1
+    block for 1h mode enforce
+rule hammering per account: when attempts in 10m > 9 tempfail for 15m
+rule guessing per client: when auth_failures in 10m > 4 block for 30m mode enforce
+rule guessing-net per net: when auth_failures in 10m > 8 block for 30m mode enforce
+rule harvest per client: when unknown_recipients in 5m > 3 block for 1h
+rule busy per site: when messages in 10m > 9 tempfail for 10m
+"""
+
+ACCOUNTS = [f"user{n}@example.com" for n in range(14)] + ["newsletter@example.com"]
+CLIENTS = ["192.0.2.7", "192.0.2.8", "198.51.100.9", "2001:db8:1:2::5", "2001:db8:1:3::5"]
+
+
+@dataclass
+class Traffic:
+    """Lines of a made-up afternoon; everything random comes from `dice`."""
+
+    dice: random.Random
+    lines: list[Timed] = field(default_factory=list)
+    messages: int = 0
+
+    def act(self, at: float, deed: str, who: int) -> None:
+        """One thing happens."""
+        getattr(self, deed)(at, ACCOUNTS[who % len(ACCOUNTS)], CLIENTS[who % len(CLIENTS)])
+
+    def mail(self, at: float, login: str, client: str) -> None:
+        self._message(at, login, client, self.dice.randint(1, 3))
+
+    def flood(self, at: float, login: str, client: str) -> None:
+        for n in range(self.dice.randint(3, 12)):
+            self._message(at + n * self.dice.choice([0, 1, 7, 40]), login, client, self.dice.randint(1, 4))
+
+    def guessing(self, at: float, login: str, client: str) -> None:
+        for n in range(self.dice.randint(2, 12)):
+            self._add(at + n * 3, maillog.wrong_password(client, login))
+
+    def harvest(self, at: float, login: str, client: str) -> None:  # noqa: ARG002  # deeds have one signature
+        for n in range(self.dice.randint(2, 6)):
+            self._add(at + n, maillog.refused(client, f"n{n}@reject.example"))
+
+    def refusals(self, at: float, login: str, client: str) -> None:
+        for n in range(self.dice.randint(2, 18)):
+            self._add(
+                at + n * 2, maillog.verdict(login, "ABC123", "flood", client, self.dice.choice(["enforce", "observe"]))
+            )
+
+    def _message(self, at: float, login: str, client: str, size: int) -> None:
+        self.messages += 1
+        queue_id = f"4jZ4r{self.messages:06d}J9bM"
+        recipients = [f"r{self.dice.randint(0, 40)}@ok.example" for _ in range(size)]
+        pid = 13000 + self.messages % 3
+        for text in maillog.submission(queue_id, login, recipients, client=client, pid=pid):
+            self._add(at, text)
+        for recipient in recipients:
+            later = at + self.dice.choice([0, 1, 30, 700, 5000])
+            unlucky = self.dice.random() < 0.3
+            self._add(later, (maillog.bounced if unlucky else maillog.sent)(queue_id, recipient))
+        self._add(at + 5001, maillog.removed(queue_id))
+
+    def _add(self, at: float, text: str) -> None:
+        self.lines.append((at, text))
+
+
+@dataclass
+class Day:
+    """A log and what happened while it was read."""
+
+    lines: list[bytes]
+    cuts: list[int]  # places where a piece ends
+    kills: dict[int, bool]  # place of a piece -> whether its transaction had gone through
+    releases: dict[int, tuple[str, float]]  # place of a piece -> before it, release of a key, with a clock ahead
+
+
+@st.composite
+def days(draw: st.DrawFn) -> Day:
+    dice = random.Random(draw(st.integers(0, 2**32)))
+    deeds = st.sampled_from(["mail", "flood", "flood", "guessing", "harvest", "refusals"])
+    traffic = Traffic(dice)
+    at = 0.0
+    for deed, who, gap in draw(
+        st.lists(st.tuples(deeds, st.integers(0, 29), st.sampled_from([0, 1, 20, 300, 900, 4000])), max_size=25)
+    ):
+        at += gap
+        traffic.act(at, deed, who)
+    ordered = sorted(traffic.lines, key=lambda line: line[0])
+    late = [_late(line, dice) for line in ordered]
+    step = draw(st.none() | st.integers(0, len(late)))
+    if step is not None:  # somebody sets the clock back by three hours
+        late[step:] = [(at - 3 * 3600, text) for at, text in late[step:]]
+    lines = maillog.log(late)
+    cuts = sorted(draw(st.lists(st.integers(0, len(lines)), max_size=8)))
+    pieces = st.integers(0, len(cuts))
+    # which of two passes of a clock is meant, an event time alone does not say: releases come with a steady clock
+    releases = draw(
+        st.dictionaries(pieces, st.tuples(st.sampled_from(_keys()), st.sampled_from([0.0, 0.0, 30.0, 2000.0])))
+        if step is None
+        else st.just({})
+    )
+    return Day(lines, cuts, draw(st.dictionaries(pieces, st.booleans())), releases)
+
+
+def _keys() -> list[str]:
+    return [f"account:{login}" for login in ACCOUNTS] + [f"client:{client}" for client in CLIENTS]
+
+
+def _late(line: Timed, dice: random.Random) -> Timed:
+    """One line in ten was written by a slow host: its stamp is older than its place."""
+    return (line[0] - dice.randint(1, 600), line[1]) if dice.random() < 0.1 else line
+
+
+def new_core() -> Core:
+    return Core(Judge(parse(POLICY)), zone=UTC, start=maillog.START)
+
+
+def at_once(lines: Sequence[bytes], releases: Sequence[Release] = ()) -> list[Decision]:
+    core = new_core()
+    for release in releases:
+        core.release(release)
+    return core.feed(b"".join(lines)).decisions
+
+
+class Live:
+    """Reads pieces of a log as the controller does: judge, then everything in one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.effective: list[Release] = []
+        self.start()
+
+    def start(self) -> None:
+        """A new process takes up what the journal holds."""
+        self.journal = Journal.open(self.path)
+        self.core = new_core()
+        facts = self.journal.noted("facts")
+        if facts:
+            assert self.core.restore(facts, self.journal.remembered())
+
+    def piece(self, lines: Sequence[bytes]) -> None:
+        step = self.core.feed(b"".join(lines))
+        with self.journal.transaction():
+            self.journal.record(step.decisions, {})
+            self.journal.remember(self.core.memories())
+            self.journal.note("facts", self.core.facts())
+        for memory in self.core.memories():
+            memory.settle()
+
+    def killed_before_its_transaction(self, lines: Sequence[bytes]) -> None:
+        self.core.feed(b"".join(lines))
+        self.kill()
+
+    def kill(self) -> None:
+        self.journal.close()
+        self.start()
+
+    def release(self, key: str, ahead: float) -> None:
+        effective = self.core.release(Release(key, self.core.attribution.clock + ahead))
+        with self.journal.transaction():
+            self.journal.note("facts", self.core.facts())
+        self.effective.append(Release(key, effective))
+
+    def decisions(self) -> list[Decision]:
+        return self.journal.decisions()
+
+
+def followed(day: Day, live: Live) -> list[Decision]:
+    """What the journal holds after the whole day."""
+    for number, (begin, end) in enumerate(pairwise([0, *day.cuts, len(day.lines)])):
+        lines = day.lines[begin:end]
+        if number in day.releases:
+            live.release(*day.releases[number])
+        if day.kills.get(number) is False:
+            live.killed_before_its_transaction(lines)
+        live.piece(lines)
+        if day.kills.get(number):
+            live.kill()
+    return live.decisions()
+
+
+relaxed = settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+
+
+@relaxed
+@given(days())
+def test_pieces_restarts_and_kills_change_nothing(day: Day) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        live = Live(Path(directory, "journal.sqlite"))
+        found = followed(day, live)
+        live.journal.close()
+    assert found == at_once(day.lines, live.effective)
+
+
+def _busy(seed: int) -> list[bytes]:
+    traffic = Traffic(random.Random(seed))
+    deeds: list[Callable[[float, str, str], None]] = [
+        traffic.flood,
+        traffic.guessing,
+        traffic.harvest,
+        traffic.refusals,
+    ]
+    for n in range(40):
+        deeds[n % len(deeds)](n * 97.0, ACCOUNTS[n % 7], CLIENTS[n % 5])
+    return maillog.log(sorted(traffic.lines, key=lambda line: line[0]))
+
+
+def test_one_line_at_a_time() -> None:
+    """The smallest pieces there are; and the log used here is one in which everything happens."""
+    lines = _busy(5)
+    core = new_core()
+    found = [decision for line in lines for decision in core.feed(line).decisions]
+    assert found == at_once(lines)
+    assert {decision.rule for decision in found} == {rule.name for rule in parse(POLICY).rules}
+    assert len({d.ref for d in found}) < len(found)  # some were extended
+
+
+def test_a_release_holds_in_the_replay_too() -> None:
+    """The replay is told when the release took effect, and then says the same: end, no new case, later a new one."""
+    lines = _busy(6)
+    plain = at_once(lines)
+    release = Release(plain[0].key, plain[0].time + 60)
+    with tempfile.TemporaryDirectory() as directory:
+        live = Live(Path(directory, "journal.sqlite"))
+        live.core.release(release)
+        for line in _pieces(lines, 50):
+            live.piece(line)
+        found = live.decisions()
+        live.journal.close()
+    assert found == at_once(lines, [release])
+    assert {d.time for d in found if d.action == "release"} == {release.time}
+    assert found != plain
+
+
+def _pieces(lines: list[bytes], size: int) -> Iterator[list[bytes]]:
+    return (lines[begin : begin + size] for begin in range(0, len(lines), size))
