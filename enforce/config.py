@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import ipaddress
 import re
 import tomllib
 import zoneinfo
@@ -19,6 +20,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+REFUSALS = ("cap", "throttle", "tempfail", "block")  # what is said to a client; a held message is accepted
+FORMATS = ("postfix-sasl", "postfix-client", "sendmail-access", "rspamd", "exim", "text", "json")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -86,6 +90,52 @@ def as_socket(value: object) -> str:
     )
 
 
+def as_judge(value: object) -> str:
+    """Whom the milter judges: `both`, `accounts` or `clients`."""
+    if value not in ("both", "accounts", "clients"):
+        raise ValueError(f'expected "both", "accounts" (submission only) or "clients" (MX only), found {value!r}')
+    return str(value)
+
+
+def as_networks(value: object) -> tuple[Network, ...]:
+    """A list of addresses and networks, IPv4 and IPv6; it may be empty."""
+    try:
+        if isinstance(value, list) and all(isinstance(v, str) for v in value):
+            return tuple(ipaddress.ip_network(v, strict=False) for v in value)
+    except ValueError:
+        pass
+    raise ValueError(f'expected a list of addresses and networks such as ["127.0.0.0/8", "::1"], found {value!r}')
+
+
+def as_texts(value: object) -> dict[str, str]:
+    """Sentences by action; a line end within one makes a reply of several lines."""
+    if isinstance(value, Mapping) and all(_is_sentence(v) for v in value.values()):
+        unknown = set(value) - set(REFUSALS)
+        if not unknown:
+            return dict(value)
+        raise ValueError(f"no reply is given for {min(unknown)!r}; {_nearest(min(unknown), dict.fromkeys(REFUSALS))}")
+    raise ValueError(f'expected sentences by action such as {{ tempfail = "Slow down" }}, found {value!r}')
+
+
+def _is_sentence(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= 400 and all(map(str.isprintable, value.split("\n")))
+
+
+def as_command(value: object) -> tuple[str, ...]:
+    """A command as the list of its arguments; it may be empty. No shell takes it apart."""
+    return () if value == [] else as_strings(value)
+
+
+def as_files(value: object) -> dict[str, str]:
+    """Absolute paths of files by the format to write there."""
+    if not isinstance(value, Mapping) or not all(isinstance(v, str) and v.startswith("/") for v in value.values()):
+        raise ValueError(f'expected absolute paths by format such as {{ postfix-sasl = "/etc/x" }}, found {value!r}')
+    for name in value:
+        if name not in FORMATS:
+            raise ValueError(f"no such format: {name}; {_nearest(name, dict.fromkeys(FORMATS))}")
+    return dict(value)
+
+
 def as_octal(value: object) -> int:
     """File mode bits, written as a string of octal digits."""
     if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
@@ -95,7 +145,8 @@ def as_octal(value: object) -> int:
 
 def option(default: Any, check: Callable[[object], Any], meaning: str) -> Any:
     """A field holding `check(default)`; `default` is kept as it would be written in TOML."""
-    return dataclasses.field(default=check(default), metadata={"check": check, "default": default, "meaning": meaning})
+    metadata = {"check": check, "default": default, "meaning": meaning}
+    return dataclasses.field(default_factory=lambda: check(default), metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,8 +191,33 @@ class Milter:
         "where the MTA reaches the milter: unix:PATH or inet:PORT@HOST",
     )
     socket_mode: int = option("0660", as_octal, "permissions of a unix socket; the MTA's user must be able to write")
+    socket_group: str = option("", as_text, 'group of a unix socket, such as "postfix"; "": the milter\'s own')
+    user: str = option("", as_text, 'user to become once the socket is open, if started as root; "": stay')
+    group: str = option("", as_text, 'group to become; "": the groups of that user')
+    judge: str = option(
+        "both", as_judge, "both, accounts (a submission service) or clients (an MX: logins are not looked at)"
+    )
+    exempt: tuple[Network, ...] = option(
+        ["127.0.0.0/8", "::1"],
+        as_networks,
+        "never refused for their address: content filters, own networks; logins from there are judged",
+    )
+    texts: Mapping[str, str] = option(
+        {}, as_texts, "replies of your own by action (cap, throttle, tempfail, block), of one line or several"
+    )
+    help: str = option("", as_text, 'put behind every reply, such as "see https://help.example.com/mail"')
     table: str = option("", as_text, 'the deny table; "": table/ below the state directory')
     syslog: str = option("/dev/log", as_text, 'syslog socket for verdict lines (facility mail); "": none')
+
+
+@dataclasses.dataclass(frozen=True)
+class Export:
+    """`[export]`: files that `watch` keeps equal to the deny table, for where no milter is wanted."""
+
+    files: Mapping[str, str] = option({}, as_files, "files by format, as of `mailbrake table export --format`")
+    command: tuple[str, ...] = option(
+        [], as_command, 'command to run after a change, such as ["postmap", "lmdb:/etc/postfix/mailbrake_sasl"]'
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +227,8 @@ class Config:
     log: Log = Log()
     policy: Policy = Policy()
     state: State = State()
-    milter: Milter = Milter()
+    milter: Milter = dataclasses.field(default_factory=Milter)
+    export: Export = dataclasses.field(default_factory=Export)
     file: str = "(defaults)"
 
     @property
@@ -165,7 +242,7 @@ class Config:
         return Path(self.state.directory) / "journal.sqlite"
 
 
-SECTIONS: dict[str, type] = {"log": Log, "policy": Policy, "state": State, "milter": Milter}
+SECTIONS: dict[str, type] = {"log": Log, "policy": Policy, "state": State, "milter": Milter, "export": Export}
 
 
 def load(path: str | Path | None) -> Config:
@@ -222,8 +299,20 @@ def effective(config: Config) -> list[str]:
     rows = [f"configuration: {config.file}"]
     for name, kind in SECTIONS.items():
         values = getattr(config, name)
-        rows += [f"[{name}] {field.name} = {getattr(values, field.name)!r}" for field in dataclasses.fields(kind)]
+        rows += [f"[{name}] {field.name} = {_shown(field, values)}" for field in dataclasses.fields(kind)]
     return rows
+
+
+def _shown(field: dataclasses.Field[Any], values: object) -> str:
+    value = getattr(values, field.name)
+    show: Callable[[Any], object] = _SHOWN.get(field.metadata["check"], lambda value: value)
+    return repr(show(value))
+
+
+_SHOWN: dict[Callable[[object], Any], Callable[[Any], object]] = {
+    as_octal: "{:04o}".format,
+    as_networks: lambda networks: [str(network) for network in networks],
+}
 
 
 def _render_section(name: str, kind: type) -> str:
@@ -238,6 +327,8 @@ def _toml(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, list):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
+    if isinstance(value, dict):
+        return "{}"
     return f'"{value}"'
 
 

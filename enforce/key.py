@@ -5,6 +5,7 @@
     net:<prefix>       its networks: IPv4 /24; IPv6 /64 and /48
     local:<uid>        the local user whose program handed mail to sendmail(1)
     site               everything together
+    account:*          in the deny table only: every account; nobody's login gives this key
 
 A login may hold anything that an attacker can type. It stays printable (bytes that are no UTF-8 and control characters
 appear as \\xNN, other unprintable characters as \\uNNNN) and short (LMDB takes keys of up to 511 bytes): longer ones
@@ -18,7 +19,9 @@ import ipaddress
 from functools import lru_cache
 
 SITE = "site"
+EVERYBODY = "account:*"
 _LONGEST = 400  # bytes of a key
+_LONGEST_LOGIN = 300  # bytes of one that gets a domain: the key's cut must not take it away again
 
 
 def account(login: str, default_realm: str = "", *, keep_case: bool = False) -> str | None:
@@ -27,11 +30,14 @@ def account(login: str, default_realm: str = "", *, keep_case: bool = False) -> 
     `login` may hold surrogate escapes (PEP 383) for bytes that are not UTF-8.
     """
     name = _printable(login).strip()
+    if not keep_case:
+        name = name.lower()
     if not name:
         return None
-    if default_realm and "@" not in name:
-        name = f"{name}@{default_realm}"
-    return _bounded("account:" + (name if keep_case else name.lower()))
+    if default_realm and "@" not in name and len(name.encode()) <= _LONGEST_LOGIN:
+        name = f"{name}@{default_realm if keep_case else default_realm.lower()}"
+    found = _bounded("account:" + name)
+    return found if found != EVERYBODY else r"account:\x2a"  # else a stranger who fails to log in could name them all
 
 
 @lru_cache(maxsize=65536)
@@ -62,8 +68,8 @@ def parse(written: str, default_realm: str = "", *, keep_case: bool = False) -> 
     ValueError says what was expected.
     """
     kind, colon, value = written.partition(":")
-    if written == SITE or (kind in ("net", "local") and colon):
-        return written if kind != "net" else _network(value)
+    if written in (SITE, EVERYBODY) or (kind in ("net", "local") and colon):
+        return _network(value) if kind == "net" else written
     address = value if kind == "client" and colon else written
     found = client(address)
     if found or (kind == "client" and colon):

@@ -4,11 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from enforce.config import Config, ConfigError, load, render
+from enforce.config import Config, ConfigError, effective, load, render
 
 _SWITCHES = "true or false without quotes"
 _DURATIONS = 'a duration such as "90s", "10m", "1h" or "7d"'
 _SOCKETS = '"unix:/run/mailbrake/milter.sock" or "inet:8891@127.0.0.1" (port first, then host)'
+
+
+_NETWORKS = 'a list of addresses and networks such as ["127.0.0.0/8", "::1"]'
+_TEXTS = 'sentences by action such as { tempfail = "Slow down" }'
+_FILES = 'absolute paths by format such as { postfix-sasl = "/etc/x" }'
 
 
 @pytest.fixture
@@ -45,6 +50,25 @@ def test_values_arrive_as_they_are_meant(written: Path) -> None:
     assert (str(config.table), str(config.journal)) == ("/s/table", "/s/journal.sqlite")
 
 
+def test_the_milters_values_arrive_as_they_are_meant(written: Path) -> None:
+    written.write_text(
+        '[milter]\njudge = "clients"\nexempt = []\ntexts = { block = "Closed\\nfor good" }\n'
+        '[export]\nfiles = { text = "/x" }\ncommand = []\n'
+    )
+    config = load(written)
+    assert (config.milter.judge, config.milter.exempt) == ("clients", ())
+    assert config.milter.texts == {"block": "Closed\nfor good"}
+    assert (config.export.files, config.export.command) == ({"text": "/x"}, ())
+
+
+def test_options_in_force_are_told_as_they_would_be_written(written: Path) -> None:
+    written.write_text('[milter]\nsocket_mode = "0600"')
+    rows = effective(load(written))
+    assert rows[0] == f"configuration: {written}"
+    assert "[milter] socket_mode = '0600'" in rows
+    assert "[milter] exempt = ['127.0.0.0/8', '::1/128']" in rows
+
+
 def test_the_table_may_stand_elsewhere(written: Path) -> None:
     written.write_text('[milter]\ntable = "/t"')
     assert load(written).table == Path("/t")
@@ -54,7 +78,7 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
     ("text", "problem"),
     [
         ("[mitler]", "[mitler]: no such section; did you mean milter?"),
-        ("[zzz]", "[zzz]: no such section; known are log, policy, state, milter"),
+        ("[zzz]", "[zzz]: no such section; known are log, policy, state, milter, export"),
         ("milter = 1", "milter: is a section: write [milter] on a line of its own"),
         ("[milter]\nsokcet = 1", "[milter] sokcet: no such option; did you mean socket?"),
         ("[policy]\nzzz = 1", "[policy] zzz: no such option; known are file, mode"),
@@ -80,6 +104,27 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
         (
             "[milter]\nsocket_mode = 660",
             '[milter] socket_mode: expected a file mode in quotes such as "0660", found 660',
+        ),
+        (
+            '[milter]\njudge = "none"',
+            '[milter] judge: expected "both", "accounts" (submission only) or "clients" (MX only), found \'none\'',
+        ),
+        ('[milter]\nexempt = ["localhost"]', f"[milter] exempt: expected {_NETWORKS}, found ['localhost']"),
+        ('[milter]\nexempt = "::1"', f"[milter] exempt: expected {_NETWORKS}, found '::1'"),
+        (
+            '[milter]\ntexts = { tempfial = "x" }',
+            "[milter] texts: no reply is given for 'tempfial'; did you mean tempfail?",
+        ),
+        ('[milter]\ntexts = { block = "a\\tb" }', f"[milter] texts: expected {_TEXTS}, found {{'block': 'a\\tb'}}"),
+        ('[milter]\ntexts = "x"', f"[milter] texts: expected {_TEXTS}, found 'x'"),
+        (
+            '[export]\nfiles = { postfix-sas = "/x" }',
+            "[export] files: no such format: postfix-sas; did you mean postfix-sasl?",
+        ),
+        ('[export]\nfiles = { text = "x" }', f"[export] files: expected {_FILES}, found {{'text': 'x'}}"),
+        (
+            '[export]\ncommand = "postmap x"',
+            "[export] command: expected a list of strings such as [\"/var/log/mail.log\"], found 'postmap x'",
         ),
         ("[milter", "is not valid TOML: Expected ']' at the end of a table declaration (at end of document)"),
     ],

@@ -1,7 +1,7 @@
 """Keys: the same person gets the same key however the login is written, and a key always fits the table."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from enforce import key
@@ -40,11 +40,14 @@ def test_an_account_is_its_own_account(login: str, keep_case: bool) -> None:
         assert key.account(once.removeprefix("account:"), keep_case=keep_case) == once
 
 
-@given(st.text(max_size=80))
-def test_so_is_one_with_the_sites_own_domain(login: str) -> None:
-    once = key.account(login, "example.com")
+@given(logins | st.text(min_size=280, max_size=420), st.sampled_from(["example.com", "Example.COM", "x" * 250]))
+@example("x" * 600, "example.com")
+@example("\u212a" * 150, "example.com")
+def test_so_is_one_with_the_sites_own_domain(login: str, realm: str) -> None:
+    """However long it is: the key's cut takes no domain away that would then be added again."""
+    once = key.account(login, realm)
     if once is not None:
-        assert key.account(once.removeprefix("account:"), "example.com") == once
+        assert key.account(once.removeprefix("account:"), realm) == once
 
 
 @given(logins, realms, st.booleans())
@@ -53,6 +56,12 @@ def test_a_key_fits_the_table_and_a_log_line(login: str, realm: str, keep_case: 
     if name is not None:
         assert len(name.encode()) <= 511
         assert name.isprintable()
+
+
+@given(logins | st.just("*"), realms, st.booleans())
+def test_no_login_is_everybody(login: str, realm: str, keep_case: bool) -> None:
+    """Invariant 7: who may type a login may not name the key that stands for all accounts."""
+    assert key.account(login, realm, keep_case=keep_case) != key.EVERYBODY
 
 
 def test_long_logins_stay_apart() -> None:
@@ -96,6 +105,8 @@ def test_a_client_is_its_own_client_and_in_its_networks(address: object) -> None
         ("client:2001:db8::1", "client:2001:db8::1"),
         ("net:192.0.2.7/24", "net:192.0.2.0/24"),
         ("local:33", "local:33"),
+        ("account:*", "account:*"),
+        ("*", "account:*@example.com"),
         ("site", "site"),
     ],
 )
