@@ -27,6 +27,7 @@ from logwatch.memory import Memory
 from logwatch.schema import Decision
 
 VERSION = 1
+_PATIENCE = 1.0  # seconds for another writer to finish; the controller must not stand still
 _SCHEMA = """
 CREATE TABLE decisions (
     seq INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, action TEXT NOT NULL, mode TEXT NOT NULL,
@@ -76,7 +77,7 @@ class Journal:
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            connection = sqlite3.connect(path, timeout=5, isolation_level=None)
+            connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(
                 "PRAGMA synchronous = NORMAL"
@@ -91,7 +92,7 @@ class Journal:
         if not path.exists():
             raise JournalError(f"{path}: there is no journal yet; is this the state directory of `mailbrake watch`?")
         try:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5)
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)
             return cls(_at_version(connection, path))
         except sqlite3.Error as error:
             raise JournalError(f"{path}: cannot be read: {error}") from None

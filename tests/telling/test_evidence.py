@@ -1,0 +1,59 @@
+"""The log lines behind a decision: those that count for its key, up to its event, in bounded memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from logwatch.reading.attribute import Attribution
+from logwatch.reading.scan import Scanner
+from logwatch.reading.stamp import Stamps
+from logwatch.telling.evidence import Recent
+from tests.telling.decisions import NOW, decision
+
+DEMO = Path(__file__).parents[2] / "logwatch" / "data" / "demo.log"
+
+
+def recent(bound: int = 1 << 20, pieces: int = 1) -> tuple[Recent, float]:
+    """The demo's log taken in, in pieces of whole lines, and the time of its end."""
+    scanner, attribution, kept = Scanner(Stamps(None, NOW)), Attribution(), Recent(bound)
+    lines = DEMO.read_bytes().splitlines(keepends=True)
+    size = -(-len(lines) // pieces)
+    for start in range(0, len(lines), size):
+        chunk = b"".join(lines[start : start + size])
+        kept.add(chunk, attribution.attribute(scanner.scan(chunk)))
+    return kept, attribution.clock
+
+
+@pytest.mark.parametrize("pieces", [1, 40])
+def test_lines_of_the_key_are_found_across_chunks(pieces: int) -> None:
+    """The latest ones, oldest first, whatever the chunks; not what only says that all went well."""
+    kept, end = recent(pieces=pieces)
+    found = kept.lines(decision(key="account:bob", time=end))
+    assert len(found) == 12
+    assert all("client=" in line or "nrcpt=" in line for line in found)
+    text = DEMO.read_text()
+    places = [text.index(line) for line in found]
+    assert places == sorted(places)
+    alice = kept.lines(decision(key="account:alice", time=end))
+    assert not set(alice) & set(found)
+
+
+@pytest.mark.parametrize("key", ["client:203.0.113.77", "net:203.0.113.0/24"])
+def test_clients_and_networks_have_lines_too(key: str) -> None:
+    """A network's are those of its clients."""
+    kept, end = recent()
+    assert all("203.0.113.77" in line or "nrcpt=" in line for line in kept.lines(decision(key=key, time=end)))
+
+
+def test_nothing_after_the_event() -> None:
+    """A decision is explained by what had happened by then."""
+    kept, _ = recent()
+    assert kept.lines(decision(key="account:bob", time=0.0)) == []
+
+
+def test_old_chunks_are_let_go() -> None:
+    """Beyond the bound only the latest chunk is kept."""
+    kept, end = recent(bound=1, pieces=40)
+    assert len(kept.lines(decision(key="account:bob", time=end))) < 12

@@ -1,0 +1,154 @@
+"""The journal: what is written in one transaction is there after any end, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from logwatch.memory import Memory
+from logwatch.schema import Decision
+from logwatch.telling.journal import Journal, JournalError
+from tests.telling.decisions import NOW, decision
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal.sqlite"
+
+
+@pytest.fixture
+def journal(path: Path) -> Iterator[Journal]:
+    opened = Journal.open(path)
+    yield opened
+    opened.close()
+
+
+def record(journal: Journal, *decisions: Decision, lines: dict[int, list[str]] | None = None) -> None:
+    with journal.transaction():
+        journal.record(decisions, lines or {})
+
+
+def test_files_are_for_the_owner_only(journal: Journal, path: Path) -> None:
+    """The journal holds who wrote to whom: 0600, its directory 0750."""
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) & 0o027 == 0
+    journal.close()
+
+
+def test_a_decision_comes_back_as_it_was(journal: Journal) -> None:
+    """By reference and by key, newest first, with its log lines in order."""
+    first, second = decision(1), decision(2, time=NOW + 400, until=NOW + 4000)
+    record(journal, first, second, lines={1: ["one", "two"]})
+    assert journal.case("7K2M9Q") == journal.case("account:bob@example.com") == [second, first]
+    assert journal.lines(1) == ["one", "two"]
+    assert journal.lines(2) == []
+    assert journal.case("nobody") == []
+
+
+def test_the_json_of_a_decision_reads_back() -> None:
+    """`as_json` and `from_json` are inverse, to the microsecond stamps have."""
+    one = decision(3, time=NOW + 0.25, share=0.5, max_recipients=25)
+    assert Decision.from_json(json.loads(json.dumps(one.as_json()))) == one
+
+
+def test_standing_is_the_last_word_on_each_rule_and_key(journal: Journal) -> None:
+    """Not what has ended, was released, or was written anew since."""
+    record(
+        journal,
+        decision(1),
+        decision(2, time=NOW + 400, until=NOW + 4000),
+        decision(3, key="account:carol@example.com", until=NOW + 10),
+        decision(4, key="client:192.0.2.1"),
+        decision(5, key="client:192.0.2.1", action="release", until=NOW + 60),
+        decision(6, rule="harvest", ref="8K2M9Q", until=NOW + 5000),
+    )
+    assert [one.seq for one in journal.standing(NOW + 60)] == [2, 6]
+
+
+def test_a_review_takes_back_what_was_decided_before_it(journal: Journal) -> None:
+    """Unseen, it counts from when it was said; seen, from the event time that the controller gave it."""
+    record(journal, decision(1), decision(2, rule="late", time=NOW + 100))
+    journal.review("account:bob@example.com", "released", "root", "password changed", NOW + 50)
+    assert [one.seq for one in journal.standing(NOW + 110)] == [2]
+    (review,) = journal.unseen()
+    with journal.transaction():
+        journal.seen(review, NOW + 100)
+    assert journal.standing(NOW + 110) == []
+    assert journal.unseen() == []
+    assert journal.reviews("account:bob@example.com")[0].note == "password changed"
+
+
+def test_a_transaction_that_fails_leaves_nothing(journal: Journal) -> None:
+    """All or nothing: decisions, memory and position change together."""
+    with pytest.raises(RuntimeError), journal.transaction():
+        journal.record([decision(1)], {})
+        journal.note("positions", {"mail.log": 5})
+        raise RuntimeError
+    assert journal.decisions() == []
+    assert journal.noted("positions") is None
+
+
+def test_memory_is_written_by_what_changed(journal: Journal, path: Path) -> None:
+    """Put, changed and dropped entries; after `settle` only later changes are written; another start takes them up."""
+    memory: Memory[list[int]] = Memory("room", 10)
+    memory.put("a", [1], NOW)
+    memory.put("b", [2], NOW + 1)
+    for change in (lambda: None, lambda: memory.drop("a"), lambda: memory.put("c", [3], NOW + 2)):
+        change()
+        with journal.transaction():
+            journal.remember([memory])
+        memory.settle()
+    other = Journal.open(path)
+    again: Memory[list[int]] = Memory("room", 10)
+    again.restore(other.remembered()["room"])
+    other.close()
+    assert list(again.items()) == list(memory.items()) == [("b", [2]), ("c", [3])]
+
+
+def test_readers_see_the_journal_while_it_is_written(journal: Journal, path: Path) -> None:
+    """`why` and `status` neither wait nor disturb; they cannot write."""
+    record(journal, decision(1))
+    reader = Journal.read(path)
+    with journal.transaction():
+        journal.record([decision(2)], {})
+        assert [one.seq for one in reader.decisions()] == [1]
+    assert [one.seq for one in reader.decisions()] == [1, 2]
+    with pytest.raises(sqlite3.OperationalError):
+        reader.note("x", 1)
+    reader.close()
+
+
+def test_a_journal_that_is_not_there_or_is_none_is_said(tmp_path: Path) -> None:
+    """JournalError names the file and what to do."""
+    with pytest.raises(JournalError, match="there is no journal yet"):
+        Journal.read(tmp_path / "journal.sqlite")
+    broken = tmp_path / "broken.sqlite"
+    broken.write_bytes(b"this is no database" * 100)
+    for opened in (Journal.open, Journal.read):
+        with pytest.raises(JournalError, match=str(broken)):
+            opened(broken)
+
+
+def test_a_journal_of_another_version_is_left_alone(journal: Journal, path: Path) -> None:
+    """A newer schema is refused clearly."""
+    journal.close()
+    with sqlite3.connect(path) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(JournalError, match="another version"):
+        Journal.open(path)
+
+
+def test_pandas_reads_it_in_one_line(journal: Journal, path: Path) -> None:
+    """The tables are plain: an analyst needs no library of ours."""
+    record(journal, decision(1), decision(2))
+    db = sqlite3.connect(path)
+    frame = pd.read_sql("SELECT * FROM decisions", db)
+    db.close()
+    assert list(frame["key"]) == ["account:bob@example.com"] * 2

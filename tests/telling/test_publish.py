@@ -1,0 +1,90 @@
+"""From decisions to records: who is listed, with which of several decisions, and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from enforce.table import Record, Writer
+from logwatch.telling.publish import Publisher
+from tests.telling.decisions import NOW, decision
+
+LEASE = 3600.0
+BOB = "account:bob@example.com"
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Iterator[Writer]:
+    with Writer(tmp_path / "table", lambda: NOW) as opened:
+        yield opened
+
+
+@pytest.fixture
+def publisher(writer: Writer) -> Publisher:
+    return Publisher(writer, LEASE)
+
+
+def table(writer: Writer) -> dict[str, list[tuple[str, str, str]]]:
+    """What is listed: rule, action and mode of each record."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for key, records in writer.records():
+        assert isinstance(records, tuple)
+        found[key] = [(record.rule, record.action, record.mode) for record in records]
+    return found
+
+
+def test_a_decision_becomes_a_record_with_its_end_and_a_lease(publisher: Publisher, writer: Writer) -> None:
+    """Everything that the milter needs, and nothing more."""
+    publisher.publish([decision()], NOW)
+    assert dict(writer.records()) == {BOB: (Record("tempfail", "enforce", NOW + 3600, NOW + LEASE, "7K2M9Q", "flood"),)}
+
+
+def test_the_most_severe_of_each_mode_is_published(publisher: Publisher, writer: Writer) -> None:
+    """One enforced and one observed record side by side; neither hides the other."""
+    publisher.publish(
+        [
+            decision(1),
+            decision(2, rule="harvest", action="block"),
+            decision(3, rule="a", mode="observe"),
+            decision(4, rule="b", mode="observe", action="block"),
+        ],
+        NOW,
+    )
+    assert table(writer) == {BOB: [("harvest", "block", "enforce"), ("b", "block", "observe")]}
+    publisher.publish([decision(5, rule="harvest", action="release", until=NOW)], NOW)
+    assert table(writer) == {BOB: [("flood", "tempfail", "enforce"), ("b", "block", "observe")]}
+
+
+def test_what_has_ended_or_has_no_session_is_not_published(publisher: Publisher, writer: Writer) -> None:
+    """Decisions of an old log read at the first start; local users and the site."""
+    publisher.publish([decision(1, until=NOW), decision(2, key="local:33"), decision(3, key="site")], NOW)
+    assert table(writer) == {}
+
+
+def test_forgetting_a_key_takes_it_off(publisher: Publisher, writer: Writer) -> None:
+    """And only that key."""
+    publisher.publish([decision(1), decision(2, key="client:192.0.2.1")], NOW)
+    publisher.forget(BOB, NOW)
+    assert set(table(writer)) == {"client:192.0.2.1"}
+
+
+def test_a_restart_makes_the_table_equal_to_what_stands(publisher: Publisher, writer: Writer) -> None:
+    """Whatever was in it."""
+    publisher.publish([decision(1), decision(2, key="client:192.0.2.1")], NOW)
+    Publisher(writer, LEASE).restart([decision(3, key="client:192.0.2.9")], NOW)
+    assert set(table(writer)) == {"client:192.0.2.9"}
+
+
+def test_beats_renew_leases_and_drop_what_ended(publisher: Publisher, writer: Writer) -> None:
+    """A record outlives its first lease while its publisher lives, and goes at its own end."""
+    publisher.publish([decision(1, until=NOW + 2 * LEASE)], NOW)
+    for beat in range(0, 7000, 300):
+        publisher.beat(NOW + beat)
+    (records,) = (records for _, records in writer.records())
+    assert isinstance(records, tuple)
+    assert records[0].lease > NOW + 7000
+    for beat in range(7000, 9000, 300):
+        publisher.beat(NOW + beat)
+    assert table(writer) == {}

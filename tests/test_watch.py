@@ -1,0 +1,255 @@
+"""The controller, driven step by step with a clock of the test's own: real files, real journal, real table."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from enforce import config as configuration
+from enforce.config import Config
+from enforce.table import Reader, Record, Unusable
+from logwatch.telling.journal import Journal
+from logwatch.watch import BEAT, BusyError, Controller
+
+NOW = datetime(2026, 11, 25, 12, 0).timestamp()
+POLICY = "rule flood per account: when recipients in 10m > 20 tempfail for 1h mode enforce\n"
+BOB = "account:bob"
+
+
+class Machine:
+    """A state directory, a log and a policy; the wall clock is `now`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.now = NOW
+        self.log = directory / "mail.log"
+        self.log.touch()
+        self.policy = directory / "policy"
+        self.policy.write_text(POLICY)
+        self.mode = "enforce"
+        self._messages = 0
+
+    @property
+    def config(self) -> Config:
+        return configuration.parse(
+            {
+                "log": {"files": [str(self.log)]},
+                "policy": {"file": str(self.policy), "mode": self.mode},
+                "state": {"directory": str(self.directory / "state")},
+            },
+            "test",
+        )
+
+    @contextmanager
+    def controller(self) -> Iterator[Controller]:
+        """A controller that has read what there is, and is closed at the end."""
+        controller = Controller(self.config, lambda: self.now)
+        try:
+            controller.once()
+            yield controller
+        finally:
+            controller.close()
+
+    def send(self, login: str = "bob", recipients: int = 25, at: float | None = None) -> None:
+        """A message in the log, at the machine's time unless said otherwise."""
+        self._messages += 1
+        stamp = datetime.fromtimestamp(self.now if at is None else at).strftime("%b %e %H:%M:%S")
+        queue_id = f"4jZ1x{self._messages:05d}zJ9Hg"
+        with self.log.open("a") as log:
+            log.write(
+                f"{stamp} mx1 postfix/submission/smtpd[7]: {queue_id}: client=unknown[192.0.2.1], "
+                f"sasl_method=PLAIN, sasl_username={login}\n"
+                f"{stamp} mx1 postfix/qmgr[8]: {queue_id}: from=<x@example.org>, "
+                f"size=300, nrcpt={recipients} (queue active)\n"
+            )
+
+    def listed(self) -> dict[str, list[str]]:
+        """Keys in the table that count now, with the modes of their records."""
+        found: dict[str, list[str]] = {}
+        for key, records in Reader(self.config.table).records():
+            assert not isinstance(records, Unusable)
+            modes = [record.mode for record in records if record.counts(self.now)]
+            if modes:
+                found[key] = modes
+        return found
+
+    def record(self, key: str = BOB) -> Record:
+        """The only record of a key."""
+        (records,) = (records for name, records in Reader(self.config.table).records() if name == key)
+        assert not isinstance(records, Unusable)
+        (only,) = records
+        return only
+
+    def journal(self) -> Journal:
+        return Journal.read(self.config.journal)
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def test_a_flood_is_decided_journalled_and_published(machine: Machine) -> None:
+    """With its log lines and an absolute end."""
+    machine.send()
+    with machine.controller():
+        assert machine.listed() == {BOB: ["enforce"]}
+    assert machine.record().until == NOW + 3600
+    (decision,) = machine.journal().decisions()
+    assert decision.key == BOB
+    assert len(machine.journal().lines(decision.seq)) == 2
+
+
+def test_what_has_ended_is_journalled_but_not_published(machine: Machine) -> None:
+    """The first start reads the log from its beginning, to learn."""
+    machine.send(at=NOW - 7200)
+    with machine.controller():
+        assert machine.listed() == {}
+    assert len(machine.journal().decisions()) == 1
+
+
+def test_a_second_controller_is_refused(machine: Machine) -> None:
+    """Two would both decide; the first goes on."""
+    with machine.controller(), pytest.raises(BusyError, match="another `mailbrake watch`"):
+        Controller(machine.config, lambda: machine.now)
+
+
+def test_leases_are_renewed_while_the_controller_lives(machine: Machine) -> None:
+    """A block of a day stands longer than its first lease; without the controller it ends within the hour."""
+    machine.policy.write_text(POLICY.replace("1h", "24h"))
+    machine.send()
+    with machine.controller() as controller:
+        for _ in range(8):
+            machine.now += 900
+            controller.once()
+        assert machine.listed() == {BOB: ["enforce"]}
+    machine.now += 3601
+    assert machine.listed() == {}
+
+
+def test_a_removed_table_is_made_again(machine: Machine) -> None:
+    """At the next beat, from the journal."""
+    machine.send()
+    with machine.controller() as controller:
+        shutil.rmtree(machine.config.table)
+        machine.now += BEAT
+        controller.once()
+        assert machine.listed() == {BOB: ["enforce"]}
+
+
+def test_deciding_goes_on_while_the_table_cannot_be_written(machine: Machine) -> None:
+    """Something else stands in its place; once that is gone, what was decided meanwhile is published."""
+    blocker = machine.config.table
+    blocker.parent.mkdir()
+    blocker.write_text("not a directory")
+    with machine.controller() as controller:
+        machine.send()
+        controller.once()
+        assert len(machine.journal().decisions()) == 1
+        blocker.unlink()
+        machine.now += BEAT
+        controller.once()
+        assert machine.listed() == {BOB: ["enforce"]}
+
+
+def test_deciding_goes_on_while_the_journal_cannot_be_written(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is published all the same, said, and journalled once that is possible."""
+    with machine.controller() as controller:
+        other = sqlite3.connect(machine.config.journal, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        machine.send()
+        controller.once()
+        assert machine.listed() == {BOB: ["enforce"]}
+        assert "deciding goes on, unrecorded" in caplog.text
+        other.execute("ROLLBACK")
+        other.close()
+        assert machine.journal().decisions() == []
+        machine.send(login="carol", recipients=1)
+        controller.once()
+        assert [decision.key for decision in machine.journal().decisions()] == [BOB]
+
+
+class TestRelease:
+    def test_takes_effect_while_the_controller_runs(self, machine: Machine) -> None:
+        """The key goes off the table, and the same evidence does not bring it back."""
+        machine.send()
+        with machine.controller() as controller:
+            machine.now += 1
+            self.release(machine)
+            controller.once()
+            assert machine.listed() == {}
+            machine.now += 1
+            machine.send(recipients=1)
+            controller.once()
+            assert machine.listed() == {}
+            machine.send(recipients=20)
+            controller.once()
+            assert machine.listed() == {BOB: ["enforce"]}
+        actions = [decision.action for decision in machine.journal().decisions()]
+        assert actions == ["tempfail", "release", "tempfail"]
+
+    def test_holds_when_the_controller_was_down(self, machine: Machine) -> None:
+        """Said while no controller ran: the next start does not publish the key again."""
+        machine.send()
+        with machine.controller():
+            pass
+        machine.now += 1
+        self.release(machine)
+        with machine.controller():
+            assert machine.listed() == {}
+
+    def test_holds_for_lines_of_the_same_second(self, machine: Machine) -> None:
+        """A line that was written before the release, but read after it, does not bring the key back."""
+        machine.send()
+        with machine.controller() as controller:
+            self.release(machine)
+            machine.send()
+            controller.once()
+            assert machine.listed() == {}
+
+    @staticmethod
+    def release(machine: Machine) -> None:
+        journal = Journal.open(machine.config.journal)
+        journal.review(BOB, "released", "root", "", machine.now)
+        journal.close()
+
+
+class TestRestartWithAnotherPolicy:
+    def test_observe_takes_enforced_decisions_down(self, machine: Machine) -> None:
+        """The way out at 3 a.m.: `mode = "observe"` and a restart leave nobody refused."""
+        machine.send()
+        with machine.controller():
+            pass
+        machine.mode = "observe"
+        with machine.controller():
+            assert machine.listed() == {BOB: ["observe"]}
+
+    @pytest.mark.parametrize(
+        "text", [POLICY.replace("flood", "other"), 'exempt account in "bob"\n' + POLICY], ids=["rule gone", "exempt"]
+    )
+    def test_decisions_of_no_rule_are_taken_down(self, machine: Machine, text: str) -> None:
+        """The rule is gone, or the account exempt by now."""
+        machine.send()
+        with machine.controller():
+            pass
+        machine.policy.write_text(text)
+        with machine.controller():
+            assert machine.listed() == {}
+
+    def test_other_windows_start_counting_anew(self, machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+        """It is said; what stands, stands."""
+        machine.send()
+        with machine.controller():
+            pass
+        machine.policy.write_text(POLICY.replace("10m", "25m"))
+        with machine.controller():
+            assert machine.listed() == {BOB: ["enforce"]}
+        assert "rates start anew" in caplog.text
