@@ -1,0 +1,84 @@
+"""The core joins three rooms: what it carries over a restart, and when a release takes effect."""
+
+from __future__ import annotations
+
+from datetime import UTC
+
+import pytest
+
+from logwatch.core import Core, Release
+from logwatch.judging.decide import Judge
+from logwatch.judging.language import parse
+
+from . import maillog
+
+FLOOD = "rule flood per account: when recipients in 10m > 3 tempfail for 1h mode enforce"
+
+
+def core_of(policy: str = FLOOD) -> Core:
+    return Core(Judge(parse(policy)), zone=UTC, start=maillog.START)
+
+
+def mail(at: float, number: int, recipients: int, login: str = "alice@example.com") -> bytes:
+    names = [f"r{n}@ok.example" for n in range(recipients)]
+    return b"".join(maillog.log((at, text) for text in maillog.submission(f"4jZ4r{number:06d}J9bM", login, names)))
+
+
+def test_an_empty_chunk_is_no_step() -> None:
+    step = core_of().feed(b"")
+    assert (step.decisions, step.rates, len(step.events["event"])) == ([], [], 0)
+
+
+def test_a_release_takes_effect_not_before_what_was_already_judged() -> None:
+    core = core_of()
+    core.feed(mail(100, 1, 9))
+    assert core.release(Release("account:alice@example.com", maillog.START + 50)) == maillog.START + 100
+    assert core.release(Release("account:bob@example.com", maillog.START + 150)) == maillog.START + 150
+
+
+def test_a_release_waits_for_the_logs_clock() -> None:
+    """Lines of the same second still belong before it; the first later one brings the end, at the release's time."""
+    core = core_of()
+    core.feed(mail(100, 1, 9))
+    core.release(Release("account:alice@example.com", maillog.START + 200))
+    assert core.feed(mail(200, 2, 1)).decisions == []
+    (ended,) = core.feed(mail(201, 3, 1)).decisions
+    assert (ended.action, ended.time, ended.until) == ("release", maillog.START + 200, maillog.START + 200)
+    assert core.releases == []
+
+
+def test_a_release_in_the_midst_of_a_chunk_divides_its_evidence() -> None:
+    core = core_of()
+    core.release(Release("account:alice@example.com", maillog.START + 200))
+    found = core.feed(mail(100, 1, 4) + mail(190, 2, 3) + mail(210, 3, 3) + mail(220, 4, 1)).decisions
+    assert [(d.time - maillog.START, d.action) for d in found] == [
+        (100, "tempfail"),
+        (200, "release"),
+        (220, "tempfail"),
+    ]
+    assert found[-1].evidence == {"recipients in 10m": {"value": 4, "threshold": 3}}
+
+
+def test_a_clock_set_back_ends_what_was_decided_later_than_it_is() -> None:
+    core = core_of()
+    found = core.feed(mail(20_000, 1, 4) + mail(100, 2, 3) + mail(110, 3, 1)).decisions
+    assert [(d.time - maillog.START, d.action) for d in found] == [
+        (20_000, "tempfail"),
+        (100, "release"),
+        (110, "tempfail"),
+    ]
+    assert core.facts()["clock_steps"] == 1
+
+
+@pytest.mark.parametrize(("policy", "same"), [(FLOOD, True), (FLOOD.replace("10m", "2h"), False)])
+def test_rates_of_another_layout_start_anew_but_cases_stand(policy: str, same: bool) -> None:
+    """A policy with other windows counts from nothing; what was decided is still known."""
+    old, new = core_of(), core_of(policy)
+    old.feed(mail(100, 1, 4))
+    rows = {
+        memory.name: [(key, time, value) for key, time, value in memory.changes() if value is not None]
+        for memory in old.memories()
+    }
+    assert new.restore(old.facts(), rows) is same
+    assert new.feed(mail(101, 2, 4)).decisions == []  # the case is open
+    assert bool(sum(new.rates.totals("account:alice@example.com", maillog.START + 101) or []) > 400) is same
