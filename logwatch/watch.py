@@ -20,7 +20,8 @@ from pathlib import Path
 from enforce.config import Config
 from enforce.table import TableError, Writer
 from logwatch.core import Release, Step
-from logwatch.reading.follow import Follower, Position, Wake
+from logwatch.reading.follow import Follower, Wake
+from logwatch.reading.tail import Position
 from logwatch.rerun import start_of
 from logwatch.schema import Decision, iso
 from logwatch.settings import core_of, policy_of, zone_of

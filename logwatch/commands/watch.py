@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     except (JournalError, BusyError) as error:
         raise Failure(str(error)) from None
-    wake = Wake(controller.follower.directories())
+    wake = Wake(controller.follower.directories)
     stopped = _until_signal(wake.wake)
     controller.run(wake, stopped)
     wake.close()

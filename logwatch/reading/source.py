@@ -1,18 +1,25 @@
-"""Whole lines out of files: plain, .gz, .xz or .zst, or standard input.
+"""Whole lines out of files: plain, .gz, .bz2, .xz or .zst, or standard input.
 
 A line ends with a newline; the last line of an archive may lack it and counts all the same. A line of more than a
-megabyte is no log line: it is dropped and counted.
+megabyte is no log line: an empty one takes its place, so that line numbers stay right, and it is counted. NUL bytes
+before a line are dropped: a log truncated beneath a writer that does not append has as many as it was long.
 """
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import lzma
 import re
+import select
 import sys
-from collections.abc import Callable, Iterable, Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from types import TracebackType
+from typing import Any, BinaryIO, Self, cast
+
+from logwatch.reading.names import PACKED
 
 CHUNK = 4 << 20
 LONGEST_LINE = 1 << 20
@@ -24,89 +31,127 @@ class SourceError(Exception):
 
 
 class Lines:
-    """Cuts a stream of bytes at its last newline, and keeps what comes after for the next piece."""
+    """Cuts a stream of bytes at its last newline, and keeps what comes after for the next piece.
+
+    What comes out is the same whatever the pieces were.
+    """
 
     def __init__(self) -> None:
         self.overlong = 0  # lines dropped for their length
+        self.held = 0  # bytes taken in after the last newline
         self._rest = b""
         self._skipping = False
 
-    @property
-    def held(self) -> int:
-        """Bytes taken in that do not make a whole line yet."""
-        return len(self._rest)
-
     def take(self, piece: bytes) -> bytes:
         """The whole lines that are complete with this piece."""
-        if self._skipping:
-            _, newline, piece = piece.partition(b"\n")
-            self._skipping = not newline
-        head, newline, tail = piece.rpartition(b"\n")
-        whole = self._rest + head + newline if newline else b""
-        self._rest = tail if newline else self._rest + piece
-        if len(self._rest) > LONGEST_LINE:
-            self._rest, self._skipping, self.overlong = b"", True, self.overlong + 1
+        cut = piece.rfind(b"\n") + 1
+        if not cut:
+            self.held += len(piece)
+            self._keep(self._rest + piece)
+            return b""
+        begin = piece.index(b"\n") if self._skipping else 0
+        whole = self._cleaned(self._rest + piece[begin:cut])
+        self.held, self._skipping = len(piece) - cut, False
+        self._keep(piece[cut:])
         return whole
 
     def finish(self) -> bytes:
         """What is left when nothing more will come, as a line."""
         rest, self._rest = self._rest, b""
+        self.held, self._skipping = 0, False
         return rest + b"\n" if rest else b""
 
+    def _keep(self, rest: bytes) -> None:
+        self._rest = b"" if self._skipping else rest.lstrip(b"\0")
+        if len(self._rest) > LONGEST_LINE:
+            self._rest, self._skipping = b"", True
+            self.overlong += 1
 
-def open_log(path: str | Path) -> BinaryIO:
-    """A log opened for reading bytes, decompressed by its name's ending; SourceError if it cannot be opened."""
-    if str(path) == STDIN:
-        return sys.stdin.buffer
-    try:
-        return _OPENERS.get(Path(path).suffix, _plain)(Path(path))
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}; {_remedy(error)}") from None
+    def _cleaned(self, whole: bytes) -> bytes:
+        if b"\0" in whole:
+            whole = _LEADING_NULS.sub(b"", whole)
+        return whole if len(whole) <= LONGEST_LINE else b"".join(self._short_enough(whole))
+
+    def _short_enough(self, whole: bytes) -> Iterator[bytes]:
+        begin = 0
+        while begin < len(whole):
+            end = whole.rfind(b"\n", begin, begin + LONGEST_LINE + 1) + 1
+            if end:
+                yield whole[begin:end]
+            else:
+                end = whole.index(b"\n", begin) + 1
+                self.overlong += 1
+                yield b"\n"
+            begin = end
 
 
-def chunks(path: str | Path, size: int = CHUNK) -> Iterator[bytes]:
-    """Whole lines of a log, about `size` bytes at a time."""
-    lines = Lines()
-    with open_log(path) as file:
+_LEADING_NULS = re.compile(rb"^\0+", re.MULTILINE)
+
+
+class Log:
+    """One log, open: the bytes that were logged, whatever they are packed in."""
+
+    def __init__(self, path: str | Path) -> None:
+        """SourceError if it cannot be opened."""
+        self.path = str(path)
+        self.consumed = 0  # bytes of the file itself that have been read
         try:
-            while piece := file.read(size):
-                if whole := lines.take(piece):
-                    yield whole
-        except (OSError, EOFError, lzma.LZMAError) as error:
-            raise SourceError(
-                f"{path}: damaged or cut short: {error}; unpack it by hand to see how far it goes"
-            ) from None
+            self.raw = _raw(self.path)
+        except OSError as error:
+            raise SourceError(f"{path}: cannot be read: {error.strerror}; {_remedy(error)}") from None
+        self.packed = self.path.endswith(PACKED)
+        self._next = _UNPACKING[Path(path).suffix](self.path, self.raw) if self.packed else self.raw.read
+        self._damage = ""
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, about `size` at most; b"" at the end.
+
+        SourceError if the file is damaged or cut short, after all that stands before the damage has been read.
+        """
+        pieces = []
+        while size > 0 and not self._damage and (piece := self._piece(size)):
+            pieces.append(piece)
+            size -= len(piece)
+            if not self.packed:
+                break
+        if self._damage and not pieces:
+            raise SourceError(f"{self.path}: damaged or cut short: {self._damage}; what stands before was read")
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _piece(self, size: int) -> bytes:
+        try:
+            piece = self._next(size)
+        except _damages() as error:
+            self._damage = str(error)
+            return b""
+        self.consumed = self.raw.tell() if self.packed else self.consumed + len(piece)
+        return piece
+
+    def close(self) -> None:
+        """Give the file back."""
+        self.raw.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def chunks(path: str | Path, size: int = CHUNK, seen: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
+    """Whole lines of a log, about `size` bytes at a time; `seen` is told how many of the file's own bytes each took.
+
+    SourceError if the log cannot be read, or not to its end; then what could be read has been given.
+    """
+    lines, told = Lines(), 0
+    with Log(path) as log:
+        while piece := log.read(size):
+            seen(log.consumed - told)
+            told = log.consumed
+            if whole := lines.take(piece):
+                yield whole
     if rest := lines.finish():
         yield rest
-
-
-def ordered(paths: Iterable[str | Path]) -> list[str]:
-    """Oldest first: `mail.log-20261101`, `mail.log.2.gz`, `mail.log.1`, `mail.log`; different logs by name."""
-    return sorted(map(str, paths), key=age)
-
-
-_ROTATED = re.compile(
-    r"(?P<stem>.*?)(?:[.-](?P<date>[0-9]{8}(?:[.-]?[0-9]{2,6})?)|\.(?P<number>[0-9]{1,4}))?(?:\.(?:gz|xz|zst))?"
-)
-
-
-def age(path: str) -> tuple[str, bool, str, int, str]:
-    """A sort key: the log, whether this is its current file, its date or number, the name."""
-    found = _ROTATED.fullmatch(path)
-    assert found is not None  # every part is optional
-    date, number = found["date"] or "", found["number"]
-    current = not date and number is None and Path(path).suffix not in _OPENERS
-    return found["stem"], current, date or "9", -int(number or 0), path
-
-
-def is_rotated(path: str) -> bool:
-    """Whether the name says that this is an older part of a log."""
-    return not age(path)[1]
-
-
-def same_log(one: str, other: str) -> bool:
-    """Whether two names are parts of one log."""
-    return age(one)[0] == age(other)[0]
 
 
 def stamps(path: str | Path) -> Iterator[bytes]:
@@ -121,25 +166,79 @@ _STAMP = re.compile(
 )
 
 
-def _plain(path: Path) -> BinaryIO:
-    if path.is_dir():
+class _Stdin:
+    """Standard input, from which is taken what is there: a slow writer's lines need not wait for a full chunk."""
+
+    def __init__(self) -> None:
+        self._raw = open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+
+    def read(self, size: int) -> bytes:
+        pieces = []
+        while size and (piece := self._raw.read(size)):
+            pieces.append(piece)
+            size -= len(piece)
+            if not select.select([self._raw], [], [], 0)[0]:
+                break
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        self._raw.close()
+
+
+class _Zstd:
+    """Reads frame after frame of a .zst, and notices where the last one is cut short."""
+
+    def __init__(self, path: str, raw: BinaryIO) -> None:
+        try:
+            import zstandard
+        except ImportError:
+            raise SourceError(f"{path}: reading .zst needs one more package: pip install zstandard") from None
+        self._raw = raw
+        self._new = zstandard.ZstdDecompressor().decompressobj
+        self._frame: Any = None
+        self._left = b""
+
+    def read1(self, _: int) -> bytes:
+        """What the next packed bytes hold, however much that is; b"" at the end."""
+        while packed := self._left or self._raw.read(_PACKED_PIECE):
+            self._frame = self._frame or self._new()
+            piece: bytes = self._frame.decompress(packed)
+            self._left = self._frame.unused_data
+            if self._frame.eof:
+                self._frame = None
+            if piece:
+                return piece
+        if self._frame:
+            raise EOFError("the last frame has no end")
+        return b""
+
+
+_PACKED_PIECE = 1 << 16
+
+
+def _raw(path: str) -> BinaryIO:
+    if path == STDIN:
+        return cast(BinaryIO, _Stdin())
+    if Path(path).is_dir():
         raise IsADirectoryError(21, "is a directory")
-    return path.open("rb")
+    return cast(BinaryIO, Path(path).open("rb", buffering=0))
 
 
-def _zstd(path: Path) -> BinaryIO:
-    try:
-        import zstandard
-    except ImportError:
-        raise SourceError(f"{path}: reading .zst needs one more package: pip install zstandard") from None
-    return cast(BinaryIO, zstandard.open(path, "rb"))
-
-
-_OPENERS: dict[str, Callable[[Path], BinaryIO]] = {
-    ".gz": lambda path: cast(BinaryIO, gzip.GzipFile(path, "rb")),
-    ".xz": lambda path: cast(BinaryIO, lzma.LZMAFile(path, "rb")),
-    ".zst": _zstd,
+_UNPACKING: dict[str, Callable[[str, BinaryIO], Callable[[int], bytes]]] = {
+    ".gz": lambda _, raw: gzip.GzipFile(fileobj=raw, mode="rb").read1,
+    ".bz2": lambda _, raw: bz2.BZ2File(raw).read1,
+    ".xz": lambda _, raw: lzma.LZMAFile(raw).read1,
+    ".zst": lambda path, raw: _Zstd(path, raw).read1,
 }
+assert set(_UNPACKING) == set(PACKED)
+
+
+def _damages() -> tuple[type[Exception], ...]:
+    """What readers of packed files raise at bytes that are not theirs."""
+    zstd = sys.modules.get("zstandard")
+    return (OSError, EOFError, zlib.error, lzma.LZMAError, *([zstd.ZstdError] if zstd else ()))
+
+
 _REMEDIES = {
     "FileNotFoundError": "check the path",
     "PermissionError": "run as a user that may read it (on Debian: a member of group adm)",
