@@ -10,8 +10,8 @@ from typing import Any
 from logwatch.commands import Failure
 from logwatch.commands.common import config_of, log_arguments, logs_of
 from logwatch.commands.output import now, progress, write_json
-from logwatch.reading.scan import Scanner, readable, text_of
 from logwatch.reading.names import ordered
+from logwatch.reading.scan import Scanner, readable, text_of
 from logwatch.reading.source import SourceError, chunks
 from logwatch.reading.stamp import Stamps
 from logwatch.rerun import start_of

@@ -1,0 +1,215 @@
+"""Sources: whole lines out of files of every packing, the same whatever the pieces, and names in order of age."""
+
+import itertools
+import os
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logwatch.reading.names import age, current_name, dated_inside, is_rotated, ordered, parts
+from logwatch.reading.source import LONGEST_LINE, Lines, Log, SourceError, chunks
+from tests.reading.logger import PACK, unprivileged
+
+LINES = b"".join(b"line %d of a log\n" % number for number in range(20_000))
+
+
+def write(path: Path, content: bytes) -> Path:
+    """A file packed as its name says."""
+    path.write_bytes(PACK[path.suffix](content) if path.suffix in PACK else content)
+    return path
+
+
+# Lines.
+
+
+@given(st.lists(st.sampled_from([b"a", b"\n", b"\0", b"\r", b"bc\n", b"\0\0d\n"])), st.data())
+def test_lines_are_the_same_whatever_the_pieces(parts: list[bytes], data: st.DataObject) -> None:
+    """NUL bytes before a line are dropped; everything else comes out as it was, with its newline."""
+    content = b"".join(parts)
+    cuts = data.draw(st.lists(st.integers(0, len(content))).map(sorted))
+    lines = Lines()
+    found = b"".join(lines.take(content[a:b]) for a, b in itertools.pairwise([0, *cuts, len(content)]))
+    assert lines.held == len(content) - (content.rfind(b"\n") + 1)
+    found += lines.finish()
+    complete = content if content.endswith(b"\n") or not content.split(b"\n")[-1].strip(b"\0") else content + b"\n"
+    expected = re.sub(rb"^\0+", b"", complete[: complete.rfind(b"\n") + 1], flags=re.MULTILINE)
+    assert found == expected
+    assert lines.held == 0
+
+
+@pytest.mark.parametrize("piece", [1 << 12, 1 << 20, (1 << 20) + 1, 1 << 23])
+@pytest.mark.parametrize("length", [LONGEST_LINE, LONGEST_LINE + 1, 3 * LONGEST_LINE])
+def test_a_line_of_more_than_a_megabyte_leaves_an_empty_one_whatever_the_pieces(length: int, piece: int) -> None:
+    content = b"one\n" + b"x" * length + b"\ntwo\n"
+    lines = Lines()
+    found = b"".join(lines.take(content[at : at + piece]) for at in range(0, len(content), piece))
+    too_long = length > LONGEST_LINE
+    assert (found == b"one\n\ntwo\n", found == content) == (too_long, not too_long)
+    assert (lines.overlong, lines.held) == (too_long, 0)
+
+
+def test_a_long_line_without_an_end_is_no_line() -> None:
+    lines = Lines()
+    assert lines.take(b"x" * (LONGEST_LINE + 1)) == b""
+    assert (lines.overlong, lines.held) == (1, LONGEST_LINE + 1)
+    assert lines.finish() == b""
+
+
+# Files.
+
+
+@pytest.mark.parametrize("ending", ["", *PACK])
+def test_a_log_is_read_whatever_it_is_packed_in(tmp_path: Path, ending: str) -> None:
+    log = write(tmp_path / f"mail.log{ending}", LINES + b"the last line has no newline")
+    for size in (1 << 10, 1 << 22):
+        assert b"".join(chunks(log, size)) == LINES + b"the last line has no newline\n"
+
+
+@pytest.mark.parametrize("ending", ["", *PACK])
+def test_what_was_read_is_told_in_bytes_of_the_file_itself(tmp_path: Path, ending: str) -> None:
+    log = write(tmp_path / f"mail.log{ending}", LINES)
+    told: list[int] = []
+    for _ in chunks(log, 1 << 14, told.append):
+        assert 0 < sum(told) <= log.stat().st_size
+    assert sum(told) == log.stat().st_size
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_several_packed_pieces_in_one_file_are_read_one_after_the_other(tmp_path: Path, ending: str) -> None:
+    """`zstd -c >>`, pzstd, pigz and the like write such files."""
+    log = tmp_path / f"mail.log{ending}"
+    log.write_bytes(PACK[ending](b"one\n") + PACK[ending](b"two\n"))
+    assert b"".join(chunks(log)) == b"one\ntwo\n"
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_a_packed_file_that_is_cut_short_gives_what_there_is_and_says_so(tmp_path: Path, ending: str) -> None:
+    shuffled = random.Random(1).sample(LINES.splitlines(True), 20_000)
+    log = write(tmp_path / f"mail.log{ending}", b"".join(shuffled) * 5)
+    log.write_bytes(log.read_bytes()[: log.stat().st_size * 9 // 10])
+    assert_damaged(log, b"".join(shuffled))
+
+
+@pytest.mark.parametrize("ending", PACK)
+def test_a_packed_file_with_other_bytes_in_it_gives_what_stands_before_and_says_so(tmp_path: Path, ending: str) -> None:
+    shuffled = random.Random(1).sample(LINES.splitlines(True), 20_000)
+    log = write(tmp_path / f"mail.log{ending}", b"".join(shuffled) * 5)
+    content = bytearray(log.read_bytes())
+    content[len(content) * 9 // 10 :] = b"\xff" * 1000
+    log.write_bytes(content)
+    assert_damaged(log, b"".join(shuffled))
+
+
+def assert_damaged(log: Path, first: bytes) -> None:
+    found = b""
+    with pytest.raises(SourceError, match=re.escape(f"{log}: damaged or cut short: ")):
+        for chunk in chunks(log):
+            found += chunk
+    assert found.startswith(first) or log.suffix in (".xz", ".zst")  # these unpack a block of megabytes or nothing
+    assert found.endswith(b"\n") or not found
+
+
+def test_an_empty_zstd_frame_is_no_damage(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log.zst"
+    log.write_bytes(zstandard.ZstdCompressor().compress(b"") + PACK[".zst"](b"one\n"))
+    assert b"".join(chunks(log)) == b"one\n"
+
+
+def test_what_cannot_be_opened_is_told_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="is a directory; name the files in it"):
+        Log(tmp_path)
+    with pytest.raises(SourceError, match="No such file or directory; check the path"):
+        Log(tmp_path / "absent")
+    closed = write(tmp_path / "mail.log", b"")
+    closed.chmod(0)
+    with unprivileged(), pytest.raises(SourceError, match="Permission denied; run as a user that may read it"):
+        Log(closed)
+
+
+def test_standard_input_is_read_as_it_comes() -> None:
+    """A slow writer's lines are given out when they are there, not when a chunk is full."""
+    code = "from logwatch.reading.source import chunks\nfor chunk in chunks('-'): print(len(chunk), flush=True)"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        process.stdin.write(b"one\ntw")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"4\n"
+        process.stdin.write(b"o")
+        process.stdin.close()
+        assert process.stdout.read() == b"4\n"
+
+
+# Names.
+
+ROTATIONS = {
+    "numbered": ["mail.log.10.gz", "mail.log.2.gz", "mail.log.1", "mail.log.0", "mail.log"],
+    "dated": ["mail.log-20251231.xz", "mail.log-20261101.gz", "mail.log-20261102", "mail.log"],
+    "dated with dashes": ["mail.log-2025-12-31", "mail.log-2026-01-01.gz", "mail.log"],
+    "dated to the second": ["mail.log-20261101-1790812800", "mail.log-20261101-1790816400.gz", "mail.log"],
+    "seconds alone": ["mail.log-1790812800", "mail.log-1790816400.zst", "mail.log"],
+    "dated by the hour": ["maillog-20261101.03", "maillog-20261101.11", "maillog"],
+    "dated before the ending": ["mail-20261101.log.gz", "mail-20261102.log", "mail.log"],
+}
+
+
+@pytest.mark.parametrize("names", ROTATIONS.values(), ids=ROTATIONS.keys())
+def test_rotated_logs_come_in_order_of_their_age(names: list[str]) -> None:
+    shuffled = random.Random(1).sample(names, len(names))
+    assert ordered(shuffled) == names
+    assert [is_rotated(name) for name in names] == [True] * (len(names) - 1) + [False]
+    assert {current_name(name) for name in names} == {names[-1]}
+
+
+def test_different_logs_come_one_after_the_other() -> None:
+    assert ordered(["b", "a", "b.1", "a.1"]) == ["a.1", "a", "b.1", "b"]
+    assert ordered([Path("/x/a"), "-"]) == ["-", "/x/a"]
+
+
+@pytest.mark.parametrize(
+    "name", ["192.0.2.1", "192.0.2.1.log", "mail.info", "mail-2", "mx1.log", "2026/mail.log", "maillog"]
+)
+def test_what_only_looks_rotated_is_a_log_of_its_own(name: str) -> None:
+    assert not is_rotated(name)
+    assert current_name(name) == name
+
+
+def test_a_date_before_the_ending_alone_is_ambiguous() -> None:
+    assert dated_inside("mail-20261101.log")
+    assert not dated_inside("mail-20261101.log.gz")
+    assert not dated_inside("mail.log-20261101")
+
+
+@given(st.text(alphabet="m.log-0129gzx/ \n"))
+def test_any_name_has_an_age(name: str) -> None:
+    assert age(name).path == name
+
+
+def test_the_parts_of_a_log_are_found_by_name(tmp_path: Path) -> None:
+    names = ["mail-20261101.log", "mail.log-20261102", "mail.log.2.gz", "mail.log.1", "mail.log.1.gz"]
+    for name in (*names, "mail.log", "mail.err", "mail.log.d", "other.log.1"):
+        (tmp_path / name).touch()
+    found = [[Path(name).name for name in group] for group in parts(str(tmp_path / "mail.log"))]
+    assert found == [
+        ["mail-20261101.log"],
+        ["mail.log-20261102"],
+        ["mail.log.2.gz"],
+        ["mail.log.1", "mail.log.1.gz"],
+        ["mail.log"],
+    ]
+
+
+def test_the_parts_of_a_link_are_what_it_may_have_pointed_to(tmp_path: Path) -> None:
+    for name in ("log-8.gz", "log-9", "log-10", "log-11", "log-10.1", "else-1"):
+        (tmp_path / name).touch()
+    link = tmp_path / "current"
+    link.symlink_to("log-10")
+    found = [[Path(name).name for name in group] for group in parts(os.fspath(link))]
+    assert found == [["log-8.gz"], ["log-9"], ["log-10.1"], ["current"]]
