@@ -58,13 +58,14 @@ class Wake(FileSystemEventHandler):
         """End the current or next `wait` at once; may be called from a signal handler or another thread."""
         self._event.set()
 
-    def wait(self, seconds: float) -> None:
-        """Until something changes, `seconds` at most; two wakes are `GATHER` apart."""
+    def wait(self, seconds: float) -> bool:
+        """Until something changes (True), `seconds` at most (False); two wakes are `GATHER` apart."""
         self._look()
-        self._event.wait(seconds)
+        woken = self._event.wait(seconds)
         time.sleep(max(0.0, self._woken + GATHER - time.monotonic()))
         self._woken = time.monotonic()
         self._event.clear()
+        return woken
 
     def close(self) -> None:
         """Stop watching."""

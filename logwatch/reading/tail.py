@@ -233,7 +233,7 @@ class _Part:
         """`pending` are bytes that have been unpacked and not been read."""
         self.log = log
         self.offset = offset  # of the next byte
-        self.head = head
+        self.head = head or self._beginning()
         self.lines = Lines()
         self.damaged = False
         self._pending = pending
@@ -246,7 +246,7 @@ class _Part:
 
     def take(self, piece: bytes) -> bytes:
         """The whole lines that are complete with the bytes just read."""
-        if self.offset <= len(self.head) < HEAD:
+        if self.offset <= len(self.head) < min(HEAD, self.offset + len(piece)):
             self.head = (self.head[: self.offset] + piece)[:HEAD]
         self.offset += len(piece)
         return self.lines.take(piece)
@@ -285,6 +285,9 @@ class _Part:
         now, offset = self._stat(), self.offset - self.lines.held
         head = self.head[:offset] if whole else self.head
         return Position(offset, _fingerprint(head), len(head), now.identity[1], now.modified, self._real)
+
+    def _beginning(self) -> bytes:
+        return b"" if self.log.packed else os.pread(self._fd, HEAD, 0)
 
     @property
     def _fd(self) -> int:

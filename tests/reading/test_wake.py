@@ -1,0 +1,152 @@
+"""Being woken: what is appended wakes at once, our own reading does not, and where nothing wakes, a poll serves."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+
+from watchdog.observers.api import BaseObserver, EventEmitter
+
+from logwatch.reading.follow import GATHER, Follower, Wake
+from tests.reading.test_follow import switched
+
+LONG = 30.0  # seconds: far more than a wake takes, so that whoever returns earlier was woken
+QUIET = 0.2  # seconds in which nothing comes
+
+
+class Deaf(EventEmitter):
+    """An emitter on a file system that reports nothing, as network file systems do."""
+
+    def queue_events(self, timeout: float) -> None:
+        self.stopped_event.wait(timeout)
+
+
+class Refused(EventEmitter):
+    """An emitter where the system has no more watches to give."""
+
+    def on_thread_start(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+@contextmanager
+def waking(directories: Callable[[], list[str]], emitter: type[EventEmitter] | None = None) -> Iterator[Wake]:
+    wake = Wake(directories, BaseObserver(emitter) if emitter else None)
+    wake.wait(0)
+    try:
+        yield wake
+    finally:
+        wake.close()
+
+
+def append(path: Path, text: str = "one\n") -> None:
+    with path.open("a") as file:
+        file.write(text)
+
+
+def drained(wake: Wake) -> None:
+    """Everything that has happened so far has been reported."""
+    while wake.wait(QUIET):
+        pass
+
+
+def test_what_is_appended_wakes_within_a_tenth_of_a_second(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    log.touch()
+    times = []
+    with waking(lambda: [str(tmp_path)]) as wake:
+        for _ in range(5):
+            drained(wake)
+            begin = monotonic()
+            append(log)
+            assert wake.wait(LONG)
+            times.append(monotonic() - begin)
+    assert min(times) < 0.1
+
+
+def test_rotations_wake(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    with waking(lambda: [str(tmp_path)]) as wake:
+        for change in (log.touch, lambda: log.rename(tmp_path / "mail.log.1"), (tmp_path / "mail.log.1").unlink):
+            drained(wake)
+            change()
+            assert wake.wait(LONG)
+
+
+def test_our_own_reading_does_not_wake(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    append(log)
+    follower = Follower([str(log)], {})
+    with waking(follower.directories) as wake:
+        drained(wake)
+        assert [piece for _, piece in follower.read()] == [b"one\n"]
+        assert not wake.wait(QUIET)
+        follower.close()
+        assert not wake.wait(QUIET)
+        append(log)
+        assert wake.wait(LONG)
+
+
+def test_a_directory_is_watched_as_soon_as_it_is_there_and_when_it_is_made_anew(tmp_path: Path) -> None:
+    directory = tmp_path / "log"
+    with waking(lambda: [str(directory)]) as wake:
+        assert not wake.wait(0)
+        for _ in range(2):
+            directory.mkdir()
+            assert not wake.wait(0)
+            append(directory / "mail.log")
+            assert wake.wait(LONG)
+            (directory / "mail.log").rename(tmp_path / "away")
+            directory.rmdir()
+            drained(wake)
+
+
+def test_the_file_behind_a_symbolic_link_wakes_though_it_lies_elsewhere(tmp_path: Path) -> None:
+    link = tmp_path / "mail.log"
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        append(tmp_path / name / "mail.log")
+    link.symlink_to(tmp_path / "one" / "mail.log")
+    follower = Follower([str(link)], {})
+    with waking(follower.directories) as wake:
+        drained(wake)
+        append(tmp_path / "one" / "mail.log")
+        assert wake.wait(LONG)
+        switched(link, tmp_path / "two" / "mail.log")
+        drained(wake)
+        append(tmp_path / "two" / "mail.log")
+        assert wake.wait(LONG)
+    follower.close()
+
+
+def test_where_nothing_is_reported_a_poll_serves(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log"
+    follower = Follower([str(log)], {})
+    with waking(follower.directories, Deaf) as wake:
+        append(log)
+        assert not wake.wait(0.01)
+        assert [piece for _, piece in follower.read()] == [b"one\n"]
+    follower.close()
+
+
+def test_a_watch_that_is_refused_is_told_and_not_fatal(tmp_path: Path) -> None:
+    with waking(lambda: [str(tmp_path)], Refused) as wake:
+        assert wake.problem == (
+            f"{tmp_path}: changes are not reported (No space left on device); it is looked at once a second"
+        )
+        assert not wake.wait(0)
+
+
+def test_it_can_be_woken_by_hand_before_or_while_it_waits(tmp_path: Path) -> None:
+    with waking(lambda: [str(tmp_path)]) as wake:
+        wake.wake()
+        assert wake.wait(LONG)
+        assert not wake.wait(0)
+
+
+def test_a_storm_of_changes_is_taken_in_pieces(tmp_path: Path) -> None:
+    begin = monotonic()
+    with waking(lambda: [str(tmp_path)]) as wake:
+        for _ in range(20):
+            wake.wake()
+            assert wake.wait(LONG)
+        assert monotonic() - begin >= 19 * GATHER
