@@ -2,12 +2,19 @@
 
 Standard error gets the options in effect, then verdict lines and why mail was let through; syslog (facility mail) gets
 the latter two. SIGTERM and SIGINT end it within a second, with exit status 0: sessions open at that moment are left to
-the MTA's default action (`milter_default_action = accept`). SIGHUP does nothing, as there is no file to open anew.
+the MTA's default action (`milter_default_action = accept`).
+
+SIGHUP reads the configuration again: what concerns judging and wording, and where the table is, is in effect with the
+next command of every session. Socket, user and syslog need a restart, which it says; a broken file is told, and changes
+nothing. Started as root it can become another user (`[milter] user`): after everything is imported and the socket is
+open, before the first session and before the table is opened.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import ipaddress
 import os
 import signal
 import socket
@@ -16,21 +23,30 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import NoReturn
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
 
 from enforce import config as configuration
-from enforce import key
+from enforce import identity, key
 from enforce.config import Config, ConfigError
+from enforce.notify import Notifier
+from enforce.repeats import Repeats
 from enforce.syslog import Outlet, Syslog
 from enforce.table import Reader, Unusable
+from enforce.verdict import Wording
+
+if TYPE_CHECKING:
+    from enforce.milter import Brake, Rules
 
 _NO_PYMILTER = (
     "the milter needs pymilter: pip install 'mailbrake[milter]', which compiles it and therefore needs "
     "the Debian packages gcc, libmilter-dev and python3-dev"
 )
 _STOPS = {signal.SIGTERM, signal.SIGINT}
+_TICK = 1.0  # seconds between log lines for equal verdicts, and between signs of life
+_FIXED = ("socket", "socket_mode", "socket_group", "user", "group", "syslog")  # of [milter]: a restart changes them
 _LONGEST_PATH = 107  # bytes that fit in a sockaddr_un
 _PATIENCE = 0.4  # seconds for each log to take the last lines
 
@@ -54,7 +70,8 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def run(config: Config) -> int:
-    """Serve until a signal ends the process; 1 if the milter could not start."""
+    """Serve until a signal ends the process; 1 if the milter could not start, ConfigError for a user that is none."""
+    whom = identity.of(config)
     try:
         from enforce import milter  # here: a compiled extra, which nothing else of mailbrake needs
     except ImportError as error:
@@ -62,21 +79,84 @@ def run(config: Config) -> int:
         return 1
     for option in [*configuration.effective(config), f"table: {config.table}"]:
         _say(option)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)  # before any thread starts
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS | {signal.SIGHUP})  # before any thread starts
     outlets = _outlets(config)
     tell = partial(_tell, outlets)
     doubts = milter.Doubts(tell, time.monotonic)
-    account = partial(key.account, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
-    brake = milter.Brake(_reader(config).look_up, account, time.time, tell, doubts)
+    repeats = Repeats(tell)
+    brake = milter.Brake(rules_of(config), time.time, repeats.add, doubts)
     try:
-        _open(config, partial(milter.listen, brake, doubts))
-    except SocketError as error:
+        _open(config, whom, partial(milter.listen, brake, doubts))
+        became = identity.become(whom)
+    except (SocketError, OSError) as error:
         _say(str(error))
         return 1
+    if became:
+        tell(became)
+    _look_at_table(brake.rules)
     tell(f"listening on {config.milter.socket}")
-    failure = _until_stopped(milter.serve)
+    notifier = Notifier()
+    notifier.ready(f"listening on {config.milter.socket}")
+    again = Again(config, brake, tell, notifier)
+    failure = _until_stopped(milter.serve, [repeats.flush, notifier.alive], again)
+    notifier.stopping()
+    repeats.flush()
     tell(failure or f"stopped; mail was let through in doubt {doubts.total} times")
     return _end(config, outlets, 1 if failure else 0)
+
+
+def rules_of(config: Config) -> Rules:
+    """What a configuration means to the milter; its table is opened at the first look-up."""
+    from enforce.milter import Rules
+
+    account = partial(key.account, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
+    return Rules(
+        Reader(config.table),
+        account,
+        accounts=config.milter.judge != "clients",
+        clients=config.milter.judge != "accounts",
+        exempt=_within(config.milter.exempt),
+        wording=Wording(config.milter.texts, config.milter.help),
+    )
+
+
+def _within(networks: tuple[configuration.Network, ...]) -> Callable[[str], bool]:
+    @lru_cache(maxsize=65536)
+    def is_within(address: str) -> bool:
+        parsed = ipaddress.ip_address(address)
+        return any(parsed in network for network in networks)
+
+    return is_within
+
+
+class Again:
+    """Reads the configuration again, at SIGHUP."""
+
+    def __init__(self, config: Config, brake: Brake, tell: Callable[[str], None], notifier: Notifier) -> None:
+        self._config = config
+        self._brake = brake
+        self._tell = tell
+        self._notifier = notifier
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """Do so; a configuration that cannot be used changes nothing."""
+        self._notifier.reloading(time.monotonic())
+        self._tell(self._read())
+        self._notifier.ready("configuration read again")
+
+    def _read(self) -> str:
+        if not Path(self._config.file).is_file() and self._config == Config():
+            return "there is no configuration file to read again"
+        try:
+            config = configuration.load(self._config.file)
+        except ConfigError as error:
+            return f"the configuration stays as it was: {error}"
+        rules = rules_of(config)
+        same = config.table == self._config.table  # then its files stay open
+        self._brake.rules = rules._replace(table=self._brake.rules.table) if same else rules
+        old, self._config = self._config, config
+        late = [name for name in _FIXED if getattr(old.milter, name) != getattr(config.milter, name)]
+        return "configuration read again" + (f"; only a restart changes {', '.join(late)}" if late else "")
 
 
 def _say(line: str) -> None:
@@ -102,15 +182,13 @@ def _tell(outlets: list[Outlet], line: str) -> None:
         outlet.put(line)
 
 
-def _reader(config: Config) -> Reader:
-    reader = Reader(config.table)
-    answer = reader.look_up((), time.time())
+def _look_at_table(rules: Rules) -> None:
+    answer = rules.table.look_up((), time.time())
     if isinstance(answer, Unusable):
         _say(f"all mail is let through until there is a table: {answer.reason}")
-    return reader
 
 
-def _open(config: Config, listen: Callable[[str], None]) -> None:
+def _open(config: Config, whom: identity.Identity, listen: Callable[[str], None]) -> None:
     where = config.milter.socket
     kind, _, name = where.partition(":")
     if kind == "unix":
@@ -121,6 +199,7 @@ def _open(config: Config, listen: Callable[[str], None]) -> None:
     try:
         listen(where)
         if kind == "unix":
+            identity.hand_over(name, whom)
             Path(name).chmod(config.milter.socket_mode)  # also where the directory's default ACL overrides the umask
     except OSError as error:
         raise SocketError(where, str(error)) from None
@@ -170,11 +249,14 @@ def _probe(kind: str, name: str) -> None:
         raise SocketError(f"{kind}:{name}", f"cannot listen there: {error.strerror}") from None
 
 
-def _until_stopped(serve: Callable[[], None]) -> str:
+def _until_stopped(
+    serve: Callable[[], None], ticks: list[Callable[[], None]], again: Callable[[int, FrameType | None], None]
+) -> str:
     """Run `serve` beside this thread until a signal comes or it ends; why it failed, if it did.
 
-    libmilter handles the signals too, but looks only every 5 s. The kernel hands them to this thread first, the
-    process's main one, as long as it waits for them; elsewhere libmilter takes its time and then `serve` ends.
+    libmilter handles the signals too, but looks only every 5 s, and would stop at SIGHUP. The kernel hands them to this
+    thread first, the process's main one, as long as it waits for them; elsewhere libmilter takes its time and then
+    `serve` ends.
     """
     failures: list[str] = []
     waiting = threading.get_ident()
@@ -187,9 +269,12 @@ def _until_stopped(serve: Callable[[], None]) -> str:
         finally:
             signal.pthread_kill(waiting, signal.SIGTERM)
 
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # libmilter would stop
+    signal.signal(signal.SIGHUP, again)
     threading.Thread(target=serving, daemon=True).start()
-    signal.sigwait(_STOPS)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # in this thread alone
+    while signal.sigtimedwait(_STOPS, _TICK) is None:
+        for tick in ticks:
+            tick()
     return failures[0] if failures else ""
 
 
@@ -197,7 +282,8 @@ def _end(config: Config, outlets: list[Outlet], status: int) -> NoReturn:
     """End the process; libmilter's threads do not end by themselves, and must not meet a finished interpreter."""
     kind, _, name = config.milter.socket.partition(":")
     if kind == "unix":
-        Path(name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the directory may be one where whom we became can only listen
+            Path(name).unlink(missing_ok=True)
     for outlet in outlets:
         outlet.close(_PATIENCE)
     os._exit(status)

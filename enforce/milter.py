@@ -1,9 +1,18 @@
 """The milter: asks the table about each client and each login, and answers the MTA. All of pymilter is in here.
 
-Callbacks: connect (the client's address and networks) and MAIL (the login); nothing else is asked of the MTA.
+Callbacks: connect (the client's address and networks) and MAIL (the login); for the few messages of whom a cap or a
+hold is on, also RCPT and the end of the message.
 * Whoever is not listed gets CONTINUE at connect, since ACCEPT would end the milter's part in the whole connection, and
   ACCEPT at MAIL, after which the MTA leaves the milter alone until the next MAIL. Each MAIL is judged anew.
-* Without AUTH there is no login, and MAIL is accepted: the client was judged at connect.
+* Where only clients are judged, nothing comes after connect, and there it is ACCEPT. Only a client that is capped or
+  held, and whoever is so by login, gets CONTINUE up to the end of the message.
+* RCPT is negotiated only where the table has had a cap. So the first cap of a table takes effect with the connections
+  that begin after it; in one that is open, mail flows and it is told. Any other change, of a cap too, takes effect at
+  the next MAIL. To quarantine is always negotiated: it costs nothing, and the session that made an account be held is
+  likely to be still open.
+* What is decided on a client at connect (a cap, a hold) holds for the connection.
+* Without AUTH there is no login, and MAIL is accepted: the client was judged at connect. Exempt clients are not
+  judged there, but their logins are: webmail on the MTA's own host authenticates from loopback too.
 * The login is `{auth_authen}`, never `{auth_author}`, which the client makes up. Sendmail encodes it as xtext
   (RFC 3461: `user+2Btag`), Postfix does not, and there `+2B` may well be part of a login. They are told apart by `v`:
   Postfix sends "NAME VERSION" (NAME is its `mail_name`), Sendmail its version alone, or nothing.
@@ -27,14 +36,15 @@ import re
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import milter
 
 from enforce import key
 from enforce.table import Answer, NotListed, Unusable
-from enforce.verdict import decide, line, printable
+from enforce.verdict import ACCEPT, Attempt, Cap, Note, Reply, Said, Verdict, Wording, capped, decide, printable
 
 _UNWANTED = (
     milter.P_NOHELO
@@ -45,9 +55,24 @@ _UNWANTED = (
     | milter.P_NOBODY
     | milter.P_NOUNKNOWN
 )
-_RESULTS = {"4": milter.TEMPFAIL, "5": milter.REJECT}  # libmilter sends a reply only with the result of its class
+_RESULTS = {"4": int(milter.TEMPFAIL), "5": int(milter.REJECT)}  # libmilter sends a reply only with that of its class
 _MOST_KINDS = 256  # reasons remembered
-PASS = {"CONNECT": int(milter.CONTINUE), "MAIL": int(milter.ACCEPT)}
+PASS = {
+    "CONNECT": int(milter.CONTINUE),
+    "MAIL": int(milter.ACCEPT),
+    "RCPT": int(milter.CONTINUE),
+    "EOM": int(milter.ACCEPT),
+}
+
+
+class Table(Protocol):
+    """What is used of enforce.table.Reader."""
+
+    def look_up(self, keys: Sequence[str], now: float) -> Answer:
+        """The records of these keys that count now."""
+
+    def capped(self) -> bool:
+        """Whether recipients may have to be counted."""
 
 
 class Context(Protocol):
@@ -56,14 +81,42 @@ class Context(Protocol):
     def getsymval(self, name: str) -> str | None:
         """The value of a macro."""
 
-    def setreply(self, code: str, status: str, text: str) -> None:
+    def setreply(self, code: str, status: str, *lines: str) -> None:
         """The reply that goes with TEMPFAIL or REJECT."""
+
+    def quarantine(self, reason: str) -> None:
+        """Have the MTA hold the message."""
 
     def setpriv(self, value: object) -> object:
         """Keep a value with the connection."""
 
     def getpriv(self) -> Any:
         """The value kept."""
+
+
+class Rules(NamedTuple):
+    """What the configuration says of judging: may be replaced, as a whole, while sessions are open."""
+
+    table: Table
+    account: Callable[[str], str | None]  # a login's key
+    accounts: bool = True  # logins are judged
+    clients: bool = True  # clients are
+    exempt: Callable[[str], bool] = lambda _: False  # an address
+    wording: Wording = Wording()
+
+
+@dataclass
+class Connection:
+    """One SMTP session, and the message in it."""
+
+    told_recipients: bool = False
+    client_ip: str = "unknown"
+    identity: str = ""
+    number: int = 0  # of the message
+    standing: Verdict = ACCEPT  # on the client: its cap, its hold
+    message: Verdict = ACCEPT  # on the client or the login
+    login: str | None = None
+    recipients: int = 0
 
 
 class InDoubtError(Exception):
@@ -129,62 +182,120 @@ def login_of(macro: str, version: str | None) -> str:
 
 
 class Brake:
-    """The callbacks: `look_up` asks the table, `account` makes a login's key, `tell` gets the verdict lines."""
+    """The callbacks. `rules` may be replaced at any time; `said` gets the verdicts that are to be logged."""
 
-    def __init__(
-        self,
-        look_up: Callable[[Sequence[str], float], Answer],
-        account: Callable[[str], str | None],
-        clock: Callable[[], float],
-        tell: Callable[[str], None],
-        doubts: Doubts,
-    ) -> None:
-        self._look_up = look_up
-        self._account = account
+    def __init__(self, rules: Rules, clock: Callable[[], float], said: Callable[[Said], None], doubts: Doubts) -> None:
+        self.rules = rules
         self._clock = clock
-        self._tell = tell
+        self._said = said
         self._doubts = doubts
 
-    def negotiate(self, _context: Context, options: list[int]) -> int:
-        """Have everything left out but connect and MAIL, as far as the MTA can."""
-        options[:] = [0, options[1] & _UNWANTED, 0, 0]
+    def negotiate(self, context: Context, options: list[int]) -> int:
+        """Have everything left out but connect and MAIL, and RCPT where there are caps, as far as the MTA can."""
+        recipients = self.rules.table.capped()
+        unwanted = _UNWANTED & ~milter.P_NORCPT if recipients else _UNWANTED
+        options[:] = [options[0] & milter.QUARANTINE, options[1] & unwanted, 0, 0]
+        context.setpriv(Connection(recipients))
         return int(milter.CONTINUE)
 
     def connect(self, context: Context, _name: str, _family: int, address: object) -> int:
         """Judge the client."""
+        here = _connection(context)
         client = key.client(str(address[0])) if isinstance(address, tuple) else None
-        if client is None:
-            return int(milter.CONTINUE)
-        client_ip = client.partition(":")[2]
-        context.setpriv(client_ip)
-        return self._judge(context, (client, *key.networks(client_ip)), "CONNECT", client_ip, None)
+        rules = self.rules
+        if client is not None and isinstance(address, tuple):
+            now = self._clock()
+            here.client_ip = client.partition(":")[2]
+            here.identity = f"{here.client_ip} {address[1]} {now}"
+            if rules.clients and not rules.exempt(here.client_ip):
+                attempt = Attempt(client, here.identity)
+                verdict = self._judge((client, *key.networks(here.client_ip)), attempt, now)
+                here.standing = verdict._replace(notes=(), unenforced=())
+                self._tell(verdict.notes, verdict.unenforced, "CONNECT", here)
+                if verdict.reply:
+                    return _refuse(context, verdict.reply)
+        only_clients = not rules.accounts and not (here.standing.caps or here.standing.hold)
+        return int(milter.ACCEPT) if only_clients else PASS["CONNECT"]
 
     def mail(self, context: Context, *_arguments: bytes) -> int:
         """Judge the login."""
-        macro = context.getsymval("{auth_authen}")
-        login = login_of(macro, context.getsymval("v")) if macro else ""
-        account = self._account(login)
-        if account is None:
-            return int(milter.ACCEPT)
-        return self._judge(context, (account,), "MAIL", context.getpriv() or "unknown", login)
+        here = _connection(context)
+        here.number += 1
+        here.recipients = 0
+        here.message = here.standing
+        here.login = None
+        account = self._account(context, here) if self.rules.accounts else None
+        if account is not None:
+            attempt = Attempt(account, here.identity, here.number)
+            verdict = self._judge((account, key.EVERYBODY), attempt, self._clock())
+            self._tell(verdict.notes, verdict.unenforced, "MAIL", here)
+            if verdict.reply:
+                return _refuse(context, verdict.reply)
+            here.message = _both(here.standing, verdict)
+        if here.message.caps and not here.told_recipients:
+            self._doubts.add("a cap that is younger than the connection")
+            here.message = here.message._replace(caps=())
+        return int(milter.CONTINUE) if here.message.caps or here.message.hold else PASS["MAIL"]
 
-    def _judge(self, context: Context, keys: Sequence[str], stage: str, client_ip: str, login: str | None) -> int:
-        answer = self._look_up(keys, self._clock())
+    def recipient(self, context: Context, *_arguments: bytes) -> int:
+        """Count a recipient, and refuse it where it is one too many."""
+        here = _connection(context)
+        here.recipients += 1
+        over = capped(here.message.caps, here.recipients)
+        self._tell([cap.note for cap in over], (), "RCPT", here)
+        replies = [cap.reply for cap in over if cap.reply]
+        return _refuse(context, replies[0]) if replies else PASS["RCPT"]
+
+    def end(self, context: Context) -> int:
+        """Have a message held."""
+        here = _connection(context)
+        if hold := here.message.hold:
+            context.quarantine(f"mailbrake (case {hold.ref})")
+            self._tell([hold], (), "EOM", here)
+        return PASS["EOM"]
+
+    def _account(self, context: Context, here: Connection) -> str | None:
+        macro = context.getsymval("{auth_authen}")
+        if not macro:
+            return None
+        here.login = login_of(macro, context.getsymval("v"))
+        return self.rules.account(here.login)
+
+    def _judge(self, keys: Sequence[str], attempt: Attempt, now: float) -> Verdict:
+        answer = self.rules.table.look_up(keys, now)
         if isinstance(answer, NotListed):
-            return PASS[stage]
+            return ACCEPT
         if isinstance(answer, Unusable):
             raise InDoubtError(answer.reason)
-        verdict = decide(answer)
-        result = PASS[stage]
-        if verdict.reply:
-            code, status, text = verdict.reply
-            context.setreply(code, status, text.replace("%", "%%"))  # both MTAs turn %% into %, as of a format
-            result = _RESULTS[code[0]]
-        for note in verdict.notes:
-            self._tell(line(note, stage, client_ip, login))
-        for note in () if verdict.reply else verdict.unenforced:
-            self._doubts.add(f"{note.action} is not enforced by this version (rule {note.rule})")
-        return result
+        return decide(answer, attempt, self.rules.wording)
+
+    def _tell(self, notes: Sequence[Note], unenforced: Sequence[Note], stage: str, here: Connection) -> None:
+        for note in notes:
+            self._said(Said(note, stage, here.client_ip, here.login))
+        for note in unenforced:
+            self._doubts.add(f"{note.action} without what it needs (rule {note.rule})")
+
+
+def _connection(context: Context) -> Connection:
+    here: Connection | None = context.getpriv()
+    if here is None:  # an MTA that does not negotiate
+        here = Connection(told_recipients=True)
+        context.setpriv(here)
+    return here
+
+
+def _both(standing: Verdict, verdict: Verdict) -> Verdict:
+    """What holds for a message by its client and by its login: the smaller cap of each mode, either's hold."""
+    caps: dict[str, Cap] = {}
+    for cap in (*standing.caps, *verdict.caps):
+        caps[cap.note.mode] = min(caps.get(cap.note.mode, cap), cap, key=lambda cap: cap.most)
+    return Verdict(caps=tuple(caps.values()), hold=verdict.hold or standing.hold)
+
+
+def _refuse(context: Context, reply: Reply) -> int:
+    code, status, text = reply
+    context.setreply(code, status, *text.replace("%", "%%").split("\n"))  # both MTAs turn %% into %, as of a format
+    return _RESULTS[code[0]]
 
 
 def listen(brake: Brake, doubts: Doubts, socket: str) -> None:
@@ -192,10 +303,12 @@ def listen(brake: Brake, doubts: Doubts, socket: str) -> None:
 
     OSError if libmilter cannot, which keeps the reason for syslog.
     """
-    milter.set_flags(0)
+    milter.set_flags(milter.QUARANTINE)
     milter.set_exception_policy(milter.CONTINUE)
     milter.set_connect_callback(fail_open(brake.connect, PASS["CONNECT"], doubts))
     milter.set_envfrom_callback(fail_open(brake.mail, PASS["MAIL"], doubts))
+    milter.set_envrcpt_callback(fail_open(brake.recipient, PASS["RCPT"], doubts))
+    milter.set_eom_callback(fail_open(brake.end, PASS["EOM"], doubts))
     milter.setconn(socket)
     milter.setbacklog(512)
     milter.register("mailbrake", negotiate=fail_open(brake.negotiate, milter.CONTINUE, doubts))

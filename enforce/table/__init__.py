@@ -4,11 +4,14 @@ The only joint between the two halves; the light side owns the format.
 
     DIRECTORY/data.mdb, lock.mdb       one environment, its unnamed database
     account:… client:… net:…           a key of enforce.key, UTF-8 → one record, or an array of records, JSON
-    meta                               {"format": 1, "generation": N, "heartbeat": EPOCH}
+    account:*                          for every account that has no enforced record of the same action
+    meta                               {"format": 1, "generation": N, "heartbeat": EPOCH, "seed": HEX, "capped": BOOL}
 
 A record is an object with `action`, `mode`, `until`, `lease` (epoch seconds), `ref`, `rule`, and where they mean
 something `share`, `max_recipients`, `text`. It counts while now < until and now < lease. A key carries more than one
-where an enforced and an observed decision stand side by side. Other fields are ignored.
+where an enforced and an observed decision stand side by side. Other fields are ignored. `seed` was drawn when the
+table was made: with it, throttles draw lots that no sender can foresee (enforce.verdict). `capped` says whether any
+record has been a cap since the table was last written anew: only then need a milter be told of recipients.
 
 Rules:
 * A look-up has three answers: Denied, NotListed, Unusable. Whatever the files hold, it never raises.

@@ -63,6 +63,8 @@ class Meta(NamedTuple):
 
     generation: int
     heartbeat: float
+    seed: str = ""
+    capped: bool = False
 
 
 def meta(txn: Transaction) -> Meta:
@@ -81,7 +83,7 @@ def meta(txn: Transaction) -> Meta:
     generation, heartbeat = record.get("generation"), record.get("heartbeat")
     if not (isinstance(generation, int) and is_number(generation, 1e18) and is_number(heartbeat, 1e12)):
         raise BrokenError("its meta record is broken")
-    return Meta(generation, heartbeat)
+    return Meta(generation, heartbeat, str(record.get("seed", ""))[:64], record.get("capped") is True)
 
 
 def state(txn: Transaction, now: float) -> State:

@@ -6,14 +6,14 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import lmdb
 
 from enforce.table import files
-from enforce.table.files import BrokenError, Identity, State, TableError, Unusable
+from enforce.table.files import BrokenError, Identity, Meta, State, TableError, Unusable
 from enforce.table.record import Record
 
 _RECHECK = 1.0  # seconds
@@ -21,9 +21,11 @@ _RECHECK = 1.0  # seconds
 
 @dataclass(frozen=True)
 class Denied:
-    """Records that count now, each with its key, in the order of the keys asked for."""
+    """Records that count now, each with its key, in the order of the keys asked for; and of which table they are."""
 
     records: tuple[tuple[str, Record], ...]
+    generation: int = field(default=0, compare=False)
+    seed: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,20 @@ class Reader:
         try:
             with self._current().begin() as txn:
                 values = [(key, txn.get(key.encode(errors="replace"))) for key in keys]
+                listed = any(raw is not None for _, raw in values)
+                meta = files.meta(txn) if listed else None
         except (lmdb.Error, OSError, BrokenError) as error:
             return self._unusable(error)
-        return _answer(values, now)
+        return _answer(values, meta, now) if meta else NOT_LISTED
+
+    def capped(self) -> bool:
+        """Whether recipients may have to be counted; False where the table is unusable."""
+        try:
+            with self._current().begin() as txn:
+                return files.meta(txn).capped
+        except (lmdb.Error, OSError, BrokenError) as error:
+            self._unusable(error)
+            return False
 
     def state(self, now: float) -> State:
         """Health of the table, for people."""
@@ -154,7 +167,7 @@ class Reader:
         return env
 
 
-def _answer(values: Sequence[tuple[str, bytes | None]], now: float) -> Answer:
+def _answer(values: Sequence[tuple[str, bytes | None]], meta: Meta, now: float) -> Answer:
     found: list[tuple[str, Record]] = []
     for key, raw in values:
         if raw is not None:
@@ -162,7 +175,7 @@ def _answer(values: Sequence[tuple[str, bytes | None]], now: float) -> Answer:
             if isinstance(records, Unusable):
                 return records
             found += [(key, record) for record in records if record.counts(now)]
-    return Denied(tuple(found)) if found else NOT_LISTED
+    return Denied(tuple(found), meta.generation, meta.seed) if found else NOT_LISTED
 
 
 def peek(path: str | Path, now: float) -> State:

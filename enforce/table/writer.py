@@ -11,6 +11,7 @@ import errno
 import json
 import math
 import os
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -78,7 +79,9 @@ class Writer:
         with self._writing() as txn:
             for key, value in values.items():
                 _set(txn, key, value)
-            return _step(txn, now if alive else None)
+            old = files.meta(txn)
+            heartbeat = now if alive else old.heartbeat
+            return _step(txn, old._replace(heartbeat=heartbeat, capped=old.capped or _has_cap(changes)))
 
     def replace(self, table: Mapping[str, Sequence[Record]], now: float) -> int:
         """Commit exactly this table instead of what is there; the new generation."""
@@ -88,14 +91,14 @@ class Writer:
                 txn.delete(key)
             for key, value in values.items():
                 _set(txn, key, value)
-            return _step(txn, now)
+            return _step(txn, files.meta(txn)._replace(heartbeat=now, capped=_has_cap(table)))
 
     def remove(self, key: str) -> bool:
         """Take `key` off the table; False if it was not listed."""
         with self._writing() as txn:
             found = txn.delete(_raw_key(key))
             if found:
-                _step(txn, None)
+                _step(txn, files.meta(txn))
             return found
 
     def beat(self, now: float, lease: float) -> Swept:
@@ -250,7 +253,7 @@ def _begin(env: lmdb.Environment, now: float, afresh: str) -> str:
     with env.begin(write=True) as txn:
         if txn.stat()["entries"] == 0:
             afresh = afresh or "it was empty"
-            _put_meta(txn, Meta(0, now))
+            _put_meta(txn, Meta(0, now, secrets.token_hex(16)))
         files.meta(txn)
     return afresh
 
@@ -262,11 +265,13 @@ def _set(txn: Transaction, key: bytes, value: bytes | None) -> None:
         txn.put(key, value)
 
 
-def _step(txn: Transaction, heartbeat: float | None) -> int:
-    old = files.meta(txn)
-    new = Meta(old.generation + 1, old.heartbeat if heartbeat is None else heartbeat)
-    _put_meta(txn, new)
-    return new.generation
+def _step(txn: Transaction, meta: Meta) -> int:
+    _put_meta(txn, meta._replace(generation=meta.generation + 1))
+    return meta.generation + 1
+
+
+def _has_cap(changes: Mapping[str, Sequence[Record]]) -> bool:
+    return any(record.action == "cap" for records in changes.values() for record in records)
 
 
 def _put_meta(txn: Transaction, meta: Meta) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -62,6 +63,20 @@ class Session:
         self._socket.sendall((len(body) + 1).to_bytes(4, "big") + command.encode() + body)
         return self._told(self._mta.recv()) if answered else ""
 
+    def rcpt(self) -> str:
+        """A recipient of the message."""
+        return self._reply(constants.SMFIC_RCPT, args=["<b@example.org>"])
+
+    def end(self) -> str:
+        """The end of the message; its quarantine is told as "quarantine: REASON, accept"."""
+        self._socket.sendall(b"\0\0\0\1" + constants.SMFIC_BODYEOB.encode())
+        told: list[str] = []
+        while True:
+            code, fields = self._mta.recv()
+            if code != constants.SMFIR_QUARANTINE:
+                return ", ".join([*told, self._told((code, fields))])
+            told.append(f"quarantine: {fields['reason']}")
+
     def _reply(self, command: str, **fields: Any) -> str:
         return self._told(self._mta.send_ar(command, **fields))
 
@@ -76,18 +91,25 @@ class Daemon:
     """`python -m enforce.main` in `directory`, ended with SIGTERM when the block is left; it must then end well."""
 
     def __init__(
-        self, directory: Path, configuration: str = "", command: tuple[str, ...] = ("-m", "enforce.main")
+        self,
+        directory: Path,
+        configuration: str = "",
+        command: tuple[str, ...] = ("-m", "enforce.main"),
+        more: str = "",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """`more` are further options of [milter]; `environment` goes on top of the test's own."""
         self.directory = directory
         self.table = directory / "table"
         self.socket = directory / "milter.sock"
         self._command = command
+        self._environment = {**os.environ, **(environment or {})}
         self._errors = directory / "stderr"
         self._file = directory / "mailbrake.toml"
         self._file.write_text(
             configuration
             or f'[log]\ndefault_realm = "example.com"\n[state]\ndirectory = "{directory}"\n'
-            f'[milter]\nsocket = "unix:{self.socket}"\nsyslog = ""\n'
+            f'[milter]\nsocket = "unix:{self.socket}"\nsyslog = ""\n{more}'
         )
 
     def __enter__(self) -> Daemon:
@@ -107,7 +129,7 @@ class Daemon:
         """Start it, whatever becomes of it."""
         with self._errors.open("wb") as errors:
             command = [sys.executable, *self._command, "--config", str(self._file)]
-            self._process = subprocess.Popen(command, cwd=ROOT, stderr=errors)
+            self._process = subprocess.Popen(command, cwd=ROOT, stderr=errors, env=self._environment)
 
     def end(self) -> int:
         """Wait for it to end by itself; its exit status."""
@@ -126,6 +148,15 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self.kill()
             raise
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    def configure(self, old: str, new: str) -> None:
+        """Change its configuration file."""
+        self._file.write_text(self._file.read_text().replace(old, new))
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal that does not end it."""

@@ -40,4 +40,4 @@ def records_of(*modes: str) -> st.SearchStrategy[Record]:
     )
 
 
-keys = st.sampled_from(["account:bob@example.com", "client:192.0.2.1", "net:192.0.2.0/24"])
+keys = st.sampled_from(["account:bob@example.com", "account:*", "client:192.0.2.1", "net:192.0.2.0/24"])
