@@ -154,7 +154,12 @@ class Log:
     """`[log]`: where the mail log is and how to read it."""
 
     files: tuple[str, ...] = option(
-        ["/var/log/mail.log"], as_strings, "log files to follow; patterns such as /var/log/mail*.log too"
+        ["/var/log/mail.log"],
+        as_strings,
+        "log files to follow; patterns and directories too, of which the current logs are meant",
+    )
+    journald: bool = option(
+        False, as_switch, "true: follow the systemd journal's entries of facility mail instead of files"
     )
     zone: str = option(
         "", as_zone, 'time zone of stamps that carry none, such as "Europe/Berlin"; "": the machine\'s own'

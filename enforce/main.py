@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import ipaddress
 import os
+import select
 import signal
 import socket
 import stat
@@ -25,7 +26,6 @@ import time
 from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from enforce import config as configuration
@@ -45,6 +45,7 @@ _NO_PYMILTER = (
     "the Debian packages gcc, libmilter-dev and python3-dev"
 )
 _STOPS = {signal.SIGTERM, signal.SIGINT}
+_SIGNALS = {*_STOPS, signal.SIGHUP}
 _TICK = 1.0  # seconds between log lines for equal verdicts, and between signs of life
 _FIXED = ("socket", "socket_mode", "socket_group", "user", "group", "syslog")  # of [milter]: a restart changes them
 _LONGEST_PATH = 107  # bytes that fit in a sockaddr_un
@@ -79,7 +80,7 @@ def run(config: Config) -> int:
         return 1
     for option in [*configuration.effective(config), f"table: {config.table}"]:
         _say(option)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS | {signal.SIGHUP})  # before any thread starts
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # before any thread starts
     outlets = _outlets(config)
     tell = partial(_tell, outlets)
     doubts = milter.Doubts(tell, time.monotonic)
@@ -138,7 +139,7 @@ class Again:
         self._tell = tell
         self._notifier = notifier
 
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+    def __call__(self) -> None:
         """Do so; a configuration that cannot be used changes nothing."""
         self._notifier.reloading(time.monotonic())
         self._tell(self._read())
@@ -249,17 +250,18 @@ def _probe(kind: str, name: str) -> None:
         raise SocketError(f"{kind}:{name}", f"cannot listen there: {error.strerror}") from None
 
 
-def _until_stopped(
-    serve: Callable[[], None], ticks: list[Callable[[], None]], again: Callable[[int, FrameType | None], None]
-) -> str:
+def _until_stopped(serve: Callable[[], None], ticks: list[Callable[[], None]], again: Callable[[], None]) -> str:
     """Run `serve` beside this thread until a signal comes or it ends; why it failed, if it did.
 
-    libmilter handles the signals too, but looks only every 5 s, and would stop at SIGHUP. The kernel hands them to this
-    thread first, the process's main one, as long as it waits for them; elsewhere libmilter takes its time and then
-    `serve` ends.
+    libmilter handles the signals too, but looks only every 5 s, and would stop at SIGHUP. The kernel hands them to the
+    process's main thread first, which is this one, as long as that does not block them and has handled the last one.
+    Should libmilter get one nevertheless, it takes its time, and then `serve` ends. Handlers only note what came: they
+    interrupt this thread anywhere, also where it holds a lock.
     """
     failures: list[str] = []
-    waiting = threading.get_ident()
+    came: set[int] = set()
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
 
     def serving() -> None:
         try:
@@ -267,12 +269,20 @@ def _until_stopped(
         except OSError as error:
             failures.append(str(error))
         finally:
-            signal.pthread_kill(waiting, signal.SIGTERM)
+            came.add(signal.SIGTERM)
+            os.write(wake, b"\0")
 
-    signal.signal(signal.SIGHUP, again)
+    signal.set_wakeup_fd(wake)
+    for number in _SIGNALS:
+        signal.signal(number, lambda number, _frame: came.add(number))
     threading.Thread(target=serving, daemon=True).start()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})  # in this thread alone
-    while signal.sigtimedwait(_STOPS, _TICK) is None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # in this thread alone
+    while not came & _STOPS:
+        if select.select([woken], [], [], _TICK)[0]:
+            os.read(woken, 4096)
+        if signal.SIGHUP in came:
+            came.remove(signal.SIGHUP)
+            again()
         for tick in ticks:
             tick()
     return failures[0] if failures else ""

@@ -23,6 +23,9 @@ class Repeats:
         self._lock = threading.Lock()
         self._untold: dict[Said, int] = {}  # told → equal ones since then
 
+    def __len__(self) -> int:
+        return len(self._untold)
+
     def add(self, said: Said) -> None:
         """Take up one verdict."""
         with self._lock:

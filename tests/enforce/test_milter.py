@@ -1,13 +1,16 @@
 """The milter as it runs: a process, a socket, the milter protocol, and every way in which mail must flow."""
 
+import grp
 import json
 import os
+import pwd
 import re
 import signal
 import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +21,10 @@ from miltertest import constants
 
 from enforce import key
 from enforce.milter import Doubts
+from enforce.notify import Notifier
+from enforce.repeats import Repeats
 from enforce.syslog import Outlet, Syslog
+from enforce.verdict import Note, Said, line
 
 from .daemon import ROOT, Daemon, Session, wait_until
 from .records import record
@@ -240,6 +246,33 @@ def test_what_is_still_untold_is_told_at_the_end(daemon: Daemon, session: Sessio
 def counted(line: str) -> int:
     found = re.search(r", key=account, count=([0-9]+), client_ip=", line)
     return int(found[1]) if found else 1
+
+
+def test_repeats_are_told_at_the_flush_and_forgotten_after_a_quiet_one() -> None:
+    told = list[str]()
+    repeats = Repeats(told.append)
+    said = Said(Note("tempfail", "enforce", "R", "r", "account"), "MAIL", "192.0.2.1", "bob")
+    for expected in (", count=4", ", count=5", ", count=5"):
+        for _ in range(5):
+            repeats.add(said)
+        repeats.flush()
+        assert expected in told[-1]
+    repeats.flush()
+    repeats.add(said)
+    assert told.count(line(said)) == 2
+    assert len(told) == 5
+
+
+def test_repeats_of_any_number_of_verdicts_are_remembered_within_bounds_and_none_is_lost() -> None:
+    told = list[str]()
+    repeats = Repeats(told.append)
+    note = Note("tempfail", "enforce", "R", "r", "account")
+    for number in range(10_000):
+        for _ in range(3):
+            repeats.add(Said(note, "MAIL", "192.0.2.1", str(number)))
+        assert len(repeats) <= 4097
+    repeats.flush()
+    assert sum(map(counted, told)) == 30_000
 
 
 # Whom to judge
@@ -577,6 +610,109 @@ def test_an_interrupt_stops_it_too_and_a_hangup_does_not(tmp_path: Path) -> None
             session.connect()
             assert session.mail("bob") == TEMPFAIL
         assert daemon.stop(signal.SIGINT) == 0
+
+
+# Signals, identity, the service manager
+
+
+def test_a_hangup_reads_the_configuration_again(daemon: Daemon, session: Session) -> None:
+    """In effect with the next MAIL of an open session: wording, realm, whom to judge, and where the table is."""
+    daemon.publish_keys({"account:bob@example.net": [record()]})
+    assert session.mail("bob") == "accept"
+    daemon.configure("example.com", "example.net")
+    daemon.configure('syslog = ""', 'syslog = ""\nhelp = "call 4711"')
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for("configuration read again\n")
+    assert session.mail("bob") == TEMPFAIL.replace(" (case", "; call 4711 (case")
+    daemon.configure('syslog = ""', f'syslog = ""\ntable = "{daemon.directory}/other"\nsocket_mode = "0600"')
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for("configuration read again; only a restart changes socket_mode\n")
+    assert session.mail("bob") == "accept"
+
+
+def test_a_broken_configuration_changes_nothing_at_a_hangup(daemon: Daemon, session: Session) -> None:
+    daemon.publish(account_bob=record())
+    daemon.configure("[milter]", "[mitler]")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for("the configuration stays as it was: ")
+    daemon.wait_for("[mitler]: no such section; did you mean milter?")
+    assert session.mail("bob") == TEMPFAIL
+
+
+def test_hangups_under_load_end_nothing(daemon: Daemon, session: Session) -> None:
+    """libmilter, which would stop at one, never gets it."""
+    daemon.publish(account_bob=record())
+    for _ in range(200):
+        daemon.signal(signal.SIGHUP)
+        assert session.mail("bob") == TEMPFAIL
+    with daemon.session() as other:
+        assert other.connect() == "continue"
+
+
+def open_to_all(directory: Path) -> None:
+    """pytest's directories are the owner's alone."""
+    for path in [directory, *directory.parents][: -len(Path(tempfile.gettempdir()).parts)]:
+        path.chmod(0o755)
+
+
+def test_root_becomes_another_user_and_the_socket_is_that_users(tmp_path: Path) -> None:
+    """After the socket is open; it then reads the table through that user's group, and takes its socket along."""
+    open_to_all(tmp_path)
+    nobody, group = pwd.getpwnam("nobody"), grp.getgrnam("daemon")
+    daemon = Daemon(tmp_path, more='user = "nobody"\nsocket_group = "daemon"\n')
+    daemon.publish(account_bob=record())
+    for path in (daemon.table, *daemon.table.iterdir()):
+        os.chown(path, 0, nobody.pw_gid)
+    with daemon:
+        status = Path(f"/proc/{daemon.pid}/status").read_text()
+        assert re.search(rf"^Uid:(\t{nobody.pw_uid}){{4}}$", status, re.MULTILINE)
+        assert re.search(rf"^Gid:(\t{nobody.pw_gid}){{4}}$", status, re.MULTILINE)
+        assert re.search(rf"^Groups:\t{nobody.pw_gid} ?$", status, re.MULTILINE)
+        found = daemon.socket.stat()
+        assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (nobody.pw_uid, group.gr_gid, 0o660)
+        with daemon.session() as session:
+            session.connect()
+            assert session.mail("bob") == TEMPFAIL
+
+
+@pytest.mark.parametrize("option", ["user", "group", "socket_group"])
+def test_who_does_not_exist_is_a_mistake_in_the_configuration(tmp_path: Path, option: str) -> None:
+    told = failure(tmp_path, f'[milter]\n{option} = "n-o-b-o-d-y"')
+    kind = "user" if option == "user" else "group"
+    assert told == (
+        f"2 mailbrake: {tmp_path}/mailbrake.toml: [milter] {option}: there is no {kind} 'n-o-b-o-d-y' on this machine"
+    )
+
+
+def test_the_service_manager_is_told_of_readiness_life_and_end(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "3000000"}
+        with Daemon(tmp_path, environment=environment) as daemon:
+            assert manager.recv(4096).decode() == f"READY=1\nSTATUS=listening on unix:{daemon.socket}"
+            assert manager.recv(4096) == b"WATCHDOG=1"
+            daemon.signal(signal.SIGHUP)
+            told = [manager.recv(4096).decode() for _ in range(3)]
+            assert "READY=1\nSTATUS=configuration read again" in told
+            assert any(re.fullmatch(r"RELOADING=1\nMONOTONIC_USEC=\d+", message) for message in told)
+        messages = [manager.recv(4096)]
+        while messages[-1] != b"STOPPING=1":
+            messages.append(manager.recv(4096))
+
+
+def test_no_service_manager_is_none_to_worry_about(tmp_path: Path) -> None:
+    """No variable, a socket that is not there, one in the abstract name space, one that is another process's."""
+    for environment in ({}, {"NOTIFY_SOCKET": str(tmp_path / "none")}, {"NOTIFY_SOCKET": "@mailbrake-none"}):
+        notifier = Notifier(environment)
+        notifier.ready("up")
+        notifier.stopping()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        Notifier({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "9", "WATCHDOG_PID": "1"}).alive()
+        with pytest.raises(BlockingIOError):
+            manager.recv(1)
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o666, 0o660])
