@@ -7,7 +7,7 @@ No I/O and no clock: bytes of whole lines in, decisions out. What is remembered 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from itertools import chain, pairwise
@@ -23,9 +23,10 @@ from logwatch.reading import attribute
 from logwatch.reading.attribute import Attribution
 from logwatch.reading.scan import Scanner
 from logwatch.reading.stamp import Stamps
-from logwatch.schema import Columns, Decision, History
+from logwatch.schema import DISTINCT, USUAL, Columns, Decision, History, RateColumn
 
 WINDOWS = (600, 3600, 86400)  # always counted, so that `rates` and `why` can show them whatever the policy asks
+_DAY = 86400
 _COLUMNS = tuple(dict.fromkeys((*attribute.NEEDS, *signals.NEEDS)))
 
 
@@ -61,7 +62,11 @@ class Core:
         """`start`: about when the first line was written (see `reading.stamp.first_year`), for stamps without year."""
         self.scanner = Scanner(Stamps(zone, start), _COLUMNS)
         self.attribution = Attribution(default_realm, keep_case=keep_case)
-        self.rates = Rates({*WINDOWS, *(window for columns in judge.needs().values() for _, window in columns)})
+        needs = judge.needs()
+        self.rates = Rates(
+            {*WINDOWS, *(window for columns in needs.values() for _, window in columns)},
+            distincts={kind: _distincts(columns) for kind, columns in needs.items()},
+        )
         self.judge = judge
         self.releases: list[Release] = []  # not yet reached by the log's clock
         self.events: Counter[str] = Counter()
@@ -130,7 +135,9 @@ class Core:
             step.decisions.extend(self.judge.turn_back(clock))
         step.decisions.extend(self._released(clock))
         step.rates.append(self.rates.add(events, self.judge.needs()))
-        step.decisions.extend(self.judge.decide(events, step.rates[-1]))
+        decided = self.judge.decide(events, step.rates[-1])
+        self.rates.condemn(decided)
+        step.decisions.extend(decided)
 
     def _released(self, clock: float) -> Iterator[Decision]:
         """Releases that the clock has passed."""
@@ -139,19 +146,19 @@ class Core:
             yield from self.judge.release(release.key, self.rates.totals(release.key, release.time), release.time)
 
     def _segments(self, clocks: Any, before: float) -> Iterator[tuple[int, int]]:
-        """Rows that can be judged at once: the clock does not step back, and no release falls in between."""
+        """Rows that can be judged at once: of one day, no step back of the clock and no release in between."""
         steps = np.flatnonzero(np.diff(clocks, prepend=before) < 0).tolist()
+        days = np.flatnonzero(np.diff(clocks // _DAY)) + 1
         passed = [np.flatnonzero(clocks > release.time)[:1].tolist() for release in self.releases]
-        yield from pairwise(sorted({0, len(clocks), *steps, *chain.from_iterable(passed)}))
+        yield from pairwise(sorted({0, len(clocks), *steps, *days.tolist(), *chain.from_iterable(passed)}))
+
+
+def _distincts(columns: Iterable[RateColumn]) -> set[str]:
+    """The distinct signals among columns, and among those that are compared with what is usual."""
+    return {signal.removeprefix(USUAL) for signal, _ in columns} & set(DISTINCT)
 
 
 def _cut(events: Columns, begin: int, end: int) -> Columns:
     if begin == 0 and end == len(events["event"]):
         return events
     return {name: column[begin:end] for name, column in events.items()}
-
-
-def counters(facts: Mapping[str, Any]) -> dict[str, int]:
-    """The counters among the facts, for `status` and reports."""
-    names: Sequence[str] = ("lines", "orphans", "clock_steps", "guarded")
-    return {**{name: facts[name] for name in names}, "unreadable": sum(facts["unreadable"].values())}

@@ -6,7 +6,7 @@ Rooms import nothing from each other but this file. Names are the MTA's own log 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -94,21 +94,43 @@ ATTRIBUTED = (*KEY_COLUMNS, "counts")
 
 KINDS = ("account", "client", "net", "local", "site")
 
-# Signals, and what one unit of each is. `logwatch.measuring.rates` says which events count.
+# Signals, and what one unit of each is. `logwatch.measuring.signals` says which events count.
 SIGNALS = {
     "messages": "messages accepted into the queue",
     "recipients": "their recipients",
     "bytes": "their size",
     "connections": "SMTP connections",
     "attempts": "messages accepted, and those that our milter refused",
+    "new_recipients": "recipients to whom the account had not written for half a year",
+    "new_networks": "messages from a network that the account first used less than a day ago",
+    "odd_countries": "messages from a country that the account used on fewer than three days",
+    "odd_senders": "messages with an envelope sender that the account hardly ever uses",
     "unknown_recipients": "recipients refused or bounced as unknown (5.1.1)",
     "bounces": "recipients that bounced",
     "policy_rejections": "recipients that a remote site refused by policy (5.7.x)",
     "deferrals": "deliveries put off",
     "auth_failures": "failed logins",
+    "clients": "different client addresses of attempts",
+    "networks": "different networks of attempts (IPv4 /24, IPv6 /64)",
+    "countries": "different countries of attempts",
+    "senders": "different envelope senders of messages",
+    "accounts": "different logins of attempts",
+    "guessed": "different logins that failed",
 }
+DISTINCT = ("clients", "networks", "countries", "senders", "accounts", "guessed")  # each value counts once in a window
+ADDITIVE = tuple(signal for signal in SIGNALS if signal not in DISTINCT)
+
+USUAL = "usual "  # in front of a signal: what is usual for the key
 
 RateColumn = tuple[str, int]  # (signal, window in seconds)
+
+
+@dataclasses.dataclass(frozen=True)
+class Floor:
+    """What a key had done by the time (epoch seconds) of a release: running totals in the order of ADDITIVE."""
+
+    time: float
+    totals: list[int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,14 +138,14 @@ class History:
     """Rates as of each event that counts for a kind of key.
 
     `rows` are positions in the chunk's events, `keys` whom each counts for; `values` has one row for each of them and
-    one column per (signal, window); `totals` are running totals, shape (rows, signals). An event that counts for two
-    keys (the two networks of an IPv6 client) has two rows.
+    one column per (signal, window). An event that counts for two keys (the two networks of an IPv6 client) has two
+    rows. `above` gives the values of some rows, a floor for each, that count only what came after it.
     """
 
     rows: NDArray[np.int64]
     keys: NDArray[Any]
     values: pd.DataFrame
-    totals: NDArray[np.int64]
+    above: Callable[[Sequence[int], Sequence[Floor]], pd.DataFrame]
 
 
 @dataclasses.dataclass(frozen=True)

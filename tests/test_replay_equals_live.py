@@ -38,10 +38,15 @@ rule guessing per client: when auth_failures in 10m > 4 block for 30m mode enfor
 rule guessing-net per net: when auth_failures in 10m > 8 block for 30m mode enforce
 rule harvest per client: when unknown_recipients in 5m > 3 block for 1h
 rule busy per site: when messages in 10m > 9 tempfail for 10m
+rule strangers per account: when new_recipients in 24h > 6 and networks in 24h >= 2 tempfail for 2h mode enforce
+rule botnet per account: when countries in 1h >= 3 or clients in 10m > 4 block for 1h mode enforce
+rule roaming per account: when new_networks in 1h > 2 or odd_countries in 1h > 1 tempfail for 10m
+rule many per client: when accounts in 1h > 3 or guessed in 1h > 2 tempfail for 1h
+rule forged per account: when senders in 1h > 2 or odd_senders in 1h > 0 block for 20m
 """
 
 ACCOUNTS = [f"user{n}@example.com" for n in range(14)] + ["newsletter@example.com"]
-CLIENTS = ["192.0.2.7", "192.0.2.8", "198.51.100.9", "2001:db8:1:2::5", "2001:db8:1:3::5"]
+CLIENTS = ["192.0.2.7", "192.0.2.8", "91.200.12.1", "8.8.8.8", "2a02:8109::1", "2001:db8:1:3::5", "1.0.16.1"]
 
 
 @dataclass
@@ -82,7 +87,10 @@ class Traffic:
         queue_id = f"4jZ4r{self.messages:06d}J9bM"
         recipients = [f"r{self.dice.randint(0, 40)}@ok.example" for _ in range(size)]
         pid = 13000 + self.messages % 3
-        for text in maillog.submission(queue_id, login, recipients, client=client, pid=pid):
+        roaming = self.dice.random() < 0.2
+        client = self.dice.choice(CLIENTS) if roaming else client
+        sender = f"s{self.dice.randint(0, 9)}@example.com" if roaming else ""
+        for text in maillog.submission(queue_id, login, recipients, client=client, sender=sender, pid=pid):
             self._add(at, text)
         for recipient in recipients:
             later = at + self.dice.choice([0, 1, 30, 700, 5000])
@@ -111,7 +119,9 @@ def days(draw: st.DrawFn) -> Day:
     traffic = Traffic(dice)
     at = 0.0
     for deed, who, gap in draw(
-        st.lists(st.tuples(deeds, st.integers(0, 29), st.sampled_from([0, 1, 20, 300, 900, 4000])), max_size=25)
+        st.lists(
+            st.tuples(deeds, st.integers(0, 29), st.sampled_from([0, 1, 20, 300, 900, 4000, 400_000])), max_size=25
+        )
     ):
         at += gap
         traffic.act(at, deed, who)
@@ -230,8 +240,8 @@ def _busy(seed: int) -> list[bytes]:
         traffic.harvest,
         traffic.refusals,
     ]
-    for n in range(40):
-        deeds[n % len(deeds)](n * 97.0, ACCOUNTS[n % 7], CLIENTS[n % 5])
+    for n in range(70):
+        deeds[n % len(deeds)](n * 97.0 + (n > 30) * 8 * 86400, ACCOUNTS[n % 7], CLIENTS[n % 5])
     return maillog.log(sorted(traffic.lines, key=lambda line: line[0]))
 
 

@@ -26,14 +26,13 @@ import pandas as pd
 
 from logwatch.judging.policy import ENFORCE, OBSERVE, Policy, Rule
 from logwatch.memory import Memory
-from logwatch.schema import SIGNALS, Columns, Decision, History
+from logwatch.schema import Columns, Decision, Floor, History
 
 GUARD = 10  # accounts newly denied within an hour
 _HOUR = 3600.0
 _LONGEST = 8 * 86400.0  # more than any window: floors and guard entries older than this mean nothing
 _EXTEND_AFTER = 0.1  # of a decision's duration
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32: no I, L, O, U
-_PLACE = {signal: place for place, signal in enumerate(SIGNALS)}
 
 
 class Judge:
@@ -171,20 +170,23 @@ class Judge:
         if history is None or not len(history.rows):
             return
         named = ((name.partition(" "), floor) for name, floor in self._floors.items())
-        floors = {key: floor for (name, _, key), floor in named if name == rule.name}
+        floors = {key: Floor(*floor) for (name, _, key), floor in named if name == rule.name}
         places = self._limited(rule, history, floors, clocks) if floors else []
-        lowest = np.array([floors[history.keys[place]][1] for place in places])
-        yield history, _lowered(history, places, lowest) if places else history.values
+        if not places:
+            yield history, history.values
+            return
+        above = history.above(places, [floors[history.keys[place]] for place in places])
+        yield history, _replaced(history.values, places, above)
 
     @staticmethod
-    def _limited(rule: Rule, history: History, floors: Mapping[str, list[Any]], clocks: Any) -> list[int]:
+    def _limited(rule: Rule, history: History, floors: Mapping[str, Floor], clocks: Any) -> list[int]:
         """Rows of released keys whose windows reach back beyond the release."""
         longest = max(rate.window_seconds for rate in rule.condition.rates())
         times = clocks[history.rows].tolist()
         return [
             place
             for place, (key, time) in enumerate(zip(history.keys, times, strict=True))
-            if key in floors and time - floors[key][0] < longest
+            if key in floors and time - floors[key].time < longest
         ]
 
     def _expire(self, clock: float) -> None:
@@ -192,16 +194,14 @@ class Judge:
         self._floors.expire(clock - _LONGEST)
 
 
-def _lowered(history: History, places: list[int], floors: Any) -> pd.DataFrame:
-    lowered = history.values.copy()
-    for column in history.values.columns:
-        signal = _PLACE[column[0]]
-        since = history.totals[places, signal] - floors[:, signal]
-        seen = history.values[column].to_numpy().copy()
-        # totals below the floor: the key was dropped for want of room in between, all of it came after
-        seen[places] = np.where(since < 0, seen[places], np.minimum(seen[places], since))
-        lowered[column] = seen
-    return lowered
+def _replaced(values: pd.DataFrame, places: list[int], rows: pd.DataFrame) -> pd.DataFrame:
+    """The frame with other values in some rows."""
+    changed = values.copy()
+    for number in range(values.shape[1]):
+        column = values.iloc[:, number].to_numpy().copy()
+        column[places] = rows.iloc[:, number].to_numpy()
+        changed.isetitem(number, column)
+    return changed
 
 
 def _name(rule: Rule, key: str) -> str:

@@ -4,9 +4,10 @@ A window W is counted in sixty buckets of W / 60: the value as of time t holds w
 59 before it. It never counts anything older than W, and may leave out what is older than W - W / 60: a rate "in 1h" is
 the exact count of some span between 59 and 60 minutes that ends with the event.
 
-State is one array per key, its rows running totals at points in time, oldest first (`_Cells`). Points that no window
-can tell apart any more are merged, so that a key holds at most about sixty points per window, whatever it sends.
-Totals make every value a subtraction: the total now less the total before the window began.
+State is one array per key, its rows running totals at points in time, oldest first. Points that no window can tell
+apart any more are merged, so that a key holds at most about sixty points per window, whatever it sends. Totals make
+every value a subtraction: the total now less the total before the window began. What counts each value once lies
+beside it (`distinct`), and so does what keys are used to (`habits`, `usual`).
 
 A chunk is worked through at once for all its keys with sorts and binary searches; its cost grows with the events in it
 and the points of the keys that occur in it, not with the keys that are known.
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -24,196 +26,291 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from enforce import key as keys
-from logwatch.measuring.signals import amounts
+from logwatch.measuring import distinct, origin
+from logwatch.measuring.distinct import Occurrences
+from logwatch.measuring.habits import Habits
+from logwatch.measuring.signals import amounts, shown
+from logwatch.measuring.track import BUCKETS, Order, window_start
+from logwatch.measuring.usual import Usual
 from logwatch.memory import Memory
-from logwatch.schema import KINDS, SIGNALS, Columns, History, RateColumn
+from logwatch.schema import ADDITIVE, DISTINCT, KINDS, SIGNALS, USUAL, Columns, Decision, Floor, History, RateColumn
 
-Cells = NDArray[np.int64]  # rows: microseconds, then the running total of each signal in the order of SIGNALS
+Ints = NDArray[np.int64]
+Cells = Ints  # rows: microseconds, then the running total of each signal in the order of ADDITIVE
 
-BUCKETS = 60
 _MICRO = 1_000_000
-_SIGNAL = {name: position for position, name in enumerate(SIGNALS)}
+_PLACE = {name: position for position, name in enumerate(ADDITIVE)}
 _BOUNDS = {"account": 1_000_000, "client": 500_000, "net": 500_000, "local": 10_000, "site": 1}
 
 
 class Rates:
     """Counts chunk after chunk of attributed events."""
 
-    def __init__(self, windows: Iterable[int], kinds: Sequence[str] = KINDS) -> None:
+    def __init__(
+        self,
+        windows: Iterable[int],
+        kinds: Sequence[str] = KINDS,
+        distincts: Mapping[str, Iterable[str]] | None = None,
+        country: origin.Country = origin.registered,
+    ) -> None:
+        """`distincts`: the distinct signals to count, by kind; default: all of them for every kind."""
         self.windows = tuple(sorted(set(windows)))
+        self.habits = Habits(country)
         self._steps = [window * _MICRO // BUCKETS for window in self.windows]
         self._kinds = tuple(kinds)
         self._memory: dict[str, Memory[Cells]] = {
             kind: Memory(f"rates {kind}", _BOUNDS[kind], _dump, _load) for kind in self._kinds
         }
+        wanted = dict.fromkeys(kinds, DISTINCT) if distincts is None else distincts
+        self._sets: dict[tuple[str, str], Memory[Ints]] = {
+            (kind, signal): Memory(f"rates {kind} {signal}", _BOUNDS[kind], distinct.dump, distinct.load)
+            for kind in self._kinds
+            for signal in sorted(wanted.get(kind, ()))
+        }
+        self._usual = {kind: Usual(kind, _BOUNDS[kind]) for kind in self._kinds}
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks."""
-        return tuple(self._memory.values())
+        usual = (usual.memory for usual in self._usual.values())
+        return (*self._memory.values(), *self._sets.values(), *usual, *self.habits.memories())
 
     @property
     def layout(self) -> str:
         """What stored cells look like: what was stored under another layout cannot be taken up."""
-        return f"1 {','.join(SIGNALS)} {','.join(map(str, self.windows))}"
+        sets = ",".join(f"{kind} {signal}" for kind, signal in self._sets)
+        return f"2 {','.join(ADDITIVE)} {','.join(map(str, self.windows))} {sets}"
 
     def add(self, events: Columns, needs: Mapping[str, Iterable[RateColumn]]) -> dict[str, History]:
-        """Count a chunk whose clock never steps back; for each kind, the wanted values as of each event that counts."""
+        """Count a chunk whose clock never steps back; for each kind, the wanted values as of each event that counts.
+
+        A chunk in which something is compared with what is usual must lie within one day (UTC).
+        """
+        events = self.habits.observe(events)
         amount = amounts(events)
         counting = np.flatnonzero(amount.any(axis=1))
         times = np.round(events["clock"] * _MICRO).astype(np.int64)
         return {
-            kind: self._count(kind, _New(*_expand(kind, events, counting), times, amount), tuple(needs.get(kind, ())))
+            kind: self._count(
+                kind, _New(events, *_expand(kind, events, counting), times, amount), tuple(needs.get(kind, ()))
+            )
             for kind in self._kinds
         }
 
     def _count(self, kind: str, new: _New, wanted: tuple[RateColumn, ...]) -> History:
         if not len(new.rows):
-            nothing = new.amounts[:0]
-            return History(new.rows, new.keys, _frame(dict.fromkeys(wanted, nothing[:, 0])), nothing)
+            nothing = np.empty(0, dtype=np.int64)
+            return History(new.rows, new.keys, _frame(dict.fromkeys(wanted, nothing)), lambda *_: _frame({}))
         codes, known = pd.factorize(new.keys)
+        view = _View(
+            new.times[new.rows], self._sums(kind, new, codes, known), self._occurrences(kind, new, codes, known)
+        )
+        values = {column: view.within(column) for column in wanted if not column[0].startswith(USUAL)}
+        values.update(self._compared(kind, known, codes, view, wanted))
+        history = _frame({column: values[column] for column in wanted})
+        return History(new.rows, new.keys, history, partial(view.above, history))
+
+    def _sums(self, kind: str, new: _New, codes: Any, known: Any) -> _Track:
         past = [_EMPTY if cells is None else cells for cells in map(self._memory[kind].get, known)]
         track = _Track.joined(past, codes, new.times[new.rows], new.amounts[new.rows])
-        values = {(signal, window): track.within(window, _SIGNAL[signal]) for signal, window in wanted}
-        self._keep(kind, known, track)
-        return History(new.rows, new.keys, _frame(values), track.totals[track.new_of])
-
-    def _keep(self, kind: str, known: Any, track: _Track) -> None:
-        memory = self._memory[kind]
         kept = track.kept(self._steps)
-        table = np.column_stack((track.times[kept], track.totals[kept]))
-        ends = np.cumsum(np.bincount(track.codes[kept]))
-        # in the order in which keys were last heard of, whatever the chunks are
-        for code in np.argsort(track.latest, kind="stable").tolist():
-            cells = table[ends[code - 1] if code else 0 : ends[code]].copy()
-            memory.put(known[code], cells, float(cells[-1, 0]) / _MICRO)
+        cells = np.column_stack((track.times[kept], track.totals[kept]))
+        _remember(self._memory[kind], known, track.order, distinct.by_code(track.order.codes[kept], cells, len(known)))
+        return track
+
+    def _occurrences(self, kind: str, new: _New, codes: Any, known: Any) -> dict[str, Occurrences]:
+        found = {}
+        for signal in (signal for of, signal in self._sets if of == kind):
+            memory = self._sets[kind, signal]
+            values, has = shown(signal, new.events)
+            past = [distinct.EMPTY if cells is None else cells for cells in map(memory.get, known)]
+            order = Order.of([len(cells) for cells in past], codes)
+            marks = distinct.marks_of(np.where(has, values, None))
+            seen = Occurrences.of(order, past, new.times[new.rows], marks[new.rows], has[new.rows])
+            kept_codes, cells = seen.kept(self.windows[-1])
+            _remember(memory, known, order, distinct.by_code(kept_codes, cells, len(known)))
+            found[signal] = seen
+        return found
+
+    def _compared(
+        self, kind: str, known: Any, codes: Any, view: _View, wanted: Sequence[RateColumn]
+    ) -> dict[RateColumn, NDArray[Any]]:
+        """What is usual, for the wanted columns that ask for it."""
+        bases = [(signal.removeprefix(USUAL), window) for signal, window in wanted if signal.startswith(USUAL)]
+        if not bases:
+            return {}
+        usual = self._usual[kind].learn(known, codes, view.times, {base: view.within(base) for base in bases})
+        return {(USUAL + signal, window): values for (signal, window), values in usual.items()}
+
+    def condemn(self, decisions: Iterable[Decision]) -> None:
+        """What was decided: on such a day a key teaches nothing of what is usual, unless it was released."""
+        for decision in decisions:
+            kind = decision.key.partition(":")[0]
+            if kind in self._usual:
+                self._usual[kind].condemn(decision.key, decision.action != "release")
 
     def expire(self, clock: float) -> None:
         """Drop keys that are idle for twice the longest window: they count nothing any more.
 
         Twice, so that their totals outlive every window that a release cuts short (see `totals`).
         """
-        for memory in self._memory.values():
+        for memory in (*self._memory.values(), *self._sets.values()):
             memory.expire(clock - 2 * self.windows[-1])
+        self.habits.expire(clock)
+        for usual in self._usual.values():
+            usual.expire(clock)
 
     def turn_back(self) -> None:
-        """The log's clock was wrong and has been set back: forget everything.
+        """The log's clock was wrong and has been set back: forget everything that was counted.
 
-        What was counted cannot be put right, as nobody knows since when the clock was wrong; and points that have been
-        merged could no longer be told apart, so that what is left would depend on the chunks in which it came.
+        It cannot be put right, as nobody knows since when the clock was wrong; and points that have been merged could
+        no longer be told apart, so that what is left would depend on the chunks in which it came.
         """
-        for memory in self._memory.values():
+        for memory in (*self._memory.values(), *self._sets.values()):
             for name in [name for name, _ in memory.items()]:
                 memory.drop(name)
 
     def totals(self, key: str, at: float) -> list[int] | None:
-        """Running totals of a key, in the order of SIGNALS; None if all it did has left every window by `at`."""
+        """Running totals of a key, in the order of ADDITIVE; None if all it did has left every window by `at`."""
         cells = self._memory[key.partition(":")[0]].get(key, at - self.windows[-1])
         return None if cells is None else cells[-1, 1:].tolist()
 
     def frame(self, at: float, columns: Iterable[RateColumn] | None = None) -> pd.DataFrame:
-        """One row per key, one column per (signal, window), as of epoch time `at`; without keys that count nothing."""
+        """One row per key, one column per (signal, window), as of epoch time `at`; without keys that count nothing.
+
+        Distinct signals that are not counted for a kind are 0.
+        """
         wanted = tuple(columns or ((signal, window) for signal in SIGNALS for window in self.windows))
         names, values = [], []
-        for memory in self._memory.values():
+        for kind, memory in self._memory.items():
             for name, cells in memory.items():
                 names.append(name)
-                values.append(_as_of(cells, int(at * _MICRO), wanted))
+                values.append([self._as_of(kind, name, cells, round(at * _MICRO), column) for column in wanted])
         index = pd.Index(names, name="key", dtype=object)
         frame = pd.DataFrame(np.array(values, np.int64).reshape(len(names), len(wanted)), index=index)
         frame.columns = pd.MultiIndex.from_tuples(wanted, names=("signal", "window"))
         return frame[frame.any(axis=1)].sort_index()
 
+    def _as_of(self, kind: str, name: str, cells: Cells, at: int, column: RateColumn) -> int:
+        signal, window = column
+        if signal in _PLACE:
+            return _sum_as_of(cells, at, column)
+        seen = self._sets[kind, signal].get(name) if (kind, signal) in self._sets else None
+        return 0 if seen is None else distinct.as_of(seen, at, window)
+
 
 class _New(NamedTuple):
     """What a chunk brings for a kind of key: positions of events, and whom each counts for; times, amounts of all."""
 
-    rows: NDArray[np.int64]
+    events: Columns
+    rows: Ints
     keys: NDArray[Any]
-    times: NDArray[np.int64]
-    amounts: NDArray[np.int64]
+    times: Ints
+    amounts: Ints
 
 
 @dataclass(frozen=True)
 class _Track:
     """The points of several keys, key after key, each in order of time: the past, then the chunk's events."""
 
-    codes: NDArray[np.int64]
-    times: NDArray[np.int64]
-    totals: NDArray[np.int64]
-    new_of: NDArray[np.int64]  # where the chunk's events went, in their own order
-    latest: NDArray[np.int64]  # for each key, its last event among those of the chunk
+    order: Order
+    times: Ints
+    totals: Ints
 
     @classmethod
     def joined(cls, past: list[Cells], codes: Any, times: Any, amount: Any) -> _Track:
         """Past cells by key code, and new events with their codes."""
         lengths = [len(cells) for cells in past]
+        order = Order.of(lengths, codes)
         old = np.concatenate(past)
-        all_codes = np.concatenate((np.repeat(np.arange(len(past)), lengths), codes))
-        order = np.argsort(all_codes, kind="stable")
-        place = np.empty_like(order)
-        place[order] = np.arange(len(order))
-        sorted_codes = all_codes[order]
         # totals of the past are kept; what is new adds to the last of them
         steps = np.concatenate((np.diff(old[:, 1:], axis=0, prepend=0), amount))
         firsts = np.flatnonzero(np.diff(np.repeat(np.arange(len(past)), lengths), prepend=-1))
         steps[firsts] = old[firsts, 1:]
-        running = np.cumsum(steps[order], axis=0)
-        starts = np.searchsorted(sorted_codes, np.arange(len(past)))
-        before = np.where(starts[:, np.newaxis] > 0, running[starts - 1], 0)
-        latest = np.zeros(len(past), np.int64)
-        latest[codes] = np.arange(len(codes))
-        old_and_new = np.concatenate((old[:, 0], times))
-        return cls(sorted_codes, old_and_new[order], running - before[sorted_codes], place[len(old) :], latest)
+        running = np.cumsum(steps[order.sorting], axis=0)
+        before = np.where(order.starts[:, np.newaxis] > 0, running[order.starts - 1], 0)
+        return cls(order, np.concatenate((old[:, 0], times))[order.sorting], running - before[order.codes])
 
-    def within(self, window: int, signal: int) -> NDArray[np.int64]:
+    def within(self, window: int, signal: int) -> Ints:
         """What each of the chunk's events, in their own order, finds of a signal within a window in seconds."""
-        codes, times = self.codes[self.new_of], self.times[self.new_of]
-        totals = self.totals[:, signal]
-        inside = self._first_at(codes, _window_start(times, window * _MICRO // BUCKETS))
-        starts = np.searchsorted(self.codes, codes)
-        before = np.where(inside > starts, totals[inside - 1], 0)
-        return np.asarray(totals[self.new_of] - before, np.int64)
+        new = self.order.new
+        codes, totals = self.order.codes[new], self.totals[:, signal]
+        inside = self.order.first_at(self.times, codes, window_start(self.times[new], window * _MICRO // BUCKETS))
+        before = np.where(inside > self.order.starts[codes], totals[inside - 1], 0)
+        return np.asarray(totals[new] - before, np.int64)
 
-    def kept(self, steps: Sequence[int]) -> NDArray[np.int64]:
+    def kept(self, steps: Sequence[int]) -> Ints:
         """Positions of the points that some window can still tell from the point after them, and each key's last."""
-        last_of_key = np.flatnonzero(np.diff(self.codes, append=-1))
-        newest = self.times[last_of_key][self.codes]
-        same = self.codes[:-1] == self.codes[1:]
+        codes = self.order.codes
+        newest = self.times[self.order.ends - 1][codes]
+        same = codes[:-1] == codes[1:]
         for step in steps:
-            passed = self.times[1:] < _window_start(newest[1:], step)
+            passed = self.times[1:] < window_start(newest[1:], step)
             same &= passed | (self.times[:-1] // step == self.times[1:] // step)
         return np.flatnonzero(np.append(~same, True))
 
-    def _first_at(self, codes: Any, times: Any) -> Any:
-        """The first point of each code at or after a time."""
-        origin = self.times.min()
-        span = int(self.times.max() - origin) + 2
-        scale = self.codes * span + (self.times - origin)
-        return np.searchsorted(scale, codes * span + np.clip(times - origin, 0, span - 1))
+
+@dataclass(frozen=True)
+class _View:
+    """All that a chunk's events find of their keys; `times` are theirs."""
+
+    times: Ints
+    track: _Track
+    occurrences: Mapping[str, Occurrences]
+
+    def within(self, column: RateColumn) -> NDArray[Any]:
+        """A column, a value for each event."""
+        signal, window = column
+        if signal in self.occurrences:
+            return self.occurrences[signal].within(window)
+        return self.track.within(window, _PLACE[signal])
+
+    def above(self, values: pd.DataFrame, places: Sequence[int], floors: Sequence[Floor]) -> pd.DataFrame:
+        """The values of some events that count only what came after a floor, one for each of them."""
+        lowered = values.iloc[list(places)].copy()
+        for number, column in enumerate(values.columns):
+            signal: str = column[0]
+            if not signal.startswith(USUAL):
+                since = np.array([self._since(signal, *pair) for pair in zip(places, floors, strict=True)])
+                lowered.isetitem(number, np.minimum(lowered.iloc[:, number].to_numpy(), since))
+        return lowered
+
+    def _since(self, signal: str, place: int, floor: Floor) -> int:
+        if signal in self.occurrences:
+            return self.occurrences[signal].since(place, round(floor.time * _MICRO))
+        total = int(self.track.totals[self.track.order.new[place], _PLACE[signal]])
+        since = total - floor.totals[_PLACE[signal]]
+        # a total below the floor: the key was dropped for want of room in between, all of it came after
+        return since if since >= 0 else total
 
 
-def _frame(values: dict[RateColumn, NDArray[np.int64]]) -> pd.DataFrame:
+def _remember(memory: Memory[Ints], known: Any, order: Order, cells: Iterable[Ints]) -> None:
+    """Keep each key's cells, in the order in which keys were last heard of, whatever the chunks are."""
+    listed = list(cells)
+    latest = np.zeros(len(known), np.int64)
+    latest[order.codes[order.new]] = np.arange(len(order.new))
+    for code in np.argsort(latest, kind="stable").tolist():
+        if len(listed[code]):
+            memory.put(known[code], listed[code].copy(), float(listed[code][-1, 0]) / _MICRO)
+        else:
+            memory.drop(known[code])
+
+
+def _frame(values: Mapping[RateColumn, NDArray[Any]]) -> pd.DataFrame:
     # a flat index of tuples is looked up more than twice as fast as a MultiIndex
     frame = pd.DataFrame(dict(enumerate(values.values())), copy=False)
     frame.columns = pd.Index(list(values), tupleize_cols=False)
     return frame
 
 
-def _window_start(times: Any, step: int) -> Any:
-    return (times // step - (BUCKETS - 1)) * step
-
-
-def _as_of(cells: Cells, at: int, wanted: Sequence[RateColumn]) -> list[int]:
-    row = []
+def _sum_as_of(cells: Cells, at: int, column: RateColumn) -> int:
+    signal, window = column
     upto = int(np.searchsorted(cells[:, 0], at, side="right"))
-    for signal, window in wanted:
-        start = int(np.searchsorted(cells[:, 0], _window_start(at, window * _MICRO // BUCKETS)))
-        column = cells[:, 1 + _SIGNAL[signal]]
-        row.append(int((column[upto - 1] if upto else 0) - (column[start - 1] if start else 0)) if upto > start else 0)
-    return row
+    start = int(np.searchsorted(cells[:, 0], window_start(at, window * _MICRO // BUCKETS)))
+    totals = cells[:, 1 + _PLACE[signal]]
+    return int(totals[upto - 1] - (totals[start - 1] if start else 0)) if upto > start else 0
 
 
-_EMPTY: Cells = np.empty((0, 1 + len(SIGNALS)), dtype=np.int64)
+_EMPTY: Cells = np.empty((0, 1 + len(ADDITIVE)), dtype=np.int64)
 
 
 def _expand(kind: str, events: Columns, counting: Any) -> tuple[Any, Any]:
@@ -240,4 +337,4 @@ def _dump(cells: Cells) -> bytes:
 
 
 def _load(written: bytes) -> Cells:
-    return np.frombuffer(written, dtype=np.int64).reshape(-1, 1 + len(SIGNALS)).copy()
+    return np.frombuffer(written, dtype=np.int64).reshape(-1, 1 + len(ADDITIVE)).copy()

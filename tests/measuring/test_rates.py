@@ -12,7 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enforce import key as keys
-from logwatch.measuring.rates import BUCKETS, Rates
+from logwatch.measuring.distinct import MOST
+from logwatch.measuring.rates import Rates
+from logwatch.measuring.track import BUCKETS
 from logwatch.schema import KINDS, Columns, RateColumn
 
 from .table import events, rows_of
@@ -23,6 +25,7 @@ START = 1_764_000_000.0
 CLIENTS = ("client:192.0.2.1", "client:192.0.2.77", "client:198.51.100.9", "client:2001:db8:1:2::5", None)
 ACCOUNTS = ("account:alice", "account:bob", None)
 WINDOWS = (60, 600, 3600, 5400, 86400)
+COLUMNS = [(signal, window) for signal in ("recipients", "clients", "accounts") for window in WINDOWS]
 
 Rows = list[dict[str, Any]]
 
@@ -53,16 +56,16 @@ def counts_for(kind: str, row: Mapping[str, Any]) -> list[str]:
     return [row[kind]] if row[kind] else []
 
 
-def oracle(rows: Rows, kind: str, key: str, window: int) -> int:
-    """Recipients of a key as of the last row: those since the bucket began that is the 59th before the current one."""
+def oracle(rows: Rows, kind: str, key: str, column: RateColumn) -> int:
+    """A rate as of the last row, from what came since the bucket began that is the 59th before the current one."""
+    signal, window = column
     step = window * 1_000_000 // BUCKETS
     micros = [round(row["clock"] * 1_000_000) for row in rows]
     since = (micros[-1] // step - (BUCKETS - 1)) * step
-    return sum(
-        int(row["nrcpt"])
-        for row, time in zip(rows, micros, strict=True)
-        if time >= since and key in counts_for(kind, row)
-    )
+    inside = [row for row, time in zip(rows, micros, strict=True) if time >= since and key in counts_for(kind, row)]
+    if signal == "recipients":
+        return sum(int(row["nrcpt"]) for row in inside)
+    return len({row[signal.removesuffix("s")] for row in inside if row["nrcpt"] != b"0"} - {None})
 
 
 def counted(rates: Rates, table: Columns, edges: list[int], needs: dict[str, list[RateColumn]]) -> Iterator[Any]:
@@ -77,11 +80,11 @@ def counted(rates: Rates, table: Columns, edges: list[int], needs: dict[str, lis
 @given(st.data(), logs)
 def test_every_value_is_what_counting_by_hand_gives(data: st.DataObject, rows: Rows) -> None:
     edges = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=6)))
-    needs = {kind: [("recipients", window) for window in WINDOWS] for kind in KINDS}
+    needs = dict.fromkeys(KINDS, COLUMNS)
     seen = 0
     for kind, row, key, values in counted(Rates(WINDOWS), events(rows), edges, needs):
-        for (_, window), value in values.items():
-            assert value == oracle(rows[: row + 1], kind, key, window)
+        for column, value in values.items():
+            assert value == oracle(rows[: row + 1], kind, key, column)
         seen += 1
     assert seen == sum(len(counts_for(kind, row)) for kind in KINDS for row in rows)
 
@@ -109,10 +112,10 @@ def test_the_frame_is_the_history_as_of_its_end(data: st.DataObject, rows: Rows)
     for begin, end in pairwise([0, *sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4))), len(rows)]):
         rates.add(rows_of(table, begin, end), {})
     at = rows[-1]["clock"] + data.draw(st.sampled_from([0.0, 30.0, 3000.0, 50_000.0, 100_000.0]))
-    frame = rates.frame(at, [("recipients", window) for window in WINDOWS])
+    frame = rates.frame(at, COLUMNS)
     later = [*rows, {**rows[-1], "clock": at, "nrcpt": b"0"}]
     known = {(kind, key) for kind in KINDS for row in rows for key in counts_for(kind, row)}
-    expected = {key: [oracle(later, kind, key, window) for window in WINDOWS] for kind, key in known}
+    expected = {key: [oracle(later, kind, key, column) for column in COLUMNS] for kind, key in known}
     assert {key: list(row) for key, row in zip(frame.index, frame.to_numpy().tolist(), strict=True)} == {
         key: values for key, values in expected.items() if any(values)
     }
@@ -123,7 +126,7 @@ def test_the_frame_is_the_history_as_of_its_end(data: st.DataObject, rows: Rows)
 def test_what_was_dumped_and_restored_counts_on(data: st.DataObject, rows: Rows) -> None:
     """A restart between two chunks changes nothing."""
     cut = data.draw(st.integers(0, len(rows)))
-    table, needs = events(rows), {kind: [("recipients", window) for window in WINDOWS] for kind in KINDS}
+    table, needs = events(rows), dict.fromkeys(KINDS, COLUMNS)
     first, second = Rates(WINDOWS), Rates(WINDOWS)
     found = list(counted(first, rows_of(table, 0, cut), [], needs))
     for old, new in zip(first.memories(), second.memories(), strict=True):
@@ -147,6 +150,21 @@ def test_a_key_holds_few_points_whatever_it_sends() -> None:
         rates.add(rows_of(events(rows), begin, begin + 500), {})
     (cells,) = [value for memory in rates.memories() if memory.name == "rates account" for _, value in memory.items()]
     assert len(cells) <= 2 * BUCKETS + 2
+
+
+def test_what_is_counted_once_has_a_bound() -> None:
+    """Beyond a thousand different values a count stands still, and no more are remembered."""
+    rates = Rates((600,), ["site"], {"site": ["senders"]})
+    table = events(
+        {"clock": START, "event": "queued", "nrcpt": b"1", "size": b"1", "sender": b"%d@example.com" % n}
+        for n in range(MOST + 50)
+    )
+    history = rates.add(table, {"site": [("senders", 600)]})["site"]
+    assert history.values["senders", 600].tolist() == [min(n + 1, MOST) for n in range(MOST + 50)]
+    (cells,) = [
+        value for memory in rates.memories() if memory.name == "rates site senders" for _, value in memory.items()
+    ]
+    assert len(cells) == MOST
 
 
 @pytest.mark.parametrize(("idle", "known"), [(2 * 3600 - 1, True), (2 * 3600 + 1, False)])

@@ -8,8 +8,10 @@ import pytest
 from logwatch.core import Core
 from logwatch.judging.decide import Judge
 from logwatch.judging.policy import Policy
-from logwatch.measuring.signals import amounts
-from logwatch.schema import SIGNALS
+from logwatch.measuring import habits
+from logwatch.measuring.habits import Habits
+from logwatch.measuring.signals import amounts, shown
+from logwatch.schema import ADDITIVE, DISTINCT, Columns
 
 OPEN = (
     b"Nov 25 03:27:47 mx1 postfix/submission/smtpd[13612]: connect from unknown[192.0.2.1]\n"
@@ -53,12 +55,12 @@ LINES: dict[bytes, dict[str, int]] = {
 @pytest.mark.parametrize(("line", "expected"), LINES.items())
 def test_what_a_line_adds(line: bytes, expected: dict[str, int]) -> None:
     events = _core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events
-    added = amounts(events)[2:].sum(axis=0)
-    assert {name: n for name, n in zip(SIGNALS, added.tolist(), strict=True) if n} == expected
+    added = amounts(Habits().observe(events))[2:].sum(axis=0)
+    assert {name: n for name, n in zip(ADDITIVE, added.tolist(), strict=True) if n} == expected
 
 
 def test_every_signal_has_a_line_that_adds_to_it() -> None:
-    assert set().union(*LINES.values()) == set(SIGNALS)
+    assert set().union(*LINES.values()) == set(ADDITIVE) - set(habits.SIGNALS)
 
 
 def test_a_retry_and_an_echo_add_nothing() -> None:
@@ -66,8 +68,42 @@ def test_a_retry_and_an_echo_add_nothing() -> None:
     lines = [line for line in LINES if b"qmgr" in line or b"mode=enforce" in line]
     echo = next(line for line in LINES if b"milter-reject" in line).replace(b"ABC789", b"ABC123")
     text = b"".join(b"Nov 25 03:27:48 mx1 " + line + b"\n" for line in [*lines, echo, *lines[:1]])
-    added = amounts(_core().feed(OPEN + text).events)
-    assert dict(zip(SIGNALS, np.sum(added, axis=0).tolist(), strict=True))["attempts"] == 2
+    added = amounts(Habits().observe(_core().feed(OPEN + text).events))
+    assert dict(zip(ADDITIVE, np.sum(added, axis=0).tolist(), strict=True))["attempts"] == 2
+
+
+ATTEMPT = {"clients": "client:192.0.2.1", "networks": "net:192.0.2.0/24", "accounts": "account:alice"}
+SHOWN: dict[bytes, dict[str, object]] = {
+    b"postfix/qmgr[13610]: 4jZ4r31mvlzJ9bM: from=<alice@example.org>, size=333, nrcpt=3 (queue active)": {
+        **ATTEMPT,
+        "senders": b"alice@example.org",
+    },
+    b"mailbrake[77]: verdict: block, mode=enforce, stage=MAIL, ref=ABC123, rule=flood, key=account, "
+    b"client_ip=8.8.8.8, sasl_username=bob": {
+        "clients": "client:8.8.8.8",
+        "networks": "net:8.8.8.0/24",
+        "countries": "US",
+        "accounts": "account:bob",
+    },
+    b"postfix/submission/smtpd[13612]: warning: unknown[192.0.2.1]: SASL PLAIN authentication failed: (reason "
+    b"unavailable), sasl_username=carol": {"guessed": "account:carol"},
+    b"postfix/submission/smtpd[13626]: connect from unknown[192.0.2.1]": {},
+}
+
+
+@pytest.mark.parametrize(("line", "expected"), SHOWN.items())
+def test_what_a_line_shows(line: bytes, expected: dict[str, object]) -> None:
+    events = Habits().observe(_core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events)
+    assert {name: value for name in DISTINCT if (value := _shown(name, events)) is not None} == expected
+
+
+def test_every_distinct_signal_has_a_line_that_shows_a_value() -> None:
+    assert set().union(*SHOWN.values()) == set(DISTINCT)
+
+
+def _shown(signal: str, events: Columns) -> object:
+    values, has = shown(signal, events)
+    return values[-1] if has[-1] else None
 
 
 def _core() -> Core:

@@ -1,0 +1,86 @@
+"""What is usual for a key: a slowly learned quantile of its own daily peaks.
+
+Of each rate that a policy compares with `usual`, the largest value of every active day is remembered, for the latest
+thirty of them; usual is the value that nine in ten of these days stay within, and never less than a floor, which is all
+that there is for a new key. The running day does not count, nor does a day on which something was decided against the
+key: what was sent under suspicion must not become the habit. Days are those of UTC.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logwatch.memory import Memory
+from logwatch.schema import DISTINCT, RateColumn
+
+DAY = 86400
+DAYS = 30
+QUANTILE = 0.9
+_FLOORS = {"bytes": 10_000_000, **dict.fromkeys((*DISTINCT, "odd_senders", "odd_countries", "new_networks"), 2)}
+_FLOOR = 10
+_MEMORY = 182 * DAY
+
+
+class Usual:
+    """Remembers the peaks of keys of one kind."""
+
+    def __init__(self, kind: str, bound: int) -> None:
+        # key -> day, whether it teaches nothing, {rate: peak of the day}, {rate: peaks of days before}
+        self.memory: Memory[list[Any]] = Memory(f"usual {kind}", bound)
+
+    def learn(
+        self, known: Sequence[str], codes: Any, times: NDArray[np.int64], rates: dict[RateColumn, NDArray[Any]]
+    ) -> dict[RateColumn, NDArray[np.float64]]:
+        """What is usual as of each event of one day, by rate; `rates` are the values that the events reach."""
+        seconds = times / 1_000_000
+        day = int(seconds[0] // DAY)
+        latest = np.zeros(len(known))
+        np.maximum.at(latest, codes, seconds)
+        peaks = np.zeros((len(rates), len(known)))
+        for row, values in zip(peaks, rates.values(), strict=True):
+            np.maximum.at(row, codes, values)
+        names = [_name(rate) for rate in rates]
+        usual = np.empty_like(peaks)
+        for code, key in enumerate(known):
+            record = self._turned(key, day)
+            for place, (name, (signal, _)) in enumerate(zip(names, rates, strict=True)):
+                usual[place, code] = max(_quantile(record[3].get(name, ())), _FLOORS.get(signal, _FLOOR))
+                record[2][name] = max(record[2].get(name, 0.0), peaks[place, code])
+            self.memory.put(key, record, float(latest[code]))
+        return {rate: row[codes] for rate, row in zip(rates, usual, strict=True)}
+
+    def condemn(self, key: str, condemned: bool) -> None:
+        """Something was decided against a key today: the day teaches nothing; or that was taken back."""
+        record = self.memory.get(key)
+        if record:
+            self.memory.put(key, [record[0], condemned, *record[2:]], float(record[0] * DAY))
+
+    def expire(self, clock: float) -> None:
+        """Forget keys that have been idle for half a year."""
+        self.memory.expire(clock - _MEMORY)
+
+    def _turned(self, key: str, day: int) -> list[Any]:
+        """The record of a key, the days before this one closed."""
+        record = self.memory.get(key)
+        if record is None or record[0] < day - _MEMORY // DAY:
+            return [day, False, {}, {}]
+        if record[0] != day:
+            past = record[3]
+            for name, peak in () if record[1] else record[2].items():
+                past[name] = [*past.get(name, ()), peak][-DAYS:]
+            record = [day, False, {}, past]
+        return record
+
+
+def _quantile(peaks: Iterable[float]) -> float:
+    ordered = sorted(peaks)
+    return ordered[math.ceil(QUANTILE * len(ordered)) - 1] if ordered else 0.0
+
+
+def _name(rate: RateColumn) -> str:
+    return f"{rate[0]} {rate[1]}"

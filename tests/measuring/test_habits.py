@@ -1,0 +1,172 @@
+"""What an account is used to, and what is unusual for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logwatch.measuring.contacts import Contacts
+from logwatch.measuring.habits import DAY, SIGNALS, Habits
+
+from .table import events, rows_of
+
+START = 1_764_028_800.0  # midnight UTC
+HOME, ABROAD = "client:192.0.2.7", "client:198.51.100.9"
+
+
+def country(client: str) -> str:
+    return "DE" if client == HOME else "US"
+
+
+def queued(
+    day: float, *, client: str = HOME, sender: bytes = b"alice@example.com", account: str = "alice"
+) -> dict[str, Any]:
+    return {
+        "clock": START + day * DAY, "event": "queued", "account": f"account:{account}", "client": client,
+        "sender": sender, "nrcpt": b"1", "size": b"1",
+    }  # fmt: skip
+
+
+def delivery(day: float, recipient: bytes, *, account: str = "alice", status: bytes = b"sent") -> dict[str, Any]:
+    return {
+        "clock": START + day * DAY, "event": "delivery", "account": f"account:{account}", "client": HOME,
+        "recipient": recipient, "status": status, "dsn": b"2.0.0",
+    }  # fmt: skip
+
+
+def unusual(signal: str, *rows: dict[str, Any]) -> list[int]:
+    found: list[int] = Habits(country).observe(events(rows))[signal].tolist()
+    return found
+
+
+class TestNewRecipients:
+    def test_nothing_is_new_in_the_first_week(self) -> None:
+        assert unusual("new_recipients", delivery(0, b"a@x"), delivery(6.9, b"b@x")) == [0, 0]
+
+    def test_after_it_whoever_was_not_written_to(self) -> None:
+        rows = [delivery(0, b"a@x"), delivery(8, b"A@X"), delivery(8, b"b@x"), delivery(9, b"b@x")]
+        assert unusual("new_recipients", *rows) == [0, 0, 1, 0]
+
+    def test_by_this_account(self) -> None:
+        rows = [delivery(0, b"a@x"), delivery(8, b"a@x", account="bob")]
+        assert unusual("new_recipients", *rows) == [0, 1]
+
+    def test_a_retry_is_not_new(self) -> None:
+        rows = [queued(0), delivery(8, b"a@x", status=b"deferred"), delivery(8.1, b"a@x")]
+        assert unusual("new_recipients", *rows) == [0, 1, 0]
+
+    def test_after_half_a_year_everybody_is_new_again(self) -> None:
+        rows = [delivery(0, b"a@x"), delivery(150, b"a@x"), delivery(300, b"a@x"), delivery(300 + 190, b"a@x")]
+        assert unusual("new_recipients", *rows) == [0, 0, 0, 1]
+
+
+class TestNewNetworks:
+    def test_a_network_is_new_for_a_day(self) -> None:
+        rows = [queued(0), *(queued(8 + part, client=ABROAD) for part in (0, 0.5, 1.1))]
+        assert unusual("new_networks", *rows) == [0, 1, 1, 0]
+
+    def test_not_for_an_account_in_its_first_week(self) -> None:
+        assert unusual("new_networks", queued(0), queued(3, client=ABROAD)) == [0, 0]
+
+    def test_nor_where_several_others_have_been_for_longer_than_a_day(self) -> None:
+        others = [queued(1, client=ABROAD, account=name) for name in ("bob", "carol", "dave")]
+        assert unusual("new_networks", queued(0), *others[:2], queued(8, client=ABROAD))[-1] == 1
+        assert unusual("new_networks", queued(0), *others, queued(8, client=ABROAD))[-1] == 0
+
+    def test_but_others_who_came_today_prove_nothing(self) -> None:
+        others = [queued(8, client=ABROAD, account=name) for name in ("bob", "carol", "dave")]
+        assert unusual("new_networks", queued(0), *others, queued(8.1, client=ABROAD))[-1] == 1
+
+
+class TestOddCountries:
+    def test_until_the_third_day_there(self) -> None:
+        rows = [*(queued(day) for day in range(8)), *(queued(8 + day, client=ABROAD) for day in range(4))]
+        assert unusual("odd_countries", *rows)[8:] == [1, 1, 0, 0]
+
+    def test_not_without_a_country_of_its_own(self) -> None:
+        assert unusual("odd_countries", queued(0), queued(8), queued(9, client=ABROAD)) == [0, 0, 0]
+
+
+class TestOddSenders:
+    def test_a_sender_hardly_ever_used(self) -> None:
+        rows = [
+            *(queued(0) for _ in range(60)),
+            queued(0, sender=b"ceo@example.com"),
+            queued(0, sender=b"ALICE@example.com"),
+        ]
+        assert unusual("odd_senders", *rows)[-2:] == [1, 0]
+
+    def test_not_among_the_first_messages(self) -> None:
+        rows = [*(queued(0) for _ in range(10)), queued(0, sender=b"ceo@example.com")]
+        assert unusual("odd_senders", *rows)[-1] == 0
+
+    def test_nor_of_an_account_that_uses_many_anyway(self) -> None:
+        rows = [queued(0, sender=b"user%d@example.com" % (n % 40)) for n in range(400)]
+        assert unusual("odd_senders", *rows)[-1] == 0
+
+    def test_nor_the_null_sender_of_bounces(self) -> None:
+        assert unusual("odd_senders", *(queued(0) for _ in range(60)), queued(0, sender=b""))[-1] == 0
+
+
+def test_what_does_not_count_teaches_nothing() -> None:
+    rows = [delivery(0, b"a@x"), {**delivery(8, b"b@x"), "counts": False}, delivery(8, b"b@x")]
+    assert unusual("new_recipients", *rows) == [0, 0, 1]
+
+
+def test_active_accounts_are_those_of_the_day_before() -> None:
+    habits = Habits(country)
+    habits.observe(events([queued(0), queued(0, account="bob"), queued(0.5), queued(1)]))
+    assert habits.active == 2
+    habits.observe(events([queued(2)]))
+    assert habits.active == 1
+
+
+_rows = st.lists(
+    st.tuples(
+        st.sampled_from([0, 0.1, 0.9, 3]), st.booleans(), st.sampled_from(["alice", "bob"]),
+        st.sampled_from([HOME, ABROAD]), st.sampled_from([b"a@x", b"b@x", b"c@x"]),
+    ),
+    min_size=1, max_size=40,
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.data(), _rows)
+def test_restarts_change_nothing(data: st.DataObject, drawn: list[Any]) -> None:
+    days = np.cumsum([row[0] for row in drawn])
+    table = events(
+        queued(day, client=client, sender=address, account=account)
+        if is_queued
+        else delivery(day, address, account=account)
+        for day, (_, is_queued, account, client, address) in zip(days, drawn, strict=True)
+    )
+    whole = Habits(country).observe(table)
+    cut = data.draw(st.integers(0, len(drawn)))
+    first, second = Habits(country), Habits(country)
+    before = first.observe(rows_of(table, 0, cut))
+    for old, new in zip(first.memories(), second.memories(), strict=True):
+        new.restore((key, time, value) for key, time, value in old.changes() if value is not None)
+    after = second.observe(rows_of(table, cut, len(drawn)))
+    for name in SIGNALS:
+        assert [*before[name], *after[name]] == whole[name].tolist()
+
+
+class TestContacts:
+    def test_a_full_page_forgets_what_was_used_longest_ago(self) -> None:
+        contacts = Contacts(pairs=1)
+        met = [contacts.met("account:a", b"r%d@x" % n, START + n * 7 * DAY) for n in range(20_000)]
+        assert not any(met)
+        assert sum(len(marks) for _, (marks, _) in contacts.memory.items()) <= 1 << 14
+        assert contacts.met("account:a", b"r19999@x", START + 20_000 * 7 * DAY)
+
+    def test_a_pair_used_every_week_writes_once_a_week(self) -> None:
+        contacts = Contacts()
+        contacts.met("account:a", b"r@x", START)
+        contacts.memory.settle()
+        assert contacts.met("account:a", b"r@x", START + 60)
+        assert contacts.memory.changes() == []
+        assert contacts.met("account:a", b"r@x", START + 7 * DAY)
+        assert len(contacts.memory.changes()) == 1
