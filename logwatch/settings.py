@@ -1,21 +1,35 @@
-"""What a configuration means to the thinking half: a time zone, a policy, a core."""
+"""What a configuration means to the thinking half: a time zone, a log to follow, a policy, a core."""
 
 from __future__ import annotations
 
 import zoneinfo
+from collections.abc import Mapping
 from datetime import tzinfo
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config
 
 if TYPE_CHECKING:  # commands that need only the zone must not wait for pandas
     from logwatch.core import Core
     from logwatch.judging.policy import Policy
+    from logwatch.reading.follow import Follower
+    from logwatch.reading.journald import Journald
 
 
 def zone_of(config: Config) -> tzinfo | None:
     """The time zone of stamps that carry none; None is the machine's."""
     return zoneinfo.ZoneInfo(config.log.zone) if config.log.zone else None
+
+
+def follower_of(config: Config, positions: Mapping[str, Mapping[str, Any]]) -> Follower | Journald:
+    """What follows the configured log, from the positions that it once gave; {} for a first start."""
+    from logwatch.reading.follow import Follower
+    from logwatch.reading.journald import NAME, Journald
+    from logwatch.reading.tail import Position
+
+    if config.log.journald:
+        return Journald(positions.get(NAME, {}))
+    return Follower(config.log.files, {path: Position(**at) for path, at in positions.items() if path != NAME})
 
 
 def policy_of(config: Config) -> Policy:

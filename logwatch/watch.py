@@ -20,11 +20,10 @@ from pathlib import Path
 from enforce.config import Config
 from enforce.table import TableError, Writer
 from logwatch.core import Release, Step
-from logwatch.reading.follow import Follower, Wake
-from logwatch.reading.tail import Position
+from logwatch.reading.follow import Wake
 from logwatch.rerun import start_of
 from logwatch.schema import Decision, iso
-from logwatch.settings import core_of, policy_of, zone_of
+from logwatch.settings import core_of, follower_of, policy_of, zone_of
 from logwatch.telling.evidence import Recent
 from logwatch.telling.journal import Journal, Review
 from logwatch.telling.publish import Publisher
@@ -51,7 +50,7 @@ class Controller:
         self.journal = Journal.open(config.journal)
         self._lock = _alone(Path(config.state.directory))
         positions = self.journal.noted("positions") or {}
-        self.follower = Follower(config.log.files, {path: Position(**p) for path, p in positions.items()})
+        self.follower = follower_of(config, positions)
         self.core = core_of(config, policy, self._start())
         self._take_up()
         self._recent = Recent()
@@ -96,7 +95,7 @@ class Controller:
         return (
             float(facts["stamp"])
             if facts
-            else start_of(sorted(self.follower.tails), zone_of(self._config), self._now())
+            else start_of(self.follower.paths(), zone_of(self._config), self._now())
         )
 
     def _take_up(self) -> None:

@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     except (JournalError, BusyError) as error:
         raise Failure(str(error)) from None
     wake = Wake(controller.follower.directories)
+    controller.follower.notify(wake.wake)
     stopped = _until_signal(wake.wake)
     controller.run(wake, stopped)
     wake.close()

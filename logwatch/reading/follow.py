@@ -152,6 +152,13 @@ class Follower:
         paths = (*self._patterns, *self.tails)
         return [os.path.dirname(path) for name in paths for path in (os.path.abspath(name), os.path.realpath(name))]  # noqa: PTH120, PTH100
 
+    def paths(self) -> list[str]:
+        """The logs that are followed."""
+        return sorted(self.tails)
+
+    def notify(self, _: Callable[[], None]) -> None:
+        """Nothing to do: what changes in `directories` wakes."""
+
     def close(self) -> None:
         """Give all files back."""
         for tail in self.tails.values():

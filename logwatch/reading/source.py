@@ -2,7 +2,8 @@
 
 A line ends with a newline; the last line of an archive may lack it and counts all the same. A line of more than a
 megabyte is no log line: an empty one takes its place, so that line numbers stay right, and it is counted. NUL bytes
-before a line are dropped: a log truncated beneath a writer that does not append has as many as it was long.
+before a line are dropped: a log truncated beneath a writer that does not append has as many as it was long. Entries of
+the systemd journal in JSON (`journalctl -o json`) come out as the lines that syslog would have (`entry`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, cast
 
+from logwatch.reading.entry import plain
 from logwatch.reading.names import PACKED
 
 CHUNK = 4 << 20
@@ -149,9 +151,9 @@ def chunks(path: str | Path, size: int = CHUNK, seen: Callable[[int], None] = la
             seen(log.consumed - told)
             told = log.consumed
             if whole := lines.take(piece):
-                yield whole
+                yield plain(whole)
     if rest := lines.finish():
-        yield rest
+        yield plain(rest)
 
 
 def stamps(path: str | Path) -> Iterator[bytes]:

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from logwatch.reading.entry import plain
 from logwatch.reading.names import parts
 from logwatch.reading.source import Lines, Log, SourceError
 
@@ -108,7 +109,7 @@ class Tail:
 
     def _given(self, part: _Part, whole: bytes) -> bytes:
         self._position = part.position()
-        return whole
+        return plain(whole)
 
     def _taken(self, part: _Part, piece: bytes) -> bytes:
         whole = part.take(piece)
@@ -205,7 +206,7 @@ class Tail:
         if self._part is None:
             self._part = _Part(log)
             if rest := part.lines.finish():
-                self._given(part, rest)
+                rest = self._given(part, rest)
         part.log.close()
         return rest
 
@@ -219,9 +220,8 @@ class Tail:
             self._part = copy
             return b""
         self._lost("gaps", f"{self.path}: was truncated when {part.offset} bytes had been read; there is no copy of it")
-        rest = part.lines.finish()
-        if rest:
-            self._given(part, rest)
+        if rest := part.lines.finish():
+            rest = self._given(part, rest)
         self._part = part.again()
         return rest
 

@@ -221,6 +221,13 @@ def test_a_milter_reject_alone_counts() -> None:
     assert counts(CONNECT, VERDICT, ECHO.replace(" (case ABC123)", "")) == [True] * 3
 
 
+@pytest.mark.parametrize("action", ["throttle", "tempfail", "block", "hold", "cap"])
+def test_a_verdict_counts_where_the_message_was_not_accepted(action: str) -> None:
+    """What is held, or capped, is queued as well, and counts then; the MTA's line for it is an echo all the same."""
+    ATTRIBUTION = attributed(VERDICT.replace("tempfail", action))
+    assert list(ATTRIBUTION["counts"]) == [action in ("throttle", "tempfail", "block")]
+
+
 def test_an_observed_verdict_is_no_attempt() -> None:
     """Nothing was refused: the message is counted when it is queued, and a real refusal is nobody's echo."""
     observed = VERDICT.replace("verdict: tempfail, mode=enforce", "verdict: would-tempfail, mode=observe")
