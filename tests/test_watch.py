@@ -71,20 +71,24 @@ class Machine:
 
     def listed(self) -> dict[str, list[str]]:
         """Keys in the table that count now, with the modes of their records."""
-        found: dict[str, list[str]] = {}
-        for key, records in Reader(self.config.table).records():
-            assert not isinstance(records, Unusable)
-            modes = [record.mode for record in records if record.counts(self.now)]
-            if modes:
-                found[key] = modes
-        return found
+        modes = {key: [r.mode for r in records if r.counts(self.now)] for key, records in self._records().items()}
+        return {key: found for key, found in modes.items() if found}
 
     def record(self, key: str = BOB) -> Record:
         """The only record of a key."""
-        (records,) = (records for name, records in Reader(self.config.table).records() if name == key)
-        assert not isinstance(records, Unusable)
-        (only,) = records
+        (only,) = self._records()[key]
         return only
+
+    def _records(self) -> dict[str, tuple[Record, ...]]:
+        """From a copy: a process that writes a table, as this one does, cannot open it for reading too."""
+        copy = self.directory / "copy"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(self.config.table, copy)
+        found = {}
+        for key, records in Reader(copy).records():
+            assert not isinstance(records, Unusable)
+            found[key] = records
+        return found
 
     def journal(self) -> Journal:
         return Journal.read(self.config.journal)

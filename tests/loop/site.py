@@ -45,9 +45,31 @@ class Site:
         self._policy, self._mode = policy, mode
 
     def __enter__(self) -> Self:
-        accounts = dict.fromkeys(("alice", "bob", "carol"), "secret")
+        try:
+            self._set_up()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything that was started; what does not end when told to is killed."""
+        for name in list(self._processes):
+            process = self._processes.pop(name)
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+            process.kill()
+        self._stack.close()
+
+    def _set_up(self) -> None:
         # the milter's socket lies in Postfix's own directory, which is short and open to its user
-        self.postfix = Postfix(accounts=accounts)
+        self.postfix = Postfix(accounts=dict.fromkeys(("alice", "bob", "carol"), "secret"))
         self.directory = self.postfix.directory / "mailbrake"
         self.directory.mkdir(mode=0o755)
         self.socket = self.directory / "milter.sock"
@@ -58,14 +80,6 @@ class Site:
         self.postfix.reload({"smtpd_milters": f"unix:{self.socket}"})
         self.start("watch")
         self.start("milter")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for name in list(self._processes):
-            self.stop(name)
-        self._stack.close()
 
     # Processes.
 
