@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -224,8 +225,11 @@ def test_a_milter_reject_alone_counts() -> None:
 @pytest.mark.parametrize("action", ["throttle", "tempfail", "block", "hold", "cap"])
 def test_a_verdict_counts_where_the_message_was_not_accepted(action: str) -> None:
     """What is held, or capped, is queued as well, and counts then; the MTA's line for it is an echo all the same."""
-    ATTRIBUTION = attributed(VERDICT.replace("tempfail", action))
-    assert list(ATTRIBUTION["counts"]) == [action in ("throttle", "tempfail", "block")]
+    assert counts(CONNECT, VERDICT.replace("tempfail", action), ECHO) == [
+        True,
+        action in ("throttle", "tempfail", "block"),
+        False,
+    ]
 
 
 def test_an_observed_verdict_is_no_attempt() -> None:

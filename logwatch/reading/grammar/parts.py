@@ -9,6 +9,8 @@ Three rules keep text that a stranger wrote from becoming evidence:
 
 from __future__ import annotations
 
+import re
+
 import pyparsing as pp
 
 END = r"\r?\n"  # lines are scanned with their newline, of which only this look-ahead takes notice
@@ -20,8 +22,11 @@ def lit(text: str) -> pp.ParserElement:
 
 
 def rx(pattern: str, column: str = "") -> pp.ParserElement:
-    """What matches `pattern` (no capturing group, no newline), kept as `column` if it has a name."""
-    element = pp.Regex(pattern)
+    """What matches `pattern` (no capturing group, no newline), kept as `column` if it has a name.
+
+    Classes are ASCII's: to pyparsing a log is bytes read as Latin-1, in which no other letter or blank is meant.
+    """
+    element = pp.Regex(pattern, flags=re.ASCII)
     return element.set_results_name(column) if column else element
 
 

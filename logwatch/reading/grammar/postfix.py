@@ -87,8 +87,15 @@ DELIVERY = seq(
 )
 
 _STAGE = r"[A-Z][A-Z-]*"
-_CASE = r" \(case [0-9A-Z]{6}\)"
-_AFTER_TEXT = rf"; (?:from=<[^\r\n]*)?(?:to=<[^\r\n]*)?proto=[A-Za-z]+(?: helo=<[^<>\s]*>)?(?: sasl_[^\r\n]*)?{END}"
+_ADDRESS = r'(?>(?:"(?:[^"\\\r\n]|\\[^\r\n])*+"|[^"<>\\\s])*+)'  # with its quotes; Postfix before 3.5 left them out
+_WHAT = rf"<{_ADDRESS}>: "  # what smtpd refused: address, client, HELO name
+_CASE = r"\(case [0-9A-Z]{6}\)"
+
+
+def _envelope(comma: str) -> str:
+    """`; from=<> to=<> proto= helo=<>`, without a login; postscreen has commas between its parts."""
+    address = rf"=<{_ADDRESS}>{comma} "
+    return rf"; (?:from{address})?(?:to{address})?proto=[A-Za-z]+(?:{comma} helo=<[^<>\s]*>)?"
 
 
 def _login(milter: bool) -> pp.ParserElement:
@@ -102,22 +109,17 @@ def _login(milter: bool) -> pp.ParserElement:
     )
 
 
-def _refusal(milter: bool = False) -> pp.ParserElement:
+def _refusal(milter: bool = False, comma: str = "") -> pp.ParserElement:
     """STAGE from PEER: CODE DSN TEXT; from=<> to=<> proto= helo=<> login.
 
-    A milter's refusal in cleanup has no code, and a hold neither. The text may quote a client's own words: it ends
-    at the first envelope outside of quotes that runs to the end of the line.
+    A milter's refusal in cleanup has no code, and a hold neither. TEXT may be a stranger's words (of the host that
+    was asked whether it takes the address, of a block list), and so may what follows `sasl_sender=`: where a line has
+    more than one envelope, nobody can say which is the true one, and none is read; all the rest is TEXT then.
     """
-    text = rf'(?:"(?:[^"\\\r\n]|\\[^\r\n])*"|[^"; \r\n]+|(?!{_AFTER_TEXT})(?!{_CASE})[^\r\n])*'
-    envelope = seq(
-        lit("; "),
-        opt(lit("from=<"), address(r" (?:to=<|proto=)", "sender"), lit("> ")),
-        opt(lit("to=<"), address(r" proto=", "recipient"), lit("> ")),
-        lit("proto="),
-        rx(r"[A-Za-z]+"),
-        opt(lit(" helo=<"), rx(r"[^<>\s]*", "helo"), lit(">")),
-        _login(milter),
-    )
+    envelope = _envelope(comma)
+    login = r"(?: sasl_(?:(?!; (?:from=<|to=<|proto=))[^\r\n])*)?"
+    whole = rf"{envelope}{login}{END}"
+    before = rf"(?:[^; \r\n]++|;(?!{envelope[1:]})| (?!{_CASE}(?:{END}|{whole})))*+"
     return seq(
         rx(_STAGE, "stage"),
         lit(" from "),
@@ -125,9 +127,18 @@ def _refusal(milter: bool = False) -> pp.ParserElement:
         lit(": "),
         opt(rx(r"[245][0-9]{2}", "smtp_code"), lit(" ")),
         opt(rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn"), lit(" ")),
-        rx(text, "reject_reason"),
+        opt(rx(_WHAT)),
+        rx(rf"{before}(?= {_CASE}|{END}|{whole})|[^\r\n]*", "reject_reason"),
         opt(lit(" (case "), rx(r"[0-9A-Z]{6}", "ref"), lit(")")),
-        opt(envelope),
+        opt(
+            lit("; "),
+            opt(lit("from=<"), rx(_ADDRESS, "sender"), lit(f">{comma} ")),
+            opt(lit("to=<"), rx(_ADDRESS, "recipient"), lit(f">{comma} ")),
+            lit("proto="),
+            rx(r"[A-Za-z]+"),
+            opt(lit(f"{comma} helo=<"), rx(r"[^<>\s]*", "helo"), lit(">")),
+            _login(milter),
+        ),
     )
 
 
@@ -136,9 +147,13 @@ AUTH_FAILURE = seq(
     lit(": SASL "),
     rx(r"[^\s]+", "sasl_method"),
     lit(" authentication failed:"),
+    opt(lit(" ")),
     until(r", sasl_username=", "reject_reason"),
     opt(lit(", sasl_username="), rest("sasl_username")),
 )
+
+# cut lines lack the closing bracket, ids of broken software both
+MESSAGE_ID = seq(opt(lit("<")), rx(rf"[^\r\n]*?(?=>?{END})", "message_id"), opt(lit(">")))
 
 ABORTED = seq(
     rx(r"(?:lost connection|timeout|too many errors) after "),
@@ -177,7 +192,7 @@ KINDS: dict[str, tuple[tuple[str, pp.ParserElement, pp.ParserElement], ...]] = {
         ),
     ),
     "cleanup": (
-        ("message_id", seq(_queue_id(), rx(r"(?:resent-)?message-id=")), rest("message_id")),
+        ("message_id", seq(_queue_id(), rx(r"(?:resent-)?message-id=")), MESSAGE_ID),
         ("milter_reject", seq(_queue_id(), lit("milter-reject: ")), _refusal(milter=True)),
         ("milter_hold", seq(_queue_id(), lit("milter-hold: ")), _refusal(milter=True)),
     ),

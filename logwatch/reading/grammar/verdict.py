@@ -22,6 +22,7 @@ _VERDICT = seq(
     rx(r"[^\s,]+", "rule"),
     lit(", key="),
     rx(r"[a-z]+"),
+    opt(lit(", count="), rx(r"[0-9]{1,9}", "count")),
     lit(", client_ip="),
     rx(r"[^\s,]*", "client_ip"),
     opt(lit(", sasl_username="), rest("sasl_username")),

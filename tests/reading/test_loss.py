@@ -1,0 +1,87 @@
+"""Loss is said: what is missing from the log is counted by kind, and warned about once a minute at most."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logwatch.core import Core
+from logwatch.judging.decide import Judge
+from logwatch.judging.language import parse
+from logwatch.reading.loss import KINDS, QUIET, Silences, Warner, totals
+
+HOUR = 3600.0
+START = 1_790_812_800.0
+
+
+def silences(clocks: list[float], cuts: list[int] | None = None) -> int:
+    """How many are found, in pieces, with a restart after each."""
+    counter = Silences()
+    for piece in np.split(np.array(clocks), sorted(cuts or [])):
+        again = Silences()
+        again.restore(counter.state())
+        counter = again
+        counter.see(piece)
+    return counter.count
+
+
+def busy(begin: float, events: int = 200) -> list[float]:
+    return [begin + number for number in range(events)]
+
+
+def test_an_hour_without_a_line_out_of_a_busy_time_is_a_silence() -> None:
+    assert silences(busy(START) + busy(START + 2 * HOUR)) == 1
+    assert silences(busy(START) + busy(START + HOUR)) == 0
+
+
+def test_a_quiet_log_has_quiet_hours() -> None:
+    assert silences([START + number * 2 * HOUR for number in range(100)]) == 0
+    assert silences(busy(START, 99) + [START + 3 * HOUR]) == 0
+
+
+def test_the_beginning_of_a_log_is_no_silence() -> None:
+    assert silences([START]) == 0
+
+
+def test_a_busy_hour_counts_until_the_next_one_has_begun() -> None:
+    assert silences([*busy(START), START + HOUR, START + 3 * HOUR]) == 1
+    assert silences([*busy(START), START + HOUR, START + 1.5 * HOUR, START + 2 * HOUR, START + 4 * HOUR]) == 0
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 30.0, HOUR, 2 * HOUR]), max_size=400), st.lists(st.integers(0, 400)))
+def test_silences_are_the_same_whatever_the_chunks(steps: list[float], cuts: list[int]) -> None:
+    clocks = np.cumsum([START, *steps]).tolist()
+    assert silences(clocks) == silences(clocks, cuts)
+
+
+def facts() -> dict[str, object]:
+    return Core(Judge(parse("rule r per account: when messages in 1h > 1 block for 1h"), "observe")).facts()
+
+
+def test_every_kind_is_among_the_totals() -> None:
+    """What the core knows, and what the follower could not read."""
+    known = facts() | {"events": {"log_loss": 1}, "unreadable": {"accept": 2, "queued": 1}, "orphans": 4}
+    assert totals(known, {"gaps": 5}) == dict.fromkeys(KINDS, 0) | {
+        "log_loss": 1,
+        "unreadable": 3,
+        "orphans": 4,
+        "gaps": 5,
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_said(kind: str) -> None:
+    warning = Warner({}).warning({kind: 3}, [], 0.0)
+    assert warning == f"the log is not complete, so rates may be too low: 3 {KINDS[kind]}"
+
+
+def test_it_is_said_once_a_minute_and_then_all_that_is_new() -> None:
+    warner = Warner({"gaps": 1})
+    assert warner.warning({"gaps": 1}, [], 0.0) == ""
+    assert "2 logs that were gone" in warner.warning({"gaps": 3}, ["mail.log: truncated"], 1.0)
+    assert warner.warning({"gaps": 4, "orphans": 1}, [], QUIET) == ""
+    late = warner.warning({"gaps": 5, "orphans": 1}, ["mail.log: truncated"], 1.0 + QUIET)
+    assert "1 deliveries" in late
+    assert "2 logs that were gone" in late
+    assert late.endswith("; mail.log: truncated")
+    assert warner.warning({"gaps": 5, "orphans": 1}, [], 9 * QUIET) == ""

@@ -1,0 +1,133 @@
+"""When a line was written, though it says neither year nor zone."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logwatch.reading.stamp import Stamps, first_year
+
+BERLIN = ZoneInfo("Europe/Berlin")
+
+
+def at(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()
+
+
+def syslog(moment: datetime) -> bytes:
+    return f"{moment:%b} {moment.day:2} {moment:%H:%M:%S}".encode()
+
+
+def read(texts: list[bytes], zone: ZoneInfo | None, start: float) -> list[float | None]:
+    stamps = Stamps(zone, start)
+    return [stamps.read(text) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("2026-11-25T03:27:47Z", "2026-11-25T03:27:47+00:00"),
+        ("2026-11-25T03:27:47.123456+01:00", "2026-11-25T03:27:47.123456+01:00"),
+        ("2026-11-25T03:27:47,5+0100", "2026-11-25T03:27:47.500+01:00"),
+        ("2026-11-25T03:27:47.123456789-08:00", "2026-11-25T03:27:47.123456-08:00"),
+    ],
+)
+def test_stamps_with_zone(text: str, meant: str) -> None:
+    """RFC 3339 and what is near it says all by itself, whatever the zone configured."""
+    assert read([text.encode()], BERLIN, 0.0) == [at(meant)]
+
+
+def test_new_year_is_crossed_by_order_of_lines() -> None:
+    """The year goes up from December to January, and back down for a line that comes late."""
+    texts = [b"Dec 31 23:59:59", b"Jan  1 00:00:00", b"Dec 31 23:59:58", b"Jan  1 00:00:01"]
+    found = read(texts, ZoneInfo("UTC"), at("2025-12-01T00:00:00Z"))
+    assert found == [
+        at("2025-12-31T23:59:59Z"),
+        at("2026-01-01T00:00:00Z"),
+        at("2025-12-31T23:59:58Z"),
+        at("2026-01-01T00:00:01Z"),
+    ]
+
+
+def test_leap_day_belongs_to_a_leap_year() -> None:
+    """29 February takes the nearest year that has one; a day that no near year has is no moment."""
+    assert read(
+        [b"Feb 28 12:00:00", b"Feb 29 12:00:00", b"Mar  1 12:00:00"], ZoneInfo("UTC"), at("2028-02-01T00Z")
+    ) == [
+        at("2028-02-28T12:00:00Z"),
+        at("2028-02-29T12:00:00Z"),
+        at("2028-03-01T12:00:00Z"),
+    ]
+    assert read([b"Feb 29 12:00:00"], ZoneInfo("UTC"), at("2026-02-01T00Z")) == [None]
+
+
+@pytest.mark.parametrize("text", [b"Feb 31 12:00:00", b"Xyz 12 12:00:00", b"Jan  0 12:00:00", b"Jan  1 27:00:00"])
+def test_no_moment(text: bytes) -> None:
+    """What names no moment is None, and the next line is read as if it had not been there."""
+    assert read([b"Jan  1 00:00:00", text, b"Jan  1 00:00:01"], ZoneInfo("UTC"), at("2026-01-01T00Z")) == [
+        at("2026-01-01T00:00:00Z"),
+        None,
+        at("2026-01-01T00:00:01Z"),
+    ]
+
+
+def test_a_malformed_rfc_3339_stamp_is_no_moment() -> None:
+    """A thirteenth month fits the shape and no calendar."""
+    assert read([b"2026-13-01T00:00:00Z", b"2026-02-30T00:00:00+01:00"], None, 0.0) == [None, None]
+
+
+def test_the_hour_that_comes_twice() -> None:
+    """When clocks go back, the second pass begins where stamps step back by more than half an hour."""
+    texts = [b"Oct 25 01:59:59", b"Oct 25 02:00:00", b"Oct 25 02:59:59", b"Oct 25 02:00:00", b"Oct 25 03:00:00"]
+    first = at("2026-10-25T01:59:59+02:00")
+    assert read(texts, BERLIN, at("2026-10-01T00Z")) == [first, first + 1, first + 3600, first + 3601, first + 7201]
+
+
+def test_the_hour_that_does_not_come() -> None:
+    """When clocks go forward, a stamp in the gap (a clock not set) still gives a moment next to its neighbours."""
+    before, within, after = read(
+        [b"Mar 29 01:59:59", b"Mar 29 02:30:00", b"Mar 29 03:00:01"], BERLIN, at("2026-03-01T00Z")
+    )
+    assert after is not None
+    assert before is not None
+    assert after - before == 2
+    assert within is not None
+    assert abs(within - after) <= 3600
+
+
+def test_two_styles_in_one_file() -> None:
+    """A logger that changes its format in the middle of a file keeps the year of its lines."""
+    texts = [b"Dec 31 23:00:00", b"2026-12-31T23:30:00+00:00", b"Jan  1 00:10:00"]
+    assert read(texts, ZoneInfo("UTC"), at("2026-12-01T00Z")) == [
+        at("2026-12-31T23:00:00Z"),
+        at("2026-12-31T23:30:00Z"),
+        at("2027-01-01T00:10:00Z"),
+    ]
+
+
+@given(
+    st.datetimes(datetime(2000, 1, 1), datetime(2037, 1, 1)),
+    st.lists(st.integers(0, 170 * 86400), max_size=12),
+)
+def test_order_gives_the_year(begin: datetime, gaps: list[int]) -> None:
+    """Stamps less than half a year apart get their years back, from nothing but the newest line's moment."""
+    moments = [begin.replace(microsecond=0, tzinfo=UTC)]
+    for gap in gaps:
+        moments.append(moments[-1] + timedelta(seconds=gap))
+    texts = [syslog(moment) for moment in moments]
+    start = first_year(texts, ZoneInfo("UTC"), moments[-1].timestamp() + 60)
+    assert read(texts, ZoneInfo("UTC"), start) == [moment.timestamp() for moment in moments]
+
+
+def test_first_year_without_samples() -> None:
+    """A log without a stamp is as good as new."""
+    assert first_year([], None, 1e9) == 1e9
+
+
+def test_first_year_of_an_archive() -> None:
+    """An archive that ends with an RFC 3339 stamp long ago takes its year from that."""
+    texts = [b"Dec 30 00:00:00", b"2019-01-02T00:00:00+00:00"]
+    start = first_year(texts, ZoneInfo("UTC"), at("2026-11-25T00Z"))
+    assert read(texts, ZoneInfo("UTC"), start) == [at("2018-12-30T00Z"), at("2019-01-02T00Z")]
