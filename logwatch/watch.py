@@ -14,21 +14,21 @@ import fcntl
 import logging
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from enforce.config import Config
-from enforce.table import TableError, Writer
 from logwatch.core import Release, Step
+from logwatch.reading import loss
 from logwatch.reading.follow import Wake
 from logwatch.rerun import start_of
 from logwatch.schema import Decision, iso
 from logwatch.settings import core_of, follower_of, policy_of, zone_of
 from logwatch.telling.evidence import Recent
 from logwatch.telling.journal import Journal, Review
-from logwatch.telling.publish import Publisher
+from logwatch.telling.keeper import Keeper
 
-BEAT = 5.0  # seconds between signs of life in the table
 POLL = 1.0  # seconds after which files are looked at though nothing woke us
 _PENDING = 10_000
 _QUIET = 60.0  # seconds before the same trouble is said again
@@ -53,38 +53,46 @@ class Controller:
         self.follower = follower_of(config, positions)
         self.core = core_of(config, policy, self._start())
         self._take_up()
+        self._lost = Counter(self.journal.noted("losses") or {})  # by what followed the log in earlier lives
+        self._warner = loss.Warner(self._losses())
         self._recent = Recent()
         self._pending: list[tuple[Decision, list[str]]] = []
         self._troubles: dict[str, float] = {}
-        self._writer: Writer | None = None
-        self._publisher: Publisher | None = None
-        self._beaten = float("-inf")
+        self._taken: list[tuple[Review, float]] = []  # reviews in effect, from when; not yet noted in the journal
+        self._table = Keeper(config.table, config.state.lease, self._standing, self._say)
 
     def run(self, wake: Wake, stopped: Callable[[], bool]) -> None:
         """Until `stopped`."""
-        self._open_table()
         while not stopped():
             self.once(stopped)
+            if wake.problem:
+                self._say("wake", wake.problem)
             wake.wait(POLL)
         self.close()
 
     def once(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Take in all that there is."""
         self._reviews()
+        self._table.beat(self._now())
         for _, chunk in self.follower.read():
             self._step(chunk)
             self._reviews()
-            self._beat()
+            self._table.beat(self._now())
             if stopped():
                 break
-        self._beat()
-        for problem in self.follower.problems():
+        self._tell(self.follower.problems())
+
+    def _tell(self, problems: list[str]) -> None:
+        """Say what keeps the log from being read, and what is missing from it."""
+        for problem in problems:
             self._say("log", problem)
+        if warning := self._warner.warning(self._losses(), self.follower.notices(), self._now()):
+            log.warning("%s", warning)
 
     def close(self) -> None:
         """Write the last position; the table keeps what stands until its leases run out."""
         self._save()
-        self._close_table()
+        self._table.close()
         self.follower.close()
         self.journal.close()
         os.close(self._lock)
@@ -92,16 +100,15 @@ class Controller:
     def _start(self) -> float:
         """About when the first line that will be read was written."""
         facts = self.journal.noted("facts")
-        return (
-            float(facts["stamp"])
-            if facts
-            else start_of(self.follower.paths(), zone_of(self._config), self._now())
-        )
+        return float(facts["stamp"]) if facts else start_of(self.follower.paths(), zone_of(self._config), self._now())
 
     def _take_up(self) -> None:
         facts = self.journal.noted("facts")
         if facts and not self.core.restore(facts, self.journal.remembered()):
             log.warning("the policy's windows changed: rates start anew; what stands, stands")
+
+    def _losses(self) -> dict[str, int]:
+        return loss.totals(self.core.facts(), self._lost + self.follower.losses())
 
     # One piece of log.
 
@@ -118,14 +125,18 @@ class Controller:
             with self.journal.transaction():
                 self.journal.record((d for d, _ in self._pending), {d.seq: lines for d, lines in self._pending})
                 self.journal.remember(self.core.memories())
+                for review, effective in self._taken:
+                    self.journal.seen(review, effective)
                 self.journal.note("facts", self.core.facts())
                 self.journal.note("positions", self.follower.positions())
+                self.journal.note("losses", self._lost + self.follower.losses())
                 self.journal.note("saved", self._now())
         except sqlite3.Error as error:
             self._say("journal", f"{self._config.journal}: cannot be written: {error}; deciding goes on, unrecorded")
             del self._pending[:-_PENDING]
             return
         self._pending.clear()
+        self._taken.clear()
         for memory in self.core.memories():
             memory.settle()
 
@@ -134,44 +145,29 @@ class Controller:
             log.info("%s", line(decision))
         effective = [decision for decision in step.decisions if not self._released(decision)]
         if effective:
-            self._with_table(lambda publisher: publisher.publish(effective, self._now()))
+            self._table.publish(effective, self._now())
 
     # What operators say.
 
     def _reviews(self) -> None:
         try:
-            for review in self.journal.unseen():
-                self._take(review)
+            unseen = self.journal.unseen()
         except sqlite3.Error as error:
             self._say("journal", f"{self._config.journal}: reviews cannot be read: {error}")
+            return
+        taken = {review.id for review, _ in self._taken}
+        for review in unseen:
+            if review.id not in taken:
+                self._take(review)
 
     def _take(self, review: Review) -> None:
         effective = self.core.release(Release(review.key, review.time))
-        with self.journal.transaction():
-            self.journal.seen(review, effective)
-            self.journal.note("facts", self.core.facts())
+        self._taken.append((review, effective))
+        self._save()
         log.info("%s released by %s: what came up to %s no longer counts", review.key, review.by, iso(effective))
-        self._with_table(lambda publisher: publisher.forget(review.key, self._now()))
+        self._table.forget(review.key, self._now())
 
-    # The table.
-
-    def _open_table(self) -> None:
-        """Open the table and make it hold what stands by journal, policy and reviews as they are now."""
-        self._close_table()
-        try:
-            self._writer = Writer(self._config.table)
-            if self._writer.afresh:
-                log.warning("%s: made from the journal (%s)", self._config.table, self._writer.afresh)
-            self._publisher = Publisher(self._writer, self._config.state.lease)
-            self._publisher.restart(self._standing(), self._now())
-        except (TableError, sqlite3.Error) as error:
-            self._close_table()
-            self._say("table", f"{error}; decisions are journalled, and published when it can be written")
-
-    def _close_table(self) -> None:
-        if self._writer:
-            self._writer.close()
-        self._writer = self._publisher = None
+    # What the table should hold.
 
     def _standing(self) -> list[Decision]:
         unwritten = [decision for decision, _ in self._pending]
@@ -181,25 +177,6 @@ class Controller:
     def _released(self, decision: Decision) -> bool:
         """Whether a release that the log's clock has not passed yet takes this decision back."""
         return any(r.key == decision.key and decision.time <= r.time for r in self.core.releases)
-
-    def _with_table(self, act: Callable[[Publisher], None]) -> None:
-        """Do something with the table; if it fails, it is opened anew at the next beat."""
-        if self._publisher is None:
-            return
-        try:
-            act(self._publisher)
-        except TableError as error:
-            self._close_table()
-            self._say("table", str(error))
-
-    def _beat(self) -> None:
-        now = self._now()
-        if now - self._beaten < BEAT:
-            return
-        self._beaten = now
-        if self._writer is None or not self._writer.in_place():
-            self._open_table()
-        self._with_table(lambda publisher: publisher.beat(now))
 
     def _say(self, about: str, problem: str) -> None:
         now = self._now()

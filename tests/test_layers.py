@@ -15,7 +15,7 @@ SHARED = {"logwatch.schema", "logwatch.memory"}
 BRIDGES = {
     "enforce.config": None,
     "enforce.key": None,
-    "enforce.table": {"telling/publish.py", "watch.py", "commands"},
+    "enforce.table": {"telling/publish.py", "telling/keeper.py", "commands"},
     "enforce.main": {"commands/milter.py"},
     "enforce": None,
 }

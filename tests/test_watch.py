@@ -15,7 +15,8 @@ from enforce import config as configuration
 from enforce.config import Config
 from enforce.table import Reader, Record, Unusable
 from logwatch.telling.journal import Journal
-from logwatch.watch import BEAT, BusyError, Controller
+from logwatch.telling.keeper import BEAT
+from logwatch.watch import BusyError, Controller
 
 NOW = datetime(2026, 11, 25, 12, 0).timestamp()
 POLICY = "rule flood per account: when recipients in 10m > 20 tempfail for 1h mode enforce\n"

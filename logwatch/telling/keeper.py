@@ -1,0 +1,80 @@
+"""Keeps the deny table equal to what stands, whatever happens to its files.
+
+What cannot be written now is written later: the table is opened anew at the next beat, and then made to hold all that
+stands, by the journal, the policy and the reviews as they are at that moment. So no change is lost, and none needs a
+queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from enforce.table import TableError, Writer
+from logwatch.schema import Decision
+from logwatch.telling.publish import Publisher
+
+BEAT = 5.0  # seconds between signs of life
+
+log = logging.getLogger("mailbrake.table")
+
+
+class Keeper:
+    """The table at `path`; `standing` gives the decisions that it should hold, `say` takes trouble (about, problem)."""
+
+    def __init__(
+        self, path: Path, lease: float, standing: Callable[[], Iterable[Decision]], say: Callable[[str, str], None]
+    ) -> None:
+        self._path = path
+        self._lease = lease
+        self._standing = standing
+        self._say = say
+        self._writer: Writer | None = None
+        self._publisher: Publisher | None = None
+        self._beaten = float("-inf")
+
+    def publish(self, decisions: Iterable[Decision], now: float) -> None:
+        """Take up decisions, in their order."""
+        self._attempt(lambda publisher: publisher.publish(decisions, now))
+
+    def forget(self, key: str, now: float) -> None:
+        """Take a released key off."""
+        self._attempt(lambda publisher: publisher.forget(key, now))
+
+    def beat(self, now: float) -> None:
+        """Once in a while: say that the controller lives, renew leases, and open the table if it is not open."""
+        if now - self._beaten < BEAT:
+            return
+        self._beaten = now
+        if self._writer is None or not self._writer.in_place():
+            self._open(now)
+        self._attempt(lambda publisher: publisher.beat(now))
+
+    def close(self) -> None:
+        """Let go of the files; what is listed stands until its leases run out."""
+        if self._writer:
+            self._writer.close()
+        self._writer = self._publisher = None
+
+    def _open(self, now: float) -> None:
+        self.close()
+        try:
+            self._writer = Writer(self._path)
+            if self._writer.afresh:
+                log.warning("%s: made from the journal (%s)", self._path, self._writer.afresh)
+            self._publisher = Publisher(self._writer, self._lease)
+            self._publisher.restart(self._standing(), now)
+        except (TableError, sqlite3.Error) as error:
+            self.close()
+            self._say("table", f"{error}; decisions are journalled, and published when it can be written")
+
+    def _attempt(self, act: Callable[[Publisher], None]) -> None:
+        if self._publisher is None:
+            return
+        try:
+            act(self._publisher)
+        except TableError as error:
+            self.close()
+            self._say("table", str(error))
