@@ -21,6 +21,7 @@ from logwatch.measuring.rates import Rates
 from logwatch.memory import Memory
 from logwatch.reading import attribute
 from logwatch.reading.attribute import Attribution
+from logwatch.reading.loss import Silences
 from logwatch.reading.scan import Scanner
 from logwatch.reading.stamp import Stamps
 from logwatch.schema import DISTINCT, USUAL, Columns, Decision, History, RateColumn
@@ -70,12 +71,14 @@ class Core:
         self.judge = judge
         self.releases: list[Release] = []  # not yet reached by the log's clock
         self.events: Counter[str] = Counter()
+        self.silences = Silences()
 
     def feed(self, chunk: bytes) -> Step:
         """Take in whole lines."""
         before = self.attribution.clock
         events = self.attribution.attribute(self.scanner.scan(chunk))
         self.events.update(events["event"].tolist())
+        self.silences.see(events["clock"])
         step = Step(events, [], [])
         for begin, end in self._segments(events["clock"], before):
             self._judge(_cut(events, begin, end), before, step)
@@ -106,6 +109,7 @@ class Core:
             "unreadable": dict(self.scanner.unreadable),
             "orphans": self.attribution.orphans,
             "clock_steps": self.attribution.clock_steps,
+            "silences": self.silences.state(),
             "guarded": self.judge.guarded,
             "releases": [[release.key, release.time] for release in self.releases],
         }
@@ -124,6 +128,7 @@ class Core:
         self.scanner.unreadable = Counter(facts["unreadable"])
         self.attribution.orphans = facts["orphans"]
         self.attribution.clock_steps = facts["clock_steps"]
+        self.silences.restore(facts["silences"])
         self.judge.guarded = facts["guarded"]
         self.releases = [Release(key, time) for key, time in facts["releases"]]
         return same

@@ -75,27 +75,33 @@ def _controller(config: Config) -> Found:
 
 
 def _counters(facts: Mapping[str, Any]) -> dict[str, int]:
-    names = ("lines", "orphans", "clock_steps", "guarded")
-    return {**{name: facts[name] for name in names}, "unreadable": sum(facts["unreadable"].values())}
+    return {name: facts[name] for name in ("lines", "guarded")}
 
 
 def _log(config: Config) -> Found:
+    from logwatch.reading.journald import NAME as JOURNALD
+    from logwatch.reading.loss import totals
     from logwatch.telling.journal import Journal, JournalError
 
     try:
         journal = Journal.read(config.journal)
-        positions = journal.noted("positions") or {}
+        positions, facts = journal.noted("positions") or {}, journal.noted("facts")
+        found: dict[str, Any] = totals(facts, journal.noted("losses") or {}) if facts else {}
         journal.close()
     except JournalError:
         return {}, []
-    found, problems = {}, []
+    problems = []
     for path, position in positions.items():
+        if path == JOURNALD:
+            found[path] = position["cursor"]
+            continue
         try:
-            size = Path(path).stat().st_size
+            file = Path(path).stat()
         except OSError as error:
             problems.append(f"{path}: {error.strerror}")
             continue
-        found[path] = {"offset": position["offset"], "behind": max(0, size - position["offset"])}
+        read = position["offset"] if position["inode"] == file.st_ino else 0  # else it is in an older file
+        found[path] = {"offset": read, "behind": max(0, file.st_size - read)}
     return found, problems
 
 

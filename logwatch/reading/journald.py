@@ -1,12 +1,13 @@
 """Follow the systemd journal: what `journalctl --follow` prints of facility mail, as lines that syslog would have.
 
+journald drops what exceeds its rate limit (10,000 messages in 30 s per service by default), which on a mail gateway is
+an attack: RateLimitIntervalSec=0 turns it off. What it says of that (`Suppressed … messages from …`) is read as well.
+
 The position is the cursor of the last entry given out. After a restart journalctl begins *with* that entry, which
 shows that it is still there, and is left out; where the journal was vacuumed meanwhile, the first entry is another one,
 and that is a gap. journalctl is started again whenever it has ended, at most once for each call of `read`.
 
-Known limits: journald drops what exceeds its rate limit (10,000 messages in 30 s per service by default), and says so
-(`Suppressed … messages from …`) in a message of its own, which is not of facility mail and is not seen here; a mail
-gateway sets RateLimitIntervalSec=0. Whoever may not read the system's journal (group systemd-journal) sees nothing.
+Known limit: whoever may not read the system's journal (group systemd-journal) sees nothing, and is not told.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _ARGUMENTS = (
     "--no-tail",
     "--follow",
 )
-_MAIL = "SYSLOG_FACILITY=2"
+_ENTRIES = ("SYSLOG_FACILITY=2", "+", "MESSAGE_ID=a596d6fe7bfa4994828e72309e95d61e")  # mail, or: messages were dropped
 _PIECE = 1 << 16
 _WAITING = 64  # pieces that may wait to be read; then journalctl waits
 
@@ -103,7 +104,7 @@ class Journald:
         self._expected = self._cursor
         place = [f"--cursor={self._cursor}"] if self._cursor else []
         try:
-            self._run = _Run((*self._command, *_ARGUMENTS, *place, _MAIL), self._wake)
+            self._run = _Run((*self._command, *_ARGUMENTS, *place, *_ENTRIES), self._wake)
         except OSError as error:
             self._problem = f"{self._command[0]}: cannot be started: {error.strerror}; needed for journald = true"
             return False

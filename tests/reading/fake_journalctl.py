@@ -1,6 +1,6 @@
 """A journalctl for machines without a journal: the arguments that the journal's follower uses, on a file of entries.
 
-    python fake_journalctl.py ENTRIES [options as journalctl has them] [FIELD=VALUE]
+    python fake_journalctl.py ENTRIES [options as journalctl has them] FIELD=VALUE [+ FIELD=VALUE]
 
 ENTRIES holds an entry in JSON a line. It was compared with journalctl of systemd 252 on a journal made by
 systemd-journal-remote: what is printed, for each option used, is the same but for the order of fields, which changes
@@ -27,7 +27,7 @@ def arguments() -> argparse.Namespace:
     for switch in ("--all", "--quiet", "--no-pager", "--no-tail", "--follow"):
         parser.add_argument(switch, action="store_true")
     parser.add_argument("--cursor")
-    parser.add_argument("match")
+    parser.add_argument("matches", nargs="+")
     return parser.parse_args()
 
 
@@ -58,10 +58,10 @@ def main() -> None:
     args = arguments()
     if args.cursor and "=" not in args.cursor:
         sys.exit("Failed to seek to cursor: Invalid argument")
-    field, value = args.match.split("=", 1)
+    matches = [match.split("=", 1) for match in args.matches if match != "+"]
     first = number(args.cursor) if args.cursor else 0
     for entry in entries(args.entries, args.follow):
-        if entry.get(field) == value and number(entry["__CURSOR"]) >= first:
+        if any(entry.get(field) == value for field, value in matches) and number(entry["__CURSOR"]) >= first:
             print(printed(entry, set(args.output_fields.split(","))), flush=True)
 
 

@@ -161,6 +161,18 @@ def test_entries_of_facility_mail_are_read_as_they_come(journal: Journal, follow
     assert (follower.paths(), follower.directories()) == ([], [])
 
 
+def test_what_journald_dropped_is_read_as_well(journal: Journal, follower: Journald) -> None:
+    told = entry(
+        1,
+        "Suppressed 1234 messages from postfix@-.service",
+        SYSLOG_FACILITY="5",
+        SYSLOG_IDENTIFIER="systemd-journald",
+        MESSAGE_ID="a596d6fe7bfa4994828e72309e95d61e",
+    )
+    journal.log(entry(0, "other", SYSLOG_FACILITY="5"), told)
+    assert read(follower, 1).endswith(b" mx1 systemd-journald[42]: Suppressed 1234 messages from postfix@-.service\n")
+
+
 def test_what_comes_wakes(journal: Journal, follower: Journald) -> None:
     woken = threading.Event()
     follower.notify(woken.set)

@@ -36,7 +36,7 @@ def test_an_hour_without_a_line_out_of_a_busy_time_is_a_silence() -> None:
 
 def test_a_quiet_log_has_quiet_hours() -> None:
     assert silences([START + number * 2 * HOUR for number in range(100)]) == 0
-    assert silences(busy(START, 99) + [START + 3 * HOUR]) == 0
+    assert silences([*busy(START, 99), START + 3 * HOUR]) == 0
 
 
 def test_the_beginning_of_a_log_is_no_silence() -> None:
