@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from logwatch.reading.follow import Follower
 from logwatch.reading.source import LONGEST_LINE
 from logwatch.reading.tail import HEAD, Position, Tail
+from tests.mta.client import submit
+from tests.mta.postfix import Postfix
 from tests.reading.logger import PACK, Logger, pack, unprivileged
 
 
@@ -192,6 +194,20 @@ def test_a_truncated_file_that_has_grown_beyond_where_it_was_read_is_noticed(log
     logger.copytruncate()
     logger.write(b"two is longer than one\nthree\n")
     assert everything(tail) == b"two is longer than one\nthree\n"
+
+
+def test_a_file_that_was_opened_and_then_copied_and_truncated_unread_is_read_from_the_copy(
+    logger: Logger, tail: Tail
+) -> None:
+    logger.write(b"one\n")
+    assert everything(tail) == b"one\n"
+    logger.copytruncate()
+    logger.write(b"tw")
+    assert everything(tail) == b""
+    logger.write(b"o\n")
+    logger.copytruncate()
+    logger.write(b"three\n")
+    assert everything(tail) == b"two\nthree\n"
 
 
 def test_several_copies_between_two_looks_lose_nothing(logger: Logger, tail: Tail) -> None:
@@ -687,6 +703,27 @@ def test_whatever_happens_all_that_was_written_is_read_and_nothing_twice(life: l
         log.end()
     assert log.found == log.expected
     assert not log.tail.losses
+
+
+def test_a_real_postfix_is_heard_through_its_rotations_and_our_restarts() -> None:
+    """postlogd goes on in the renamed file until master hears SIGHUP, and makes the new one at its next line."""
+    with Postfix() as postfix:
+        tail = Tail(str(postfix.log_path))
+        found = tail.read(1000)
+        postfix.log_path.rename(postfix.log_path.with_name("mail.log.1"))
+        for number in range(1, 5):
+            submit(postfix.smtp_port, "a@example.org", ["x@ok.example"], messages=5)
+            postfix.wait_for_line("removed", count=5 * number)
+            found += tail.read(1000)
+            postfix.rotate()
+            found += tail.read(1000)
+            tail = after_restart(tail)
+        postfix.stop()
+        found += everything(tail)
+        tail.close()
+        assert found == b"".join(path.read_bytes() for path in postfix.logs())
+        assert found.count(b"status=sent") == 20
+        assert not tail.losses
 
 
 # Several files.
