@@ -80,11 +80,12 @@ LINE_COLUMNS = (
     "rule",
     "mode",
     "verdict",
+    "count",
     "uid",
     "orig_queue_id",
 )
 
-INTEGERS = frozenset({"line", "pid", "client_port", "relay_port", "size", "nrcpt", "smtp_code", "uid"})
+INTEGERS = frozenset({"line", "pid", "client_port", "relay_port", "size", "nrcpt", "smtp_code", "uid", "count"})
 NUMBERS = frozenset({"delay"})
 
 # What attribution adds: the keys that an event counts for, and whether it counts at all (a retry of a deferred
@@ -121,6 +122,15 @@ DISTINCT = ("clients", "networks", "countries", "senders", "accounts", "guessed"
 ADDITIVE = tuple(signal for signal in SIGNALS if signal not in DISTINCT)
 
 USUAL = "usual "  # in front of a signal: what is usual for the key
+PACE = "pace"  # attempts of late, those of FADE seconds ago counting 1/e: what steers a throttle; its window is 0
+FADE = 600.0
+
+# What a rule may look at beside rates; their window is 0.
+MOMENTS = {
+    "hour": "hour of the day of the event, 0 to 23, in the log's zone",
+    "weekday": "day of the week of the event, 1 (Monday) to 7",
+    "age": "days since the account's first message that is remembered (of other keys: 0)",
+}
 
 RateColumn = tuple[str, int]  # (signal, window in seconds)
 

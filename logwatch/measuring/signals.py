@@ -17,7 +17,7 @@ from logwatch.measuring import habits
 from logwatch.schema import ADDITIVE, Columns
 
 # What is looked at beside the columns of attribution and habits.
-NEEDS = ("event", "nrcpt", "size", "dsn", "status", "sender", "recipient")
+NEEDS = ("event", "nrcpt", "size", "dsn", "status", "sender", "recipient", "count")
 
 Amounts = NDArray[np.int64]
 
@@ -51,7 +51,8 @@ def _refused(events: Columns) -> Any:
 
 
 def _attempted(events: Columns) -> Any:
-    return _queued(events) | _refused(events)
+    """One verdict line may stand for many refusals."""
+    return _queued(events) + _refused(events) * np.maximum(_number(events["count"]), 1)
 
 
 def _failed_login(events: Columns) -> Any:

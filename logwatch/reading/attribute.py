@@ -123,10 +123,9 @@ class Attribution:
         return owner, True
 
     def _verdict(self, line: _Line) -> tuple[Owner, bool]:
-        enforced = line.mode == b"enforce"
-        if enforced and line.ref:
+        if line.mode == b"enforce" and line.ref:
             self.verdicts.put(line.case, True, line.clock)
-        return (self._account(line), self._client(line), None), enforced
+        return (self._account(line), self._client(line), None), line.verdict in _REFUSED_ATTEMPTS
 
     def _milter_reject(self, line: _Line) -> tuple[Owner, bool]:
         return self._owner(line), not (line.ref and self.verdicts.get(line.case, line.clock - _LATE))
@@ -199,6 +198,7 @@ class _Line(NamedTuple):
     uid: bytes | None
     ref: bytes | None
     mode: bytes | None
+    verdict: bytes | None
 
     @property
     def message(self) -> str:
@@ -221,6 +221,9 @@ class _Line(NamedTuple):
 
 
 NEEDS = _Line._fields[1:]
+# Verdicts by which a message was not accepted. Of one that was held, or of which a recipient was refused, there is a
+# `queued` line too.
+_REFUSED_ATTEMPTS = (b"throttle", b"tempfail", b"block")
 
 
 def _owned(remembered: list[Any]) -> Owner:

@@ -45,6 +45,10 @@ LINES: dict[bytes, dict[str, int]] = {
     b"denied; from=<a@example.net> to=<x@other.example> proto=ESMTP helo=<h>": {},
     b"mailbrake[77]: verdict: block, mode=enforce, stage=MAIL, ref=ABC123, rule=flood, key=account, "
     b"client_ip=192.0.2.1, sasl_username=alice": {"attempts": 1},
+    b"mailbrake[77]: verdict: block, mode=enforce, stage=MAIL, ref=ABC123, rule=flood, key=account, count=7, "
+    b"client_ip=192.0.2.1, sasl_username=alice": {"attempts": 7},
+    b"mailbrake[77]: verdict: hold, mode=enforce, stage=EOM, ref=ABC123, rule=flood, key=account, "
+    b"client_ip=192.0.2.1, sasl_username=alice": {},
     b"mailbrake[77]: verdict: would-block, mode=observe, stage=MAIL, ref=ABC123, rule=flood, key=account, "
     b"client_ip=192.0.2.1, sasl_username=alice": {},
     b"postfix/submission/smtpd[13612]: NOQUEUE: milter-reject: MAIL from unknown[192.0.2.1]: 450 4.7.1 too much mail "
