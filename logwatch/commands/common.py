@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import glob
 from pathlib import Path
 from typing import Any
 
 from enforce import config as configuration
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
+from logwatch.reading.names import expanded
 
 
 def config_argument(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +26,10 @@ def json_argument(parser: argparse.ArgumentParser) -> None:
 def log_arguments(parser: argparse.ArgumentParser) -> None:
     """LOG… and how to read it."""
     parser.add_argument(
-        "log", nargs="+", metavar="LOG", help="log files, plain or .gz, .xz, .zst; - for standard input"
+        "log",
+        nargs="+",
+        metavar="LOG",
+        help="log files, plain or .gz, .bz2, .xz, .zst, or directories; - for standard input",
     )
     config_argument(parser)
     parser.add_argument("--zone", help='time zone of stamps that carry none, such as "Europe/Berlin"')
@@ -48,12 +51,9 @@ _CHECKS = {"zone": configuration.as_zone, "default_realm": configuration.as_text
 
 
 def logs_of(args: argparse.Namespace) -> list[str]:
-    """The logs named on the command line: patterns in quotes are expanded. Failure if one is missing."""
-    found: list[str] = []
-    for name in args.log:
-        matches = sorted(glob.glob(name)) if glob.has_magic(name) and not Path(name).exists() else [name]
-        found += matches or [name]
+    """The logs named on the command line: patterns in quotes and directories expanded. Failure if one is missing."""
+    found = expanded(args.log)
     missing = [name for name in found if name != "-" and not Path(name).exists()]
-    if missing:
-        raise Failure(f"{missing[0]}: no such file")
+    if missing or not found:
+        raise Failure(f"{[*missing, *args.log][0]}: no such file")
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from logwatch.commands import Failure
@@ -45,11 +45,10 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _tables(scanner: Scanner, logs: list[str], seen: Any) -> Iterator[Columns]:
+def _tables(scanner: Scanner, logs: list[str], seen: Callable[[int], None]) -> Iterator[Columns]:
     for path in ordered(logs):
         scanner.lines = 0  # `line` counts within its file
-        for chunk in chunks(path):
-            seen(chunk)
+        for chunk in chunks(path, seen=seen):
             yield scanner.scan(chunk)
 
 

@@ -70,10 +70,10 @@ def number(value: float) -> str:
 
 
 @contextmanager
-def progress(paths: Iterable[str]) -> Iterator[Callable[[bytes], None]]:
-    """A bar on standard error while logs are read, if that is a terminal; gives a function to be told of each chunk.
+def progress(paths: Iterable[str]) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error while logs are read, if that is a terminal.
 
-    Of compressed logs only the size as it is on disk is known, so the bar is an estimate.
+    Gives a function to be told how many bytes of the files themselves have been read, packed as they are.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -82,15 +82,12 @@ def progress(paths: Iterable[str]) -> Iterator[Callable[[bytes], None]]:
     columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("reading", total=sum(map(_size, paths)) or None)
-        yield lambda chunk: bar.advance(task, len(chunk))
-
-
-_UNPACKED = {".gz": 10, ".xz": 15, ".zst": 10}  # about how many times larger mail logs are when unpacked
+        yield lambda count: bar.advance(task, count)
 
 
 def _size(path: str) -> int:
     try:
-        return Path(path).stat().st_size * _UNPACKED.get(Path(path).suffix, 1)
+        return Path(path).stat().st_size
     except OSError:
         return 0
 

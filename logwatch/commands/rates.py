@@ -17,6 +17,18 @@ from logwatch.settings import zone_of
 if TYPE_CHECKING:
     import pandas as pd
 
+# What a person looks at first; --all, --json, --csv and --parquet have everything.
+_TELLING = (
+    "messages",
+    "recipients",
+    "new_recipients",
+    "unknown_recipients",
+    "bounces",
+    "policy_rejections",
+    "auth_failures",
+    "networks",
+)
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Which logs, keys and windows, and in which form."""
@@ -25,6 +37,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--window", default="1h,24h", metavar="LIST", help="windows, default %(default)s")
     parser.add_argument("--kind", choices=KINDS, help="only keys of this kind")
     parser.add_argument("--top", type=int, default=0, metavar="N", help="only the N keys with the most recipients")
+    parser.add_argument("--all", action="store_true", help="all signals in the table, not only the telling ones")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line")
     form.add_argument("--csv", action="store_true", help="CSV with all columns")
@@ -90,7 +103,8 @@ def _write(frame: pd.DataFrame, args: argparse.Namespace, title: str) -> None:
     elif args.json:
         write_json(_records(flat))
     else:
-        shown = flat.loc[:, flat.any()]  # columns in which everybody has nothing are only in the way
+        shown = flat.loc[:, [args.all or name.rpartition("_")[0] in _TELLING for name in flat.columns]]
+        shown = shown.loc[:, shown.any()]  # columns in which everybody has nothing are only in the way
         rows = [{name: _shown(value) for name, value in row.items()} for row in _records(shown)]
         write_table(rows, ["key", *shown], title)
 

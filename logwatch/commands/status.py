@@ -123,6 +123,8 @@ def _milter(config: Config) -> Found:
     try:
         _connect(where)
     except OSError as error:
+        if config.policy.mode == "observe":
+            return {"socket": f"{where}: nobody answers, nor needs to while only observing"}, []
         return {"socket": where}, [
             f"{where}: no milter answers ({error.strerror or error}): is `mailbrake milter` running?"
         ]

@@ -225,7 +225,8 @@ class TestCheck:
 
 class TestBeforeAnythingRan:
     def test_status_says_what_is_missing(self, config: Path) -> None:
-        """No journal, no table, no milter: each is named; exit status 1."""
+        """No journal, no table, no milter (where one is to enforce): each is named; exit status 1."""
+        config.write_text(config.read_text() + '[policy]\nmode = "enforce"\n')
         done = mailbrake("status", "--config", config)
         assert done.returncode == 1
         for part in ("there is no journal yet", "no table there", "no milter answers"):
