@@ -65,8 +65,9 @@ class Core:
         self.attribution = Attribution(default_realm, keep_case=keep_case)
         needs = judge.needs()
         self.rates = Rates(
-            {*WINDOWS, *(window for columns in needs.values() for _, window in columns)},
+            {*WINDOWS, *(window for columns in needs.values() for _, window in columns if window)},
             distincts={kind: _distincts(columns) for kind, columns in needs.items()},
+            zone=zone,
         )
         self.judge = judge
         self.releases: list[Release] = []  # not yet reached by the log's clock
@@ -129,7 +130,7 @@ class Core:
         self.attribution.orphans = facts["orphans"]
         self.attribution.clock_steps = facts["clock_steps"]
         self.silences.restore(facts["silences"])
-        self.judge.guarded = facts["guarded"]
+        self.judge.restraint.guarded = facts["guarded"]
         self.releases = [Release(key, time) for key, time in facts["releases"]]
         return same
 
@@ -140,6 +141,7 @@ class Core:
             step.decisions.extend(self.judge.turn_back(clock))
         step.decisions.extend(self._released(clock))
         step.rates.append(self.rates.add(events, self.judge.needs()))
+        self.judge.restraint.active = self.rates.habits.active
         decided = self.judge.decide(events, step.rates[-1])
         self.rates.condemn(decided)
         step.decisions.extend(decided)

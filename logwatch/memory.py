@@ -65,6 +65,11 @@ class Memory(Generic[V]):
         if self._entries.pop(key, None) is not None:
             self._changed.add(key)
 
+    def clear(self) -> None:
+        """Forget everything."""
+        self._changed.update(self._entries)
+        self._entries.clear()
+
     def expire(self, before: float) -> None:
         """Forget what was last put before a time."""
         while self._entries:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from logwatch.schema import RateColumn
+from logwatch.schema import USUAL, RateColumn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +120,10 @@ class Number(Expression):
 
 @dataclass(frozen=True)
 class Rate(Expression):
-    """A signal counted over a window."""
+    """A signal counted over a window; or, with a window of 0, what needs none: the hour, an account's age.
+
+    A signal with USUAL in front is what is usual for the key: `usual` in a comparison with that rate.
+    """
 
     op = ""
     signal: str
@@ -140,7 +143,9 @@ class Rate(Expression):
         return rates[self.column]
 
     def __str__(self) -> str:
-        return f"{self.signal} in {span(self.window_seconds)}"
+        if self.signal.startswith(USUAL):
+            return "usual"
+        return f"{self.signal} in {span(self.window_seconds)}" if self.window_seconds else self.signal
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,8 @@ class Binary(Expression):
             self.op == "/"
             and isinstance(left, Rate)
             and isinstance(right, Rate)
-            and left.window_seconds == right.window_seconds
+            and left.window_seconds == right.window_seconds != 0
+            and "usual" not in (str(left), str(right))
         ):
             return left.signal
         return left.enclosed(tightness)
@@ -278,6 +284,21 @@ class Or(Several):
     def mask(self, rates: Rates) -> Bools:
         """Where any holds."""
         return reduce(np.logical_or, (part.mask(rates) for part in self.conditions))
+
+
+@dataclass(frozen=True)
+class AtLeast(Several):
+    """Votes: conditions of which some number must hold."""
+
+    op = ""
+    count: int
+
+    def mask(self, rates: Rates) -> Bools:
+        """Where enough hold."""
+        return sum((part.mask(rates).astype(int) for part in self.conditions), start=np.asarray(0)) >= self.count
+
+    def __str__(self) -> str:
+        return f"{self.count} of ({', '.join(map(str, self.conditions))})"
 
 
 @dataclass(frozen=True)

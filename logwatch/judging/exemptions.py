@@ -30,10 +30,15 @@ class Exempted:
     """The exempt keys: `key in exempted`."""
 
     keys: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()  # of accounts, `@` in front
     networks: Mapping[Length, frozenset[int]] = field(default_factory=dict)
 
     def __contains__(self, wanted: str) -> bool:
-        return wanted in self.keys or (bool(self.networks) and self._in_network(wanted))
+        return (
+            wanted in self.keys
+            or (self.domains and wanted[wanted.rfind("@") :] in self.domains and wanted.startswith("account:"))
+            or (bool(self.networks) and self._in_network(wanted))
+        )
 
     def _in_network(self, wanted: str) -> bool:
         kind, _, value = wanted.partition(":")
@@ -62,7 +67,8 @@ def gather(entries: Iterable[Entry]) -> Exempted:
             kind, network = found
             version, prefix, number = _number(str(network))
             networks[kind, version, prefix].add(number)
-    return Exempted(frozenset(keys), {length: frozenset(numbers) for length, numbers in networks.items()})
+    domains = frozenset(key.removeprefix("account:") for key in keys if key.startswith("account:@"))
+    return Exempted(frozenset(keys), domains, {length: frozenset(numbers) for length, numbers in networks.items()})
 
 
 def entry(kind: str, written: str, account: Naming) -> Entry:
@@ -79,6 +85,8 @@ def _number(value: str) -> tuple[int, int, int]:
 
 
 def _account(written: str, account: Naming) -> str:
+    if written.startswith("@"):
+        written = written.lower()
     name = account(written)
     if name is None:
         raise ValueError(f'expected an account, found "{written}"')

@@ -13,8 +13,21 @@ from typing import Any, NoReturn
 
 import pyparsing as pp
 
-from logwatch.judging.conditions import And, Binary, Compare, Condition, Expression, Node, Not, Number, Or, Rate
+from logwatch.judging.conditions import (
+    And,
+    AtLeast,
+    Binary,
+    Compare,
+    Condition,
+    Expression,
+    Node,
+    Not,
+    Number,
+    Or,
+    Rate,
+)
 from logwatch.judging.words import Action, here, length, mark, nearest, refuse, regex, word, words
+from logwatch.schema import MOMENTS, USUAL
 
 NESTING = 10  # parentheses within each other
 DEPTH = 40  # operations within each other
@@ -23,6 +36,10 @@ WINDOW = (60, 7 * 86400)  # shortest and longest, in seconds
 _COMPARISON = "a comparison (>, >=, <, <=, == or !=)"
 _IN_WINDOW = '"in" and a window such as 10m, 1h or 7d'
 _OPERAND = "a signal such as recipients, a number or an opening parenthesis"
+
+
+_THE_USUAL = Rate(USUAL, 0)  # until it is known of which rate
+_ALONE = {"usual": _THE_USUAL, **{name: Rate(name, 0) for name in MOMENTS}}
 
 
 @dataclass(frozen=True)
@@ -36,18 +53,23 @@ class _Part:
 
 
 def _signal(signals: Collection[str], reserved: Collection[str]) -> pp.ParserElement:
-    others = "|".join(("and", "or", "not", "in", "for", *reserved))
+    others = "|".join(("and", "or", "not", "in", "of", "for", *reserved))
 
     def known(text: str, at: int, tokens: pp.ParseResults) -> None:
-        if tokens[0] not in signals:
+        if tokens[0] not in signals and tokens[0] not in _ALONE:
             remedy = nearest(tokens[0], signals) or f"; known are {', '.join(signals)}"
             refuse(text, at, f'unknown signal "{tokens[0]}"{remedy}')
 
     return regex(rf"(?!(?:{others})(?![\w-]))[A-Za-z_]\w*", _OPERAND, known)
 
 
-def _rate(_text: str, _at: int, tokens: pp.ParseResults) -> Rate | str:
-    return Rate(*tokens) if len(tokens) > 1 else str(tokens[0])
+def _rate(text: str, at: int, tokens: pp.ParseResults) -> Rate | str:
+    name, *window = tokens
+    if name not in _ALONE:
+        return Rate(name, *window) if window else str(name)
+    if window:
+        refuse(text, at, f"{name} is no count and has no window")
+    return _ALONE[name]
 
 
 def _operand(signals: Collection[str], reserved: Collection[str]) -> pp.ParserElement:
@@ -87,7 +109,32 @@ def _compared(text: str, _at: int, tokens: pp.ParseResults) -> _Part:
     if len(tokens) == 1:
         return left
     op, right = tokens[1:]
-    return _joined(text, Compare(op, _number(text, left), _number(text, right)), left, right)
+    comparison = Compare(op, _number(text, left), _number(text, right))
+    if _THE_USUAL in comparison.rates():
+        comparison = _with_usual(comparison, text, left)
+    return _joined(text, comparison, left, right)
+
+
+def _with_usual(comparison: Compare, text: str, part: _Part) -> Compare:
+    """The comparison with `usual` understood as that of the only rate in it."""
+    counted = [rate for rate in comparison.rates() if rate.window_seconds]
+    if len(counted) != 1 or comparison.rates() & {*_ALONE.values()} != {_THE_USUAL}:
+        refuse(text, part.start, "usual is compared with one rate, as in recipients in 1h > 5 * usual")
+    usual = Rate(USUAL + counted[0].signal, counted[0].window_seconds)
+    return Compare(comparison.op, _understood(comparison.left, usual), _understood(comparison.right, usual))
+
+
+def _understood(expression: Expression, usual: Rate) -> Expression:
+    if isinstance(expression, Binary):
+        return replace(expression, left=_understood(expression.left, usual), right=_understood(expression.right, usual))
+    return usual if expression == _THE_USUAL else expression
+
+
+def _votes(text: str, at: int, tokens: pp.ParseResults) -> _Part:
+    count, *parts = tokens
+    if not 1 <= count <= len(parts):
+        refuse(text, at, f"expected a number from 1 to {len(parts)}, as so many conditions follow, found {count}")
+    return _joined(text, AtLeast(tuple(_condition(text, part) for part in parts), count), *parts)
 
 
 def _negated(text: str, _at: int, tokens: pp.ParseResults) -> _Part:
@@ -142,7 +189,10 @@ def _expression(operand: pp.ParserElement, nesting: int = NESTING) -> pp.ParserE
     """Everything that may stand in parentheses, loosest operator last."""
     inner = _expression(operand, nesting - 1) if nesting else pp.Empty().add_parse_action(_too_deep)
     parentheses = mark("(", _OPERAND) - inner - mark(")", "a closing parenthesis")
-    part = ((operand | parentheses).set_name(_OPERAND) + here()).add_parse_action(_part)
+    count = regex(r"[0-9]{1,2}(?=\s+of(?![\w-]))", _OPERAND, lambda _text, _at, tokens: int(tokens[0]))
+    several = mark("(", "an opening parenthesis") - inner + (mark(",", "a comma") - inner)[...]
+    votes = (count + word("of") - several - mark(")", "a closing parenthesis")).add_parse_action(_votes)
+    part = ((votes | operand | parentheses).set_name(_OPERAND) + here()).add_parse_action(_part)
     times = regex("[*×/]", "* or /", lambda _text, _at, tokens: tokens[0].replace("×", "*"))
     product = (part + (times - part)[...]).add_parse_action(_product)
     total = (product + (regex("[+-]", "+ or -") - product)[...]).add_parse_action(_calculated)

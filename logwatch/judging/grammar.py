@@ -10,27 +10,32 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pyparsing as pp
 
+from logwatch.judging.conditions import Condition
 from logwatch.judging.exemptions import KINDS as EXEMPTIBLE
-from logwatch.judging.expression import condition
+from logwatch.judging.expression import WINDOW, condition
 from logwatch.judging.policy import (
     ACTIONS,
     BARE,
-    BUILT,
     ENFORCE,
     MODES,
     NAME,
+    OBSERVE,
     QUOTED,
+    UNITS,
     WATCHED_ONLY,
+    Deed,
     Exemption,
     File,
     Item,
     Let,
     Listed,
     Rule,
+    Scope,
+    Target,
     unquoted,
 )
 from logwatch.judging.words import either, here, length, mark, refuse, regex, word, words
@@ -46,7 +51,7 @@ MORE = f"a comma and another item, or {STATEMENT}"
 KIND = either(KINDS)
 EXEMPT_KIND = either(EXEMPTIBLE)
 PER = f'"per" (then {KIND})'
-DOES = f"{either(BUILT)} (what the rule does)"
+DOES = f"{either(ACTIONS)} (what the rule does)"
 MODE = either(MODES)
 WHEN = '"when"'
 IN = '"in" (then the list, or items with commas between)'
@@ -58,35 +63,92 @@ WORDS: dict[str, Collection[str]] = {
     EXEMPT_KIND: EXEMPTIBLE,
     PER: ("per",),
     WHEN: ("when",),
-    DOES: BUILT,
+    DOES: ACTIONS,
     MODE: MODES,
     FOR: ("for",),
 }
 ITEM = "an address, a network or an account"
 ITEM_OR_LIST = "an address, a network, an account or the name of a list"
+SCOPED = "the name of a list, an account or address in quotes, or file"
+_AMOUNT = "a whole number"
 _NAME = "a name (small letters, digits, hyphens)"
 
 
 @dataclass(frozen=True)
 class Mode:
-    """A mode as written."""
+    """A mode as written, and for how many keys in a hundred it is."""
 
     mode: str
     at: int
+    percent: int = 100
+
+
+@dataclass(frozen=True)
+class _Stays:
+    condition: Condition
+
+
+@dataclass(frozen=True)
+class _Longest:
+    seconds: int
 
 
 def _rule(text: str, at: int, tokens: pp.ParseResults) -> Rule:
-    name, name_at, kind, condition, action, duration, *modes = tokens
-    for mode in modes:
-        if mode.mode == ENFORCE and kind in WATCHED_ONLY:
-            refuse(text, mode.at, f"a rule per {kind} can only observe: no SMTP session is its own; write mode observe")
-    mode = modes[0].mode if modes else Rule.mode
-    return Rule(name, kind, condition, action, duration, mode, at=name_at, line=pp.lineno(at, text))
+    name, name_at, kind, *rest = tokens
+    found: dict[type, Any] = {type(token): token for token in rest}
+    mode = found.get(Mode, Mode(OBSERVE, at))
+    if Scope in found and kind not in EXEMPTIBLE:
+        refuse(text, name_at, f"a rule per {kind} concerns everything: it cannot be for some of it only")
+    if mode.mode == ENFORCE and kind in WATCHED_ONLY:
+        refuse(text, mode.at, f"a rule per {kind} can only observe: no SMTP session is its own; write mode observe")
+    if mode.mode == OBSERVE and mode.percent < 100:
+        refuse(text, mode.at, "only enforce can be for a part of the keys")
+    deed, duration = found[Deed], found[int]
+    condition = next(token for token in rest if isinstance(token, Condition))
+    stays, longest = found.get(_Stays), found.get(_Longest)
+    if longest and longest.seconds <= duration:
+        refuse(text, name_at, f"the duration of {name} can double only to a longer one than it begins with")
+    return Rule(
+        name,
+        kind,
+        condition,
+        deed,
+        duration,
+        mode.mode,
+        mode.percent,
+        stays.condition if stays else None,
+        longest.seconds if longest else None,
+        found.get(Scope),
+        at=name_at,
+        line=pp.lineno(at, text),
+    )
 
 
-def _action(text: str, at: int, tokens: pp.ParseResults) -> None:
-    if tokens[0] not in BUILT:
-        refuse(text, at, f"{tokens[0]} is not built yet; known are {', '.join(BUILT)}")
+def _deed() -> pp.ParserElement:
+    """An action with what it needs to know."""
+    amount = regex(r"[1-9][0-9]{0,8}(?![\w.])", _AMOUNT, lambda _text, _at, tokens: int(tokens[0]))
+    unit = pp.Opt(words(UNITS, either(UNITS)), default=UNITS[0])
+    target = word("to", '"to" and what is let through, such as 20 per 1h') - amount - unit - word("per", '"per"')
+    target = (target - length(WINDOW, "a window such as 10m, 1h or 7d")).add_parse_action(lambda t: Target(*t))
+    throttle = word("throttle") - target
+    cap = word("cap") - amount - word("recipients", '"recipients"')
+    others = words([action for action in ACTIONS if action not in ("throttle", "cap")], DOES)
+    throttle.add_parse_action(lambda tokens: Deed("throttle", target=tokens[0]))
+    cap.add_parse_action(lambda tokens: Deed("cap", recipients=tokens[0]))
+    others.add_parse_action(lambda tokens: Deed(tokens[0]))
+    return (throttle | cap | others).set_name(DOES)
+
+
+def _scope() -> pp.ParserElement:
+    """Whom of its kind a rule concerns."""
+    path = regex(QUOTED, "the name of a file in quotes")
+    file = (pp.Suppress(pp.Regex(r'file(?=[\s"#])')) - path).add_parse_action(lambda _, at, t: File(unquoted(t[0]), at))
+    text = regex(QUOTED, SCOPED, lambda _text, at, tokens: Item(unquoted(tokens[0]), at))
+    name = regex(rf"{NAME}(?![\w.-])", SCOPED, lambda _text, at, tokens: Listed(tokens[0], at))
+    item = (file | text | name).set_name(SCOPED)
+    inside = (words(["not"], "not") - word("in", IN) | word("in")).add_parse_action(lambda t: [not t])
+    scope: pp.ParserElement = inside - item + (mark(",", "a comma") - item)[...]
+    return scope.add_parse_action(lambda tokens: Scope(tuple(tokens[1:]), tokens[0]))
 
 
 def _items(plain: Callable[[str, int], Item | Listed], name: str) -> pp.ParserElement:
@@ -128,13 +190,19 @@ def grammar(signals: tuple[str, ...]) -> pp.ParserElement:
     name = regex(rf"{NAME}(?![\w-])", _NAME)
     named = (here() + name).add_parse_action(lambda _text, _at, tokens: [tokens[1], tokens[0]])
     mode = word("mode") - (words(MODES, MODE)).add_parse_action(lambda _text, at, tokens: Mode(tokens[0], at))
+    duration = length(DURATION, "a duration such as 10m or 1h")
     let = (word("let") - named - mark("=", "=") - _items(Item, ITEM)).add_parse_action(_let)
     exempt = word("exempt") - words(EXEMPTIBLE, EXEMPT_KIND) - word("in", IN) - _items(_item, ITEM_OR_LIST)
     exempt.add_parse_action(_exemption)
-    head = word("rule") - named - word("per", PER) - words(KINDS, KIND) - mark(":", "a colon") - word("when", WHEN)
-    when = condition(signals, (*ACTIONS, *STATEMENTS))
-    deed = words(ACTIONS, DOES, _action) - word("for", FOR) - length(DURATION, "a duration such as 10m or 1h")
-    rule = (head - when - deed - pp.Opt(mode)).add_parse_action(_rule)
+    per = word("per", PER) - words(KINDS, KIND) - pp.Opt(_scope()) - mark(":", "a colon")
+    when = word("when", WHEN) - condition(signals, (*ACTIONS, *STATEMENTS, "while"))
+    stays = word("while") - condition(signals, (*ACTIONS, *STATEMENTS)).add_parse_action(lambda t: _Stays(t[0]))
+    doubling = mark(",", "a comma") - word("doubling", '"doubling to" and a duration') - word("to") - duration.copy()
+    doubling.add_parse_action(lambda tokens: _Longest(tokens[0]))
+    deed = _deed() - word("for", FOR) - duration - pp.Opt(doubling)
+    percent = regex("[1-9][0-9]?%", "a percentage", lambda _text, _at, tokens: int(tokens[0][:-1]))
+    some = (mode + pp.Opt(percent)).add_parse_action(lambda t: Mode(t[0].mode, t[0].at, *t[1:]))
+    rule = (word("rule") - named - per - when - pp.Opt(stays) - deed - pp.Opt(some)).add_parse_action(_rule)
     lists = (let | exempt)[...]
     misplaced = word("mode").add_parse_action(_misplaced)
     body = (let | exempt | rule | misplaced)[...]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def parse(
     """
     try:
         policy = _assembled(text, grammar(tuple(signals)).parse_string(text))
-        return replace(policy, exempted=gather(_entries(policy, text, Path(file).parent, account, read)))
+        return _resolved(_Reading(policy, text, Path(file).parent, account, read))
     except pp.ParseBaseException as error:
         raise _explained(error, text, file) from None
     except RecursionError:  # the caller stands so deep in its own stack that even a bounded parser finds no room
@@ -92,9 +92,23 @@ def _assembled(text: str, statements: Iterable[object]) -> Policy:
     exemptions = tuple(one for one in found if isinstance(one, Exemption))
     _unique(text, "rule", rules)
     _unique(text, "list", lists)
-    _defined(text, lists, exemptions)
+    exempted = [item for exemption in exemptions for item in exemption.items]
+    scoped = [item for rule in rules if rule.scope for item in rule.scope.items]
+    _defined(text, lists, (*exempted, *scoped))
     mode = next((one.mode for one in found if isinstance(one, Mode)), ENFORCE)
     return Policy(rules, exemptions, lists, mode)
+
+
+def _resolved(reading: _Reading) -> Policy:
+    """The policy with the keys that its exemptions and scopes name."""
+    policy = reading.policy
+    exempted = [(exemption.kind, item) for exemption in policy.exemptions for item in exemption.items]
+    scopes = {rule.name: [(rule.kind, item) for item in rule.scope.items] for rule in policy.rules if rule.scope}
+    return replace(
+        policy,
+        exempted=gather(reading.entries(exempted)),
+        scopes={name: gather(reading.entries(named)) for name, named in scopes.items()},
+    )
 
 
 def _unique(text: str, what: str, named: Iterable[Rule | Let]) -> None:
@@ -106,45 +120,53 @@ def _unique(text: str, what: str, named: Iterable[Rule | Let]) -> None:
         first[one.name] = one.at
 
 
-def _defined(text: str, lists: tuple[Let, ...], exemptions: tuple[Exemption, ...]) -> None:
+def _defined(text: str, lists: tuple[Let, ...], items: Iterable[Item | File | Listed]) -> None:
     names = [let.name for let in lists]
-    for exemption in exemptions:
-        for item in exemption.items:
-            if isinstance(item, Listed) and item.name not in names:
-                remedy = nearest(item.name, names) or f"; an account without a domain is written {quoted(item.name)}"
-                refuse(text, item.at, f'no list is called "{item.name}"{remedy}')
+    for item in items:
+        if isinstance(item, Listed) and item.name not in names:
+            remedy = nearest(item.name, names) or f"; an account without a domain is written {quoted(item.name)}"
+            refuse(text, item.at, f'no list is called "{item.name}"{remedy}')
 
 
-def _entries(policy: Policy, text: str, directory: Path, account: Naming, read: Reader) -> Iterator[Entry]:
-    """What the exemptions name, lists and files resolved."""
-    for kind, item in _named(policy):
-        if isinstance(item, File):
-            path = directory / item.path
-            yield from _filed(kind, path, _content(item, path, text, read), account)
-        else:
-            yield _meant(kind, item, text, account)
+Named = tuple[str, Item | File | Listed]  # of a kind
 
 
-def _named(policy: Policy) -> Iterator[tuple[str, Item | File]]:
-    lists = {let.name: let.items for let in policy.lists}
-    for exemption in policy.exemptions:
-        for item in exemption.items:
+@dataclass(frozen=True)
+class _Reading:
+    """What is needed to say what items mean: the policy and its text, where files are, how accounts are named."""
+
+    policy: Policy
+    text: str
+    directory: Path
+    account: Naming
+    read: Reader
+
+    def entries(self, named: Iterable[Named]) -> Iterator[Entry]:
+        """Items with lists and files resolved."""
+        for kind, item in self._unlisted(named):
+            if isinstance(item, File):
+                path = self.directory / item.path
+                yield from _filed(kind, path, self._content(item, path), self.account)
+            else:
+                yield self._meant(kind, item)
+
+    def _unlisted(self, named: Iterable[Named]) -> Iterator[tuple[str, Item | File]]:
+        lists = {let.name: let.items for let in self.policy.lists}
+        for kind, item in named:
             for one in lists[item.name] if isinstance(item, Listed) else (item,):
-                yield exemption.kind, one
+                yield kind, one
 
+    def _meant(self, kind: str, item: Item) -> Entry:
+        try:
+            return entry(kind, item.text, self.account)
+        except ValueError as error:
+            refuse(self.text, item.at, str(error))
 
-def _meant(kind: str, item: Item, text: str, account: Naming) -> Entry:
-    try:
-        return entry(kind, item.text, account)
-    except ValueError as error:
-        refuse(text, item.at, str(error))
-
-
-def _content(file: File, path: Path, text: str, read: Reader) -> str:
-    try:
-        return read(path)
-    except (OSError, ValueError) as error:
-        refuse(text, file.at, f"{path} cannot be read: {_reason(error)}")
+    def _content(self, file: File, path: Path) -> str:
+        try:
+            return self.read(path)
+        except (OSError, ValueError) as error:
+            refuse(self.text, file.at, f"{path} cannot be read: {_reason(error)}")
 
 
 def _filed(kind: str, path: Path, content: str, account: Naming) -> Iterator[Entry]:

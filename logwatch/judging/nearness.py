@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from logwatch.judging.conditions import And, Compare, Condition, Floats, Or
+from logwatch.judging.conditions import And, AtLeast, Compare, Condition, Floats, Or
 
 
 def nearness(condition: Condition, frame: pd.DataFrame) -> Floats:
@@ -37,5 +37,8 @@ def _compared(condition: Any, frame: pd.DataFrame) -> Floats:
 _NEAR: dict[type[Condition], Callable[[Any, pd.DataFrame], Floats]] = {
     And: lambda condition, frame: np.minimum.reduce([nearness(part, frame) for part in condition.conditions]),
     Or: lambda condition, frame: np.maximum.reduce([nearness(part, frame) for part in condition.conditions]),
+    AtLeast: lambda condition, frame: np.sort([nearness(part, frame) for part in condition.conditions], axis=0)[
+        -condition.count
+    ],
     Compare: _compared,
 }

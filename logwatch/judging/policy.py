@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from logwatch.judging.conditions import And, Compare, Condition, Expression, Number, Or, Rate, span
 from logwatch.judging.exemptions import Exempted
+from logwatch.schema import PACE
 
 OBSERVE, ENFORCE = MODES = ("observe", "enforce")
 ACTIONS = ("cap", "throttle", "tempfail", "hold", "block")  # mild to severe
-BUILT = ("tempfail", "block")  # those that a rule may name today
 SEVERITY = {action: rank for rank, action in enumerate((OBSERVE, *ACTIONS))}
+UNITS = ("messages", "recipients")  # of a throttle's target
+MEAN = 86400  # seconds over which an account's recipients per message are taken
 WATCHED_ONLY = ("local", "site")  # kinds that no SMTP session belongs to, so that the milter cannot act on them
 
 
@@ -99,26 +101,89 @@ class Exemption:
 
 
 @dataclass(frozen=True)
+class Scope:
+    """`in ITEMS` or `not in ITEMS` behind a rule's kind: the only keys that it concerns, or those that it does not."""
+
+    items: tuple[Item | File | Listed, ...]
+    inside: bool
+
+    def __str__(self) -> str:
+        items = (quoted(item.text) if isinstance(item, Item) else str(item) for item in self.items)
+        return f"{'in' if self.inside else 'not in'} {', '.join(items)}"
+
+
+@dataclass(frozen=True)
+class Target:
+    """`to AMOUNT UNIT per WINDOW`: what a throttle lets through."""
+
+    amount: int
+    unit: str
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"to {self.amount} {self.unit} per {span(self.seconds)}"
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What a rule does: an action, and what it needs to know."""
+
+    action: str
+    target: Target | None = None  # of a throttle
+    recipients: int | None = None  # that a cap lets through, of each message
+
+    def __str__(self) -> str:
+        more = self.target or (f"{self.recipients} recipients" if self.recipients else "")
+        return f"{self.action} {more}".rstrip()
+
+
+@dataclass(frozen=True)
 class Rule:
-    """What is to be done, for how many seconds, with a key of a kind for which the condition holds."""
+    """What is to be done, for how many seconds, with a key of a kind for which the condition holds.
+
+    `stays`, if there is one, holds a case once begun (hysteresis). Each new case within a month of the one before lasts
+    twice as long, up to `longest` seconds. `percent` of the keys are enforced, the others observed.
+    """
 
     name: str
     kind: str
     condition: Condition
-    action: str
+    deed: Deed
     duration: int
     mode: str = OBSERVE
+    percent: int = 100
+    stays: Condition | None = None
+    longest: int | None = None
+    scope: Scope | None = None
     at: int = _offset()
     line: int = field(default=1, compare=False, repr=False)
 
+    @property
+    def action(self) -> str:
+        """The action's name."""
+        return self.deed.action
+
+    def rates(self) -> frozenset[Rate]:
+        """What must be known to decide."""
+        found = self.condition.rates() | (self.stays.rates() if self.stays else frozenset())
+        target = self.deed.target
+        if target is None:
+            return found
+        mean = (Rate("recipients", MEAN), Rate("messages", MEAN)) if target.unit == "recipients" else ()
+        return found | {Rate(PACE, 0), *mean}
+
     def __str__(self) -> str:
+        scope = f" {self.scope}" if self.scope else ""
+        doubling = f", doubling to {span(self.longest)}" if self.longest else ""
+        canary = f" {self.percent}%" if self.percent < 100 else ""
         rows = (
-            f"rule {self.name} per {self.kind}:",
+            f"rule {self.name} per {self.kind}{scope}:",
             f"when {self.condition}",
-            f"{self.action} for {span(self.duration)}",
-            f"mode {self.mode}",
+            f"while {self.stays}" if self.stays else "",
+            f"{self.deed} for {span(self.duration)}{doubling}",
+            f"mode {self.mode}{canary}",
         )
-        return "\n    ".join(rows)
+        return "\n    ".join(filter(None, rows))
 
 
 @dataclass(frozen=True)
@@ -130,16 +195,22 @@ class Policy:
     lists: tuple[Let, ...] = ()
     mode: str = ENFORCE
     exempted: Exempted = field(default=Exempted(), compare=False, repr=False)
+    scopes: Mapping[str, Exempted] = field(default_factory=dict, compare=False, repr=False)  # by rule
 
     def exempt(self, key: str) -> bool:
         """Whether no rule counts for a key such as `account:bob@example.com` or `client:192.0.2.1`."""
         return key in self.exempted
 
+    def concerns(self, rule: Rule, key: str) -> bool:
+        """Whether a rule counts for a key."""
+        scoped = rule.scope is None or (key in self.scopes[rule.name]) == rule.scope.inside
+        return scoped and key not in self.exempted
+
     def needs(self) -> dict[str, frozenset[Rate]]:
         """The rates that the rules look at, by kind of key."""
         wanted: defaultdict[str, frozenset[Rate]] = defaultdict(frozenset)
         for rule in self.rules:
-            wanted[rule.kind] |= rule.condition.rates()
+            wanted[rule.kind] |= rule.rates()
         return dict(wanted)
 
     def mode_of(self, rule: Rule) -> str:

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -29,11 +30,26 @@ from enforce import key as keys
 from logwatch.measuring import distinct, origin
 from logwatch.measuring.distinct import Occurrences
 from logwatch.measuring.habits import Habits
+from logwatch.measuring.moments import moment
+from logwatch.measuring.pace import Pace
 from logwatch.measuring.signals import amounts, shown
 from logwatch.measuring.track import BUCKETS, Order, window_start
 from logwatch.measuring.usual import Usual
 from logwatch.memory import Memory
-from logwatch.schema import ADDITIVE, DISTINCT, KINDS, SIGNALS, USUAL, Columns, Decision, Floor, History, RateColumn
+from logwatch.schema import (
+    ADDITIVE,
+    DISTINCT,
+    KINDS,
+    MOMENTS,
+    PACE,
+    SIGNALS,
+    USUAL,
+    Columns,
+    Decision,
+    Floor,
+    History,
+    RateColumn,
+)
 
 Ints = NDArray[np.int64]
 Cells = Ints  # rows: microseconds, then the running total of each signal in the order of ADDITIVE
@@ -52,6 +68,7 @@ class Rates:
         kinds: Sequence[str] = KINDS,
         distincts: Mapping[str, Iterable[str]] | None = None,
         country: origin.Country = origin.registered,
+        zone: tzinfo | None = None,
     ) -> None:
         """`distincts`: the distinct signals to count, by kind; default: all of them for every kind."""
         self.windows = tuple(sorted(set(windows)))
@@ -68,11 +85,16 @@ class Rates:
             for signal in sorted(wanted.get(kind, ()))
         }
         self._usual = {kind: Usual(kind, _BOUNDS[kind]) for kind in self._kinds}
+        self._pace = {kind: Pace(kind, _BOUNDS[kind]) for kind in self._kinds}
+        self._zone = zone
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks."""
-        usual = (usual.memory for usual in self._usual.values())
-        return (*self._memory.values(), *self._sets.values(), *usual, *self.habits.memories())
+        others = (other.memory for other in self._others())
+        return (*self._memory.values(), *self._sets.values(), *others, *self.habits.memories())
+
+    def _others(self) -> tuple[Usual | Pace, ...]:
+        return (*self._usual.values(), *self._pace.values())
 
     @property
     def layout(self) -> str:
@@ -104,8 +126,9 @@ class Rates:
         view = _View(
             new.times[new.rows], self._sums(kind, new, codes, known), self._occurrences(kind, new, codes, known)
         )
-        values = {column: view.within(column) for column in wanted if not column[0].startswith(USUAL)}
+        values = {column: view.within(column) for column in wanted if column[0] in SIGNALS}
         values.update(self._compared(kind, known, codes, view, wanted))
+        values.update(self._timed(kind, new, wanted))
         history = _frame({column: values[column] for column in wanted})
         return History(new.rows, new.keys, history, partial(view.above, history))
 
@@ -141,6 +164,17 @@ class Rates:
         usual = self._usual[kind].learn(known, codes, view.times, {base: view.within(base) for base in bases})
         return {(USUAL + signal, window): values for (signal, window), values in usual.items()}
 
+    def _timed(self, kind: str, new: _New, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:
+        """What is no count within a window."""
+        times = new.events["clock"][new.rows]
+        found = {
+            (name, 0): moment(name, times, new.keys, self._zone, self.habits) for name, _ in wanted if name in MOMENTS
+        }
+        if (PACE, 0) in wanted:
+            attempts = new.amounts[new.rows, _PLACE["attempts"]]
+            found[PACE, 0] = self._pace[kind].learn(new.keys, times, attempts)
+        return found
+
     def condemn(self, decisions: Iterable[Decision]) -> None:
         """What was decided: on such a day a key teaches nothing of what is usual, unless it was released."""
         for decision in decisions:
@@ -156,8 +190,8 @@ class Rates:
         for memory in (*self._memory.values(), *self._sets.values()):
             memory.expire(clock - 2 * self.windows[-1])
         self.habits.expire(clock)
-        for usual in self._usual.values():
-            usual.expire(clock)
+        for other in self._others():
+            other.expire(clock)
 
     def turn_back(self) -> None:
         """The log's clock was wrong and has been set back: forget everything that was counted.
@@ -166,8 +200,9 @@ class Rates:
         no longer be told apart, so that what is left would depend on the chunks in which it came.
         """
         for memory in (*self._memory.values(), *self._sets.values()):
-            for name in [name for name, _ in memory.items()]:
-                memory.drop(name)
+            memory.clear()
+        for pace in self._pace.values():
+            pace.turn_back()
 
     def totals(self, key: str, at: float) -> list[int] | None:
         """Running totals of a key, in the order of ADDITIVE; None if all it did has left every window by `at`."""
@@ -269,7 +304,7 @@ class _View:
         lowered = values.iloc[list(places)].copy()
         for number, column in enumerate(values.columns):
             signal: str = column[0]
-            if not signal.startswith(USUAL):
+            if signal in SIGNALS:
                 since = np.array([self._since(signal, *pair) for pair in zip(places, floors, strict=True)])
                 lowered.isetitem(number, np.minimum(lowered.iloc[:, number].to_numpy(), since))
         return lowered

@@ -98,4 +98,4 @@ def shown(signal: str, events: Columns) -> tuple[Any, Any]:
     """The values that a distinct signal counts, and which events have one."""
     name, shows = _SHOWN[signal]
     values = events[name]
-    return values, shows(events) & events["counts"] & np.asarray(values != None, dtype=bool)  # noqa: E711  # for each element
+    return values, (shows(events) > 0) & events["counts"] & np.asarray(values != None, dtype=bool)  # noqa: E711  # for each element

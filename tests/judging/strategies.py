@@ -6,14 +6,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from enforce import key
-from logwatch.judging.conditions import And, Binary, Compare, Condition, Expression, Not, Number, Or, Rate
+from logwatch.judging.conditions import And, AtLeast, Binary, Compare, Condition, Expression, Not, Number, Or, Rate
 from logwatch.judging.exemptions import KINDS as EXEMPTIBLE
 from logwatch.judging.grammar import NO_LIST_NAMES
 from logwatch.judging.policy import (
-    BUILT,
+    ACTIONS,
+    ENFORCE,
     MODES,
     OBSERVE,
+    UNITS,
     WATCHED_ONLY,
+    Deed,
     Exemption,
     File,
     Item,
@@ -21,15 +24,17 @@ from logwatch.judging.policy import (
     Listed,
     Policy,
     Rule,
+    Scope,
+    Target,
 )
-from logwatch.schema import KINDS, SIGNALS
+from logwatch.schema import KINDS, MOMENTS, SIGNALS, USUAL
 
 untimed = settings(deadline=None)  # machines are shared: no property is about time
 COMPARISONS = (">", ">=", "<", "<=", "==", "!=")
 
 rates = st.builds(
     Rate, st.sampled_from(tuple(SIGNALS)), st.integers(60, 7 * 86400) | st.sampled_from([600, 3600, 86400])
-)
+) | st.sampled_from([Rate(name, 0) for name in MOMENTS])
 numbers = st.builds(
     Number, st.integers(0, 10**15 - 1).map(float) | st.decimals(0, 1000, places=3).map(float) | st.just(0.0)
 )
@@ -43,12 +48,23 @@ def conditions(comparisons: st.SearchStrategy[Compare]) -> st.SearchStrategy[Con
 
     def several(inner: st.SearchStrategy[Condition]) -> st.SearchStrategy[Condition]:
         parts = st.lists(inner, min_size=2, max_size=3).map(tuple)
-        return st.builds(And, parts) | st.builds(Or, parts) | st.builds(Not, inner)
+        votes = parts.flatmap(lambda found: st.builds(AtLeast, st.just(found), st.integers(1, len(found))))
+        return st.builds(And, parts) | st.builds(Or, parts) | votes | st.builds(Not, inner)
 
     return st.recursive(comparisons, several, max_leaves=6)
 
 
-comparisons = st.builds(Compare, st.sampled_from(COMPARISONS), expressions, expressions)
+def _with_usual(rate: Rate, factor: Number, op: str, sign: str) -> Compare:
+    return Compare(op, rate, Binary(sign, factor, Rate(USUAL + rate.signal, rate.window_seconds)))
+
+
+comparisons = st.builds(Compare, st.sampled_from(COMPARISONS), expressions, expressions) | st.builds(
+    _with_usual,
+    rates.filter(lambda rate: rate.window_seconds > 0),
+    numbers,
+    st.sampled_from(COMPARISONS),
+    st.sampled_from("+-*/"),
+)
 any_condition = conditions(comparisons).filter(lambda condition: bool(condition.rates()))
 
 names = st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True)
@@ -74,13 +90,43 @@ def _exemptions(kind: str, name: str) -> st.SearchStrategy[Exemption]:
     return st.builds(Exemption, st.just(kind), st.lists(item, min_size=1, max_size=4).map(tuple))
 
 
+deeds = (
+    st.sampled_from([Deed(action) for action in ACTIONS if action not in ("throttle", "cap")])
+    | st.builds(Deed, st.just("cap"), st.none(), st.integers(1, 10**9 - 1))
+    | st.builds(
+        Deed,
+        st.just("throttle"),
+        st.builds(Target, st.integers(1, 10**9 - 1), st.sampled_from(UNITS), st.integers(60, 7 * 86400)),
+    )
+)
+
+
+def _scopes(kind: str, lists: list[str]) -> st.SearchStrategy[Scope | None]:
+    if kind not in EXEMPTIBLE:
+        return st.none()
+    items: st.SearchStrategy[Item | File | Listed] = st.builds(Item, _items[kind]) | st.builds(File, _text)
+    if lists:
+        items |= st.sampled_from(lists).map(Listed)
+    return st.none() | st.builds(Scope, st.lists(items, min_size=1, max_size=3).map(tuple), st.booleans())
+
+
 @st.composite
-def _rules(draw: st.DrawFn, name: str) -> Rule:
+def _rules(draw: st.DrawFn, name: str, lists: dict[str, str]) -> Rule:
+    """`lists`: the kind of each list by its name."""
     kind = draw(st.sampled_from(KINDS))
     mode = OBSERVE if kind in WATCHED_ONLY else draw(st.sampled_from(MODES))
-    duration = st.integers(1, 365 * 86400) | st.sampled_from([60, 3600, 86400])
-    return draw(
-        st.builds(Rule, st.just(name), st.just(kind), any_condition, st.sampled_from(BUILT), duration, st.just(mode))
+    duration = draw(st.integers(1, 365 * 86400 - 1) | st.sampled_from([60, 3600, 86400]))
+    return Rule(
+        name,
+        kind,
+        draw(any_condition),
+        draw(deeds),
+        duration,
+        mode,
+        draw(st.integers(1, 100)) if mode == ENFORCE else 100,
+        draw(st.none() | any_condition),
+        draw(st.none() | st.integers(duration + 1, 365 * 86400)),
+        draw(_scopes(kind, [name for name, of in lists.items() if of == kind])),
     )
 
 
@@ -92,7 +138,7 @@ def policies(draw: st.DrawFn) -> Policy:
     kinds = [draw(st.sampled_from(EXEMPTIBLE)) for _ in list_names]
     pairs = list(zip(kinds, list_names, strict=True))
     return Policy(
-        rules=tuple(draw(_rules(name)) for name in rule_names),
+        rules=tuple(draw(_rules(name, dict(zip(list_names, kinds, strict=True)))) for name in rule_names),
         exemptions=tuple(draw(_exemptions(kind, name)) for kind, name in pairs),
         lists=tuple(draw(_lists(kind, name)) for kind, name in pairs),
         mode=draw(st.sampled_from(MODES)),

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from logwatch.judging.conditions import (
     And,
+    AtLeast,
     Binary,
     Compare,
     Condition,
@@ -63,6 +64,8 @@ def true(node: Condition, row: Row) -> bool:
             return all(true(part, row) for part in parts)
         case Or(parts):
             return any(true(part, row) for part in parts)
+        case AtLeast(parts, count):
+            return sum(true(part, row) for part in parts) >= count
         case Not(part):
             return not true(part, row)
         case Compare(op, left, right):

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from logwatch.judging.decide import GUARD, Judge
+from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
+from logwatch.judging.restraint import GUARD
 from logwatch.measuring.rates import Rates
 from logwatch.schema import Decision
 from tests.measuring.table import events

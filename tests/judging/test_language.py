@@ -17,8 +17,9 @@ from logwatch.judging.expression import DEPTH, NESTING
 from logwatch.judging.grammar import NO_LIST_NAMES, WORDS
 from logwatch.judging.language import SHIPPED, PolicyError, load, parse
 from logwatch.judging.policy import (
-    BUILT,
+    ACTIONS,
     MODES,
+    Deed,
     Exemption,
     File,
     Item,
@@ -29,7 +30,7 @@ from logwatch.judging.policy import (
     contradictions,
     render,
 )
-from logwatch.schema import KINDS, SIGNALS
+from logwatch.schema import KINDS, MOMENTS, SIGNALS
 
 from .strategies import COMPARISONS, untimed
 
@@ -66,7 +67,7 @@ def test_the_example_of_the_manual() -> None:
         )
     )
     assert policy == Policy(
-        rules=(Rule("flood", "account", condition, "tempfail", 3600, "enforce"),),
+        rules=(Rule("flood", "account", condition, Deed("tempfail"), 3600, "enforce"),),
         exemptions=(Exemption("client", (Listed("webmail"),)), Exemption("account", (File("bulk-senders.txt"),))),
         lists=(Let("webmail", (Item("192.0.2.10"), Item("192.0.2.0/28"))),),
         mode="observe",
@@ -158,11 +159,12 @@ def test_every_part_of_the_language_has_a_sample() -> None:
     for phrase in (
         *(f" per {kind}:" for kind in KINDS),
         *(f"exempt {kind} in" for kind in EXEMPTIBLE),
-        *(f" {action} for " for action in BUILT),
+        *(f" {action} " for action in ACTIONS),
         *(f" mode {mode}" for mode in MODES),
         *(f" {sign} " for sign in (*COMPARISONS, "and", "or", "not", "+", "-", "*", "/")),
         *(f"{signal} " for signal in SIGNALS),
-        *("let ", "file "),
+        *("let ", "file ", "while ", "doubling to", "usual", " of (", "% ", " not in ", " recipients per "),
+        *(f"{moment} " for moment in MOMENTS),
     ):
         assert phrase in f" {words}", phrase
 

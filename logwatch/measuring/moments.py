@@ -1,0 +1,25 @@
+"""What a rule may look at that is no count: the hour and the day of an event in the log's zone, an account's age."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, tzinfo
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from logwatch.measuring.habits import DAY, Habits
+
+_QUARTER = 900.0  # seconds; no zone's offset divides it
+
+
+def moment(name: str, times: NDArray[np.float64], keys: Iterable[str], zone: tzinfo | None, habits: Habits) -> Any:
+    """One of schema.MOMENTS for each event: its time (epoch seconds) and key."""
+    if name == "age":
+        first = [habits.first_seen(key) for key in keys]
+        since = np.array([time if one is None else one for one, time in zip(first, times.tolist(), strict=True)])
+        return np.maximum(times - since, 0.0) / DAY
+    quarters, which = np.unique(times // _QUARTER, return_inverse=True)
+    local = [datetime.fromtimestamp(quarter * _QUARTER, zone) for quarter in quarters.tolist()]
+    return np.array([one.hour if name == "hour" else one.isoweekday() for one in local], dtype=float)[which]
