@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from logwatch.reading.grammar import UNREADABLE, compiled
+from logwatch.reading.grammar import UNREADABLE, compiled, translators
 from logwatch.reading.stamp import Stamps
 from logwatch.schema import INTEGERS, LINE_COLUMNS, NUMBERS, Columns
 
@@ -37,6 +37,9 @@ class Scanner:
         self._regex = pattern.regex
         self._kinds = pattern.kinds
         self._picks = pattern.picks(self._fields)
+        self._translate = {
+            tag: done for tag, kind in pattern.kinds.items() if (done := translators().get(kind.split()[-1]))
+        }
         self._broken = {tag for tag, kind in pattern.kinds.items() if kind.startswith(UNREADABLE)}
 
     def scan(self, chunk: bytes) -> Columns:
@@ -49,10 +52,16 @@ class Scanner:
                 continue
             tags.append(tag)
             starts.append(match.start())
-            rows.append(match.group(*self._picks[tag]))
+            row = match.group(*self._picks[tag])
+            rows.append(self._translated(tag, row) if tag in self._translate else row)
         columns = self._table(chunk, tags, starts, rows)
         self.lines += chunk.count(b"\n")
         return columns
+
+    def _translated(self, tag: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        fields = dict(zip(self._fields, row, strict=True))
+        self._translate[tag](self._kinds[tag].split()[0], fields)
+        return tuple(fields.values())
 
     def _count_unreadable(self, tag: int, line: bytes) -> None:
         self.unreadable[self._kinds[tag].removeprefix(UNREADABLE).split()[0]] += 1

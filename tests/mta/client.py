@@ -35,8 +35,9 @@ class Reply:
 
     @property
     def queue_id(self) -> str:
-        """From `250 2.0.0 Ok: queued as 4jZ1vS1Sv0zJ9D0`; empty in any other reply."""
-        return self.text.partition("queued as ")[2]
+        """From Postfix's `250 2.0.0 Ok: queued as ID`, Sendmail's `250 2.0.0 ID Message accepted`; else empty."""
+        _, sendmail, _ = self.text.rpartition(" Message accepted for delivery")
+        return self.text.split()[1] if sendmail else self.text.partition("queued as ")[2]
 
 
 def submit(

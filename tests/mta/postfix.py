@@ -115,7 +115,7 @@ class Postfix:
         require_postfix()
         self.accounts = {"alice": "secret"} if accounts is None else accounts
         self.replies = dict(REPLIES)
-        self.smtp_port, self.submission_port = islice(_free_ports(), 2)
+        self.smtp_port, self.submission_port = islice(free_ports(), 2)
         self.directory = Path(mkdtemp(prefix="mb-", dir="/tmp"))
         self.config_directory = self.directory / "conf"
         self.log_path = self.directory / "log" / "mail.log"
@@ -324,7 +324,8 @@ def _program(name: str) -> str:
     return shutil.which(name, path=PROGRAMS) or name
 
 
-def _free_ports() -> Iterator[int]:
+def free_ports() -> Iterator[int]:
+    """Ports of 127.0.0.1 that nobody listens on, in any order."""
     # Not those that the kernel gives out by itself, from 32768 on: the sink, or any connection that is made
     # before Postfix has started, might get the very port that was found free here.
     return filter(_is_free, SystemRandom().sample(PORTS, len(PORTS)))

@@ -37,12 +37,13 @@ class LineServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     allow_reuse_address = True
     request_queue_size = 128
+    handler: type[socketserver.BaseRequestHandler] = _Handler  # another, where a protocol does not go by lines
 
     def __init__(self, conversation: Conversation, address: Any = ("127.0.0.1", 0)) -> None:
         self.conversation = conversation
         self._connections: set[Any] = set()
         self._lock = Lock()
-        super().__init__(address, _Handler)
+        super().__init__(address, self.handler)
         self._thread = Thread(target=self.serve_forever, args=(POLL_SECONDS,), name=type(self).__name__)
 
     @property

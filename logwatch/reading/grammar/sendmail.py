@@ -1,86 +1,304 @@
-"""What Sendmail logs, 8.12 to 8.18, at its usual LogLevel of 9: one row per kind of line.
+"""What Sendmail logs, 8.12 to 8.18, at its usual LogLevel of 9 and above: one row per kind of line.
 
-Written after `deliver.c` (logdelivery), `queue.c`/`envelope.c` (logsender), `srvrsmtp.c` and `milter.c`, and the lines
-of an 8.17.1. What differs from Postfix:
+Written after `deliver.c` (logdelivery), `envelope.c` (logsender), `srvrsmtp.c` and `milter.c`, and the lines of an
+8.17.1. What differs from Postfix:
 
-- One line `from=` is both acceptance and entry into the queue: `queued`, or, where there were no recipients or no
-  message came (a refusal, a lost connection), only `accept`. It does not come again with a retry.
+- One line `from=` is both acceptance and entry into the queue: `queued`; or only `accept`, where no recipient was left
+  or no message came (a refusal, a lost connection). A retry does not bring it again.
 - The login stands in a line of its own before it (`AUTH=server`, an `auth_ok`), joined by process id.
 - A `to=` line may name several recipients: `recipient` is the first, `nrcpt` how many they are, if more than one.
-- Words stand where Postfix has codes: `stat=User unknown` is the status `bounced`, and a refusal with these words the
-  dsn 5.1.1. `VALUES` says what stands for what.
-- Mail from a local program names its user, not a uid.
+- A bounce's new queue id is the `response` of the notification; the bounce itself has no `from=` line.
+- Mail from a program of this machine names its user, not a number: that stands in `uid`.
+- Words stand where Postfix has codes; `translate` gives what they mean.
 
-Sender, recipients, message id, login, and a remote host's reply may hold anything, `, relay=[192.0.2.1]` too: what
-precedes them is fixed, and what follows them is anchored to the end of the line or begins outside of quotes.
+Sender, recipients, message id, login, and a remote host's reply may hold anything, `, relay=[192.0.2.1]` too. What
+precedes them is fixed; what follows them begins outside of quotes, or is anchored to the end of the line.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 import pyparsing as pp
 
-from logwatch.reading.grammar.parts import END, first, lit, opt, rest, rx, seq, until
+from logwatch.reading.grammar.parts import END, address, first, lit, opt, rest, rx, seq, until
 
 NAME = "sendmail"
 
-DAEMONS = ("sendmail", "sm-mta", "sm-msp-queue")
+_DAEMONS = ("sendmail", "sm-mta", "sm-msp-queue")
 
-PROGRAM = rx(rf"(?=(?:{'|'.join(DAEMONS)})\[)", "prefix")
+PROGRAM = rx(rf"(?=(?:{'|'.join(_DAEMONS)})\[)", "prefix")
 
-_QUEUE_ID = rx(r"[0-9A-Za-z]{8,24}(?=: )", "queue_id")
-_HOST = r"(?:IDENT:[^\s,\[\]]*@)?[^\s,\[\]@]*"
-_PEER = rf"{_HOST} ?\[(?:IPv6:)?[^\s\[\]]*\](?: \(may be forged\))?"
-_ADDRESS = r'(?:"(?:[^"\\\r\n]|\\[^\r\n])*"|[^">\r\n])*'  # up to the `>` that no quotes enclose
+_ID = r"[0-9A-Za-z]{8,24}"
+_IP = r"[0-9A-Fa-f:.]+"
+_TWICE = r"\[[^\s\[\]]*\] (?=\[)"  # the address in place of the name, and once more
+_PEER = rf"(?:IDENT:[^\s,\[\]]*@)?(?:{_TWICE}|[^\s,\[\]@]* )?\[(?:IPv6:)?{_IP}\](?: \(may be forged\))?"
+_USER = r"[^\s,@\[\]]+@localhost"
+_QUOTED = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
+_DELAY = r"(?:[0-9]+\+)?[0-9]{2}:[0-9]{2}:[0-9]{2}"
 
 
-def _numbered() -> pp.ParserElement:
-    """The queue id, or NOQUEUE; some lines of some versions have neither."""
-    return opt(first(lit("NOQUEUE"), _QUEUE_ID), lit(": "))
+def _queue_id() -> pp.ParserElement:
+    return seq(rx(_ID, "queue_id"), lit(": "))
+
+
+def _maybe_queued() -> pp.ParserElement:
+    return opt(first(lit("NOQUEUE: "), _queue_id()))
 
 
 def _peer() -> pp.ParserElement:
-    """NAME [ADDRESS], with the user that ident gave in front, and what a look-up of the name back and forth found."""
+    """NAME [ADDRESS]; before it the user that ident gave, behind it a doubt about the name."""
     return seq(
         opt(rx(r"IDENT:[^\s,\[\]]*@")),
-        rx(r"[^\s,\[\]@]*", "client_name"),
-        opt(lit(" ")),
+        opt(first(rx(_TWICE), seq(rx(r"[^\s,\[\]@]+", "client_name"), lit(" ")))),
         lit("["),
         opt(lit("IPv6:")),
-        rx(r"[^\s\[\]]*", "client_ip"),
+        rx(_IP, "client_ip"),
         lit("]"),
         opt(lit(" (may be forged)")),
     )
 
 
-def _refusal() -> pp.ParserElement:
-    """CODE DSN TEXT (case REF), the text to the end of the line."""
+def _relay() -> pp.ParserElement:
+    """The next host: NAME. [ADDRESS], either of them, or the address twice."""
     return seq(
-        opt(rx(r"[245][0-9]{2}", "smtp_code"), lit(" ")),
-        opt(rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn"), lit(" ")),
-        rx(rf"[^ \r\n]*(?: (?!\(case [0-9A-Z]{{6}}\){END})[^ \r\n]*)*", "reject_reason"),
-        opt(lit(" (case "), rx(r"[0-9A-Z]{6}", "ref"), lit(")")),
+        lit(", relay="),
+        opt(rx(_TWICE)),
+        opt(rx(r"[^\s,\[\]]*[^\s,\[\].]", "relay_host"), opt(lit("."))),
+        opt(lit(" ")),
+        opt(lit("["), opt(lit("IPv6:")), rx(_IP, "relay_ip"), lit("]")),
     )
 
 
-_LOCAL = r"[^\s,@\[\]]+@localhost"
-_FROM_END = rf"(?:, bodytype=[^\s,]*)?(?:, proto=[^\s,]*)?(?:, daemon=[^,\r\n]*)?(?:, auth=[^\s,]*)?, relay=(?:{_LOCAL}|{_PEER}){END}"
+def _path(column: str) -> pp.ParserElement:
+    """An address as the client gave it, with brackets or without, commas and blanks in quotes only."""
+    return seq(opt(lit("<")), rx(rf'(?:{_QUOTED}|[^"<>, \r\n]|,(?! ))*', column), opt(lit(">")))
 
 
-def _from(recipients: str) -> pp.ParserElement:
+def _text() -> pp.ParserElement:
+    """TEXT (case REF), to the end of the line."""
+    case = rf" \(case [0-9A-Z]{{6}}\){END}"
+    return seq(until(case, "reject_reason"), opt(lit(" (case "), rx(r"[0-9A-Z]{6}", "ref"), lit(")")))
+
+
+def _refusal() -> pp.ParserElement:
+    """CODE DSN <WHAT>... TEXT (case REF)."""
+    code = rx(r"[245][0-9]{2}", "smtp_code")
+    dsn = rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn")
+    return seq(opt(code, lit(" ")), opt(dsn, lit(" ")), opt(rx(rf'<(?:{_QUOTED}|[^"<>\r\n])*>\.\.\. ')), _text())
+
+
+def _from(sender: pp.ParserElement, relay: str, peer: pp.ParserElement) -> pp.ParserElement:
+    """A sender's line. The message id may hold anything, what follows it may not."""
+    tail = rf"(?:, bodytype=[^\s,]*)?(?:, proto=[^\s,]*)?(?:, daemon=[^,\r\n]*)?(?:, auth=[^\s,]*)?, relay={relay}{END}"
     return seq(
-        first(
-            seq(lit("<"), rx(_ADDRESS, "sender"), lit(">")),
-        ),
+        sender,
         lit(", size="),
         rx(r"[0-9]{1,18}", "size"),
         lit(", class="),
         rx(r"-?[0-9]+"),
         opt(lit(", pri="), rx(r"[0-9]+")),
         lit(", nrcpts="),
-        rx(recipients, "nrcpt"),
-        opt(lit(", msgid="), opt(lit("<")), until(rf">?{_FROM_END}", "message_id")),
-        rest(),
+        rx(r"[0-9]{1,9}", "nrcpt"),
+        opt(lit(", msgid="), opt(lit("<")), rx(rf"[^\r\n]*?(?=>?{tail})", "message_id"), opt(lit(">"))),
+        rx(rf"(?={tail})[^\r\n]*, relay="),
+        peer,
     )
+
+
+def _outcome() -> pp.ParserElement:
+    """What follows a delivery's recipients. The next host's words come after all that is read by its place."""
+    return seq(
+        opt(lit(", ctladdr="), rx(rf'(?:{_QUOTED}|[^"\r\n])*?(?=, delay=)')),
+        lit(", delay="),
+        rx(_DELAY, "delay"),
+        opt(lit(", xdelay="), rx(_DELAY)),
+        lit(", mailer="),
+        rx(r"[^\s,]*"),
+        opt(lit(", pri="), rx(r"[0-9]+")),
+        opt(_relay()),
+        opt(lit(", quarantine="), until(r", stat=")),
+        opt(lit(", dsn="), rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn")),
+        opt(lit(", reply="), until(r", stat=", "response")),
+        lit(", stat="),
+        rest("status"),
+    )
+
+
+_BRACKETS = seq(lit("<"), address(r", size=[0-9]+, class=", "sender"), lit(">"))
+_CLASS = r", class=-?[0-9]+(?:, pri=[0-9]+)?, nrcpts="
+_NO_MESSAGE = rf"(?=, size=[0-9]+{_CLASS}0,|, size=0{_CLASS}[0-9]+, (?!msgid=))"
+_BARE = rf'(?:{_QUOTED}|[^",<>\r\n])+'
+_MAILED = r"(?=[^\r\n]*, mailer=)"  # without one it is the end of a message that a milter refused
+_STOP = rf"(?:,<[^\r\n]*>)?, (?:ctladdr=[^\r\n]*, )?delay={_DELAY}, "
+
+_AUTH_OK = seq(
+    first(_peer(), rx(r"[^,\r\n]{100}")),  # cut, with the address, where the name is long
+    lit(", authid="),
+    until(rf", mech=[^\s,]*, bits=[0-9]+{END}", "sasl_username"),
+    lit(", mech="),
+    rx(r"[^\s,]*", "sasl_method"),
+    lit(", bits="),
+    rx(r"[0-9]+"),
+)
+
+_AUTH_FAILURE = seq(
+    rx(r"[^\s()]*", "sasl_method"),
+    lit("): "),
+    rx(rf"[^\r\n]*?(?=, (?:user=[^\r\n]*, )?relay={_PEER}{END})", "reject_reason"),
+    opt(lit(", user="), rx(rf"[^\r\n]*(?=, relay={_PEER}{END})", "sasl_username")),
+    lit(", relay="),
+    _peer(),
+)
+
+
+def _ruleset(name: str, column: str = "") -> tuple[str, pp.ParserElement, pp.ParserElement]:
+    """A refusal because of an address or a client (`arg1`); what has no client is from a program of this machine."""
+    body = seq(
+        _path(column),
+        opt(lit(", arg2="), rx(r"[^\s,]*")),
+        lit(", relay="),
+        first(_peer(), rx(_USER)),
+        lit(", reject="),
+        _refusal(),
+    )
+    return "reject", seq(_maybe_queued(), lit("ruleset="), rx(name, "stage"), rx(r", arg1=(?=[^\r\n]*, reject=)")), body
+
+
+def _milter(stage: str, address: pp.ParserElement) -> tuple[str, pp.ParserElement, pp.ParserElement]:
+    start = seq(_maybe_queued(), lit("Milter: "), rx(rf"{stage}(?=[^\r\n]*, reject=)", "stage"))
+    return "milter_reject", start, seq(address, lit(", reject="), _refusal())
+
+
+def _about_client(
+    event: str, before: str, after: str, *more: pp.ParserElement
+) -> tuple[str, pp.ParserElement, pp.ParserElement]:
+    """A line whose only field is the client, between fixed words."""
+    return event, seq(_maybe_queued(), rx(rf"{before}(?={_PEER}{after})")), seq(_peer(), rx(after), *more)
+
+
+Kind = tuple[str, pp.ParserElement, pp.ParserElement]
+
+_ROWS: tuple[Kind, ...] = (
+    ("auth_ok", seq(_maybe_queued(), lit("AUTH=server, relay=")), _AUTH_OK),
+    ("auth_failure", seq(_maybe_queued(), lit("AUTH failure (")), _AUTH_FAILURE),
+    ("accept", seq(_queue_id(), rx(r"from=(?=<)")), _from(seq(_BRACKETS, rx(_NO_MESSAGE)), _PEER, _peer())),
+    ("queued", seq(_queue_id(), rx(r"from=(?=<)")), _from(_BRACKETS, _PEER, _peer())),
+    (
+        "queued",
+        seq(_queue_id(), lit("from=")),
+        _from(_path("sender"), _USER, seq(rx(r"[^\s,@\[\]]+", "uid"), lit("@localhost"))),
+    ),
+    (
+        "delivery",
+        seq(_queue_id(), rx(rf"to=<{_MAILED}")),
+        seq(address(_STOP, "recipient"), lit(">"), opt(rx(rf'(?:,<(?:{_QUOTED}|[^">\r\n])*>)+', "nrcpt")), _outcome()),
+    ),
+    (
+        "delivery",
+        seq(_queue_id(), rx(rf"to={_MAILED}")),
+        seq(rx(_BARE, "recipient"), opt(rx(rf"(?:,(?! ){_BARE})+", "nrcpt")), _outcome()),
+    ),
+    _ruleset("check_mail", "sender"),
+    _ruleset("check_rcpt", "recipient"),
+    _ruleset("check_relay"),
+    (
+        # here arg1 may be a header's text: nothing that stands behind it can be told from it
+        "reject",
+        seq(_maybe_queued(), lit("ruleset="), rx(r"[A-Za-z_]+", "stage"), rx(r", arg1=(?=[^\r\n]*, reject=)")),
+        rest("reject_reason"),
+    ),
+    _about_client("reject", "rejecting commands from ", " due to pre-greeting traffic", rest()),
+    ("reject", seq(_queue_id(), lit("<")), seq(address(r"\.\.\. ", "recipient"), lit(">... "), _text())),
+    _milter("from", seq(lit("="), _path("sender"))),
+    _milter("to", seq(lit("="), _path("recipient"))),
+    _milter("data", rx(r"(?=,)")),
+    ("milter_hold", seq(_queue_id(), rx(r"milter=[^\s,]*, quarantine=")), _text()),
+    _about_client("connect", "connect from ", rf"(?={END})"),
+    _about_client("disconnect", "", " did not issue ", rest()),
+    _about_client("lost_connection", "lost input channel from ", " to [^\\r\\n]* after ", rx(r"[^\s]+", "stage")),
+    _about_client("lost_connection", "timeout waiting for input from ", " during ", rest("stage")),
+    _about_client("rate_limit", "", ": possible SMTP attack: ", rest("reject_reason")),
+    (
+        "notification",
+        seq(_queue_id(), rx(rf"(?={_ID}: (?:DSN|return to sender|sender notify|postmaster notify): )")),
+        seq(rx(_ID, "response"), lit(": "), rest()),
+    ),
+    ("removed", seq(_queue_id(), lit("done; ")), rest()),
+)
+
+_QUEUE_RUNNER = {"sm-msp-queue": ("delivery", "notification", "removed")}  # the rest comes from the one that was called
+
+KINDS: dict[str, tuple[Kind, ...]] = {
+    daemon: tuple(row for row in _ROWS if daemon not in _QUEUE_RUNNER or row[0] in _QUEUE_RUNNER[daemon])
+    for daemon in _DAEMONS
+}
+
+_STAGES = {
+    **dict.fromkeys((b"check_mail", b"from"), b"MAIL"),
+    **dict.fromkeys((b"check_rcpt", b"to"), b"RCPT"),
+    b"check_relay": b"CONNECT",
+    b"data": b"DATA",
+}
+_STATUS_BY_DSN = {b"2": b"sent", b"4": b"deferred", b"5": b"bounced"}
+_STATUS_BY_WORD = {b"Sent": b"sent", b"Deferred": b"deferred", b"queued": b"queued", b"quarantined": b"held"}
+_WORD = re.compile(rb"(Sent|Deferred|queued|quarantined)\b[:\s]*\(?(.*?)\)?\Z", re.DOTALL)
+_POLICY = re.compile(rb"5[0-9]{2}[ -](5\.7\.[0-9]{1,3})\b")
+
+Fields = dict[str, bytes | None]
+
+
+def translate(event: str, fields: Fields) -> None:
+    """Put the vocabulary of events in place of Sendmail's words.
+
+    A delivery's status is its dsn's class, as `stat=` may be the next host's words; old versions have no dsn.
+    """
+    _TRANSLATIONS.get(event, lambda _: None)(fields)
+
+
+def _delivery(fields: Fields) -> None:
+    stat, dsn, more = fields.get("status") or b"", fields.get("dsn"), fields.get("nrcpt")
+    word = _WORD.match(stat)
+    fields["status"] = _STATUS_BY_DSN[dsn[:1]] if dsn else _STATUS_BY_WORD[word[1]] if word else b"bounced"
+    fields["response"] = fields.get("response") or (word[2] if word else stat) or None
+    policy = _POLICY.match(fields["response"] or b"")
+    if dsn == b"5.1.1" and policy:  # Sendmail's own dsn for any 550 to RCPT
+        fields["dsn"] = policy[1]
+    fields["nrcpt"] = str(1 + len(_RECIPIENTS.findall(more))).encode() if more else None
+    fields["delay"] = _seconds(fields.get("delay"))
+
+
+_RECIPIENTS = re.compile(rb',(?:"(?:[^"\\]|\\.)*"|[^",])*')
+
+
+def _seconds(delay: bytes | None) -> bytes | None:
+    """Seconds of [DAYS+]HH:MM:SS."""
+    if delay is None:
+        return None
+    days, _, time = delay.rpartition(b"+")
+    hours, minutes, seconds = map(int, time.split(b":"))
+    return str(((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + seconds).encode()
+
+
+def _refused(fields: Fields) -> None:
+    stage = fields.get("stage")
+    if stage:
+        fields["stage"] = _STAGES.get(stage, stage)
+    if fields.get("reject_reason") == b"User unknown" and not fields.get("dsn"):
+        fields["dsn"] = b"5.1.1"
+
+
+def _logged_in(fields: Fields) -> None:
+    """The login without its xtext (RFC 3461: `user+2Btag`), as the milter reads the macro."""
+    login = fields.get("sasl_username")
+    if login and b"+" in login:
+        fields["sasl_username"] = _XTEXT.sub(lambda found: bytes.fromhex(found[1].decode()), login)
+
+
+_XTEXT = re.compile(rb"\+([0-9A-F]{2})")
+
+_TRANSLATIONS = {
+    "delivery": _delivery,
+    "auth_ok": _logged_in,
+    **dict.fromkeys(("reject", "milter_reject"), _refused),
+}
