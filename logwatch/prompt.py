@@ -13,7 +13,6 @@ submitted it.
 from __future__ import annotations
 
 import dataclasses
-import glob
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -29,8 +28,8 @@ from logwatch.measuring import signals
 from logwatch.measuring.rates import Rates
 from logwatch.reading import attribute
 from logwatch.reading.attribute import Attribution
+from logwatch.reading.names import expanded, ordered
 from logwatch.reading.scan import Scanner, readable
-from logwatch.reading.names import ordered
 from logwatch.reading.source import chunks
 from logwatch.reading.stamp import Stamps
 from logwatch.rerun import rerun, start_of
@@ -95,7 +94,7 @@ def rates_of(
     config: Config,
     windows: Sequence[int],
     at: float | None = None,
-    seen: Callable[[bytes], None] = lambda _: None,
+    seen: Callable[[int], None] = lambda _: None,
 ) -> tuple[pd.DataFrame, float]:
     """The rates frame over whole logs, a chunk at a time in bounded memory, and the time as of which it is."""
     zone = zone_of(config)
@@ -103,8 +102,7 @@ def rates_of(
     attribution = Attribution(config.log.default_realm, keep_case=config.log.keep_case)
     counted = Rates(windows)
     for path in ordered(logs):
-        for chunk in chunks(path):
-            seen(chunk)
+        for chunk in chunks(path, seen=seen):
             events = attribution.attribute(scanner.scan(chunk))
             wanted = events["clock"] <= (float("inf") if at is None else at)
             counted.add({name: column[wanted] for name, column in events.items()}, {})
@@ -121,7 +119,7 @@ def _config(zone: str, default_realm: str, keep_case: bool) -> Config:
 
 def _paths(logs: Logs) -> list[str]:
     names = [str(logs)] if isinstance(logs, str | Path) else [str(name) for name in logs]
-    found = [path for name in names for path in (glob.glob(name) if glob.has_magic(name) else [name])]
+    found = expanded(names)
     if not found:
         raise FileNotFoundError(f"no log matches {', '.join(names)}")
     return ordered(found)

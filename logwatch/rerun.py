@@ -29,9 +29,8 @@ def start_of(paths: Iterable[str], zone: tzinfo | None, newest: float) -> float:
     return first_year(found, zone, newest)
 
 
-def rerun(core: Core, paths: Iterable[str], seen: Callable[[bytes], None] = lambda _: None) -> Iterator[Step]:
-    """The core's steps over all lines of these logs, oldest log first; `seen` is told of each chunk before its step."""
+def rerun(core: Core, paths: Iterable[str], seen: Callable[[int], None] = lambda _: None) -> Iterator[Step]:
+    """The core's steps over all lines of these logs, oldest log first; `seen` is told of bytes read (source.chunks)."""
     for path in ordered(paths):
-        for chunk in chunks(path):
-            seen(chunk)
+        for chunk in chunks(path, seen=seen):
             yield core.feed(chunk)

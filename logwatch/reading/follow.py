@@ -29,7 +29,8 @@ from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
 from logwatch.reading.names import current_name, dated_inside, is_rotated
-from logwatch.reading.tail import Position, Tail
+from logwatch.reading.part import Position
+from logwatch.reading.tail import Tail
 
 GATHER = 0.005  # seconds between two wakes at least: a flood of lines is then read in pieces, not line by line
 _ABSENT = 100  # logs that patterns once named and that are gone: so many are remembered

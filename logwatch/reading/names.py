@@ -57,6 +57,19 @@ def ordered(paths: Iterable[str | Path]) -> list[str]:
     return sorted(map(str, paths), key=age)
 
 
+def expanded(names: Iterable[str]) -> list[str]:
+    """The files that are meant, each once: patterns give what they match, directories all files in them."""
+    return list(dict.fromkeys(path for name in names for path in _meant(name)))
+
+
+def _meant(name: str) -> list[str]:
+    if os.path.isdir(name):  # noqa: PTH112
+        inside = sorted(glob.glob(os.path.join(glob.escape(name), "*")))  # noqa: PTH118
+        return [path for path in inside if os.path.isfile(path)]  # noqa: PTH113
+    pattern = glob.has_magic(name) and not os.path.exists(name)  # noqa: PTH110
+    return sorted(glob.glob(name)) if pattern else [name]
+
+
 def is_rotated(path: str) -> bool:
     """Whether the name says that this is an older part of a log."""
     return not age(path).current

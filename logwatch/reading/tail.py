@@ -19,37 +19,12 @@ look and a truncation without copy cannot be known; half a line at a file's end 
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from logwatch.reading.entry import plain
-from logwatch.reading.names import parts
-from logwatch.reading.source import Lines, Log, SourceError
-
-HEAD = 256  # bytes that tell one log file from another: a stamp, a host, a pid and more
-READ = 1 << 20
-
-
-@dataclass(frozen=True)
-class Position:
-    """How far a log has been read: the offset after the last whole line, and what tells the file from others."""
-
-    offset: int = 0
-    head: str = ""  # fingerprint of its first `head_length` bytes
-    head_length: int = 0
-    inode: int = 0
-    modified: float = 0.0  # epoch seconds
-    real: str = ""  # the file that a symbolic link pointed to
-
-    @property
-    def known(self) -> bool:
-        """Whether there was a file."""
-        return bool(self.inode or self.head_length)
+from logwatch.reading.part import READ, File, Part, Position, found, rotated, stat
+from logwatch.reading.source import Log, SourceError
 
 
 class Tail:
@@ -61,7 +36,7 @@ class Tail:
         self.losses: Counter[str] = Counter()  # gaps, damaged files, overlong lines
         self.notice = ""  # the latest of them, in words
         self._position = position or Position()
-        self._part: _Part | None = None
+        self._part: Part | None = None
         self._ending = False  # a next file has been seen, after which the part is read once more
 
     def read(self, size: int = READ) -> bytes:
@@ -92,7 +67,7 @@ class Tail:
 
     def behind(self) -> int:
         """Bytes of the current file that have not been read."""
-        current = _stat(self.path)
+        current = stat(self.path)
         if current is None:
             return 0
         return max(0, current.size - self._part.offset) if self._part and self._part.is_at(current) else current.size
@@ -107,18 +82,18 @@ class Tail:
             self._part.log.close()
             self._part = None
 
-    def _given(self, part: _Part, whole: bytes) -> bytes:
+    def _given(self, part: Part, whole: bytes) -> bytes:
         self._position = part.position()
         return plain(whole)
 
-    def _taken(self, part: _Part, piece: bytes) -> bytes:
+    def _taken(self, part: Part, piece: bytes) -> bytes:
         whole = part.take(piece)
         if part.lines.overlong:
             self.losses["overlong"] += part.lines.overlong
             part.lines.overlong = 0
         return whole
 
-    def _piece(self, part: _Part, size: int) -> bytes:
+    def _piece(self, part: Part, size: int) -> bytes:
         try:
             return part.read(size)
         except SourceError as error:
@@ -141,18 +116,24 @@ class Tail:
         log = self._open(self._first())
         if log is None:
             return False
-        if self._position.known:
+        if self._position.offset:
             self._lost("gaps", f"{self.path}: the file read before is gone; reading {log.path} from its start")
-        self._part = _Part(log)
+        self._part = Part(log)
         if not self._position.known:
             self._position = self._part.position()
         return True
 
     def _first(self) -> str:
-        """What to read first where the position is of no use: what was written after it, else the current file."""
+        """What to open where the position's file is not found.
+
+        That very file, if it may only not be read; else what was written after it; else the current one.
+        """
         since = self._position.modified
-        later = (group[0] for group in parts(self.path)[:-1] if since and _modified(group[0]) > since)
-        return next(later, self.path)
+        groups = rotated(self.path)
+        same = (file.name for group in groups for file in group if self._position.names(file.at))
+        blocked = (name for name in same if not self._readable(name))
+        later = (group[0].name for group in groups if since and group[0].at.modified > since)
+        return next(blocked, None) or next(later, self.path)
 
     def _open(self, name: str) -> Log | None:
         try:
@@ -163,59 +144,63 @@ class Tail:
         self.problem = ""
         return log
 
-    def _find(self, position: Position) -> _Part | None:
+    def _readable(self, name: str) -> bool:
+        log = self._open(name)
+        if log:
+            log.close()
+        return log is not None
+
+    def _find(self, position: Position) -> Part | None:
         """The file that was read, under whatever name it has now; looked for twice, as it may just be renamed."""
         for _ in range(2):
-            names = [name for group in parts(self.path) for name in group]
-            if part := _found([*names, *filter(None, [position.real])], position):
+            files = [file for group in rotated(self.path) for file in group]
+            files += [File(name, at) for name in (self.path, position.real) if name and (at := stat(name))]
+            if part := found(files, position):
                 return part
         return None
 
-    def _successor(self, part: _Part) -> str | None:
+    def _successor(self, part: Part) -> File | None:
         """The file after this one, if there is one and something stands in it."""
-        current = _stat(self.path)
+        current = stat(self.path)
         if current and part.is_at(current):
             return None
-        later = [name for name in self._later(part) if (found := _stat(name)) and found.size]
-        return later[0] if later else self.path if current and current.size else None
+        after = [group[0] for group in self._later(part)]
+        if current:
+            after.append(File(self.path, current))
+        return next((file for file in after if file.at.size), None)
 
-    def _later(self, part: _Part) -> list[str]:
+    def _later(self, part: Part) -> list[list[File]]:
         """Rotated files that were written after this one."""
-        groups = parts(self.path)[:-1]
-        for place, group in reversed(list(enumerate(groups))):
-            if any((at := _stat(name)) and part.is_at(at) for name in group):
-                return [group[0] for group in groups[place + 1 :]]
-        names = [name for group in groups for name in group]
-        found = _found(names, part.position(whole=False))
-        if found is None:
-            return [group[0] for group in groups if _modified(group[0]) > part.modified()]
-        found.log.close()
-        place = next(place for place, group in enumerate(groups) if found.log.path in group)
-        return [group[0] for group in groups[place + 1 :]]
+        groups = rotated(self.path)
+        here = found((file for group in groups for file in group), part.position(whole=False))
+        if here is None:  # it was deleted
+            return [group for group in groups if group[0].at.modified > part.modified()]
+        here.log.close()
+        places = [place for place, group in enumerate(groups) if any(file.name == here.log.path for file in group)]
+        return groups[places[-1] + 1 :]
 
-    def _next(self, part: _Part) -> bytes:
+    def _next(self, part: Part) -> bytes:
         """Go on to the next file; what is left of this one's last line."""
-        name = self._successor(part)
-        log = self._open(name) if name else None
-        if log is None:
-            self._ending = name is not None
-            return b""
         self._ending = False
-        self._part = part.continued(log)
-        rest = b""
-        if self._part is None:
-            self._part = _Part(log)
-            if rest := part.lines.finish():
-                rest = self._given(part, rest)
+        successor = self._successor(part)
+        log = self._open(successor.name) if successor else None
+        if log is None or successor is None:
+            return b""
+        following = part.continued(log) or Part(log)
+        if not following.is_at(successor.at):  # renamed at this very moment
+            log.close()
+            return b""
+        self._part, rest = following, b""
+        if not following.offset and (rest := part.lines.finish()):
+            rest = self._given(part, rest)
         part.log.close()
         return rest
 
-    def _overwritten(self, part: _Part) -> bytes:
+    def _overwritten(self, part: Part) -> bytes:
         """Go on in the copy that was made before the file was truncated, else at the file's start."""
         self._ending = False
         position = part.position(whole=False)
-        groups = parts(self.path)[:-1]
-        if copy := _found((name for group in groups for name in group), position):
+        if copy := found((file for group in rotated(self.path) for file in group), position):
             part.log.close()
             self._part = copy
             return b""
@@ -224,153 +209,3 @@ class Tail:
             rest = self._given(part, rest)
         self._part = part.again()
         return rest
-
-
-class _Part:
-    """One file of a log, open, and how far it has been read."""
-
-    def __init__(self, log: Log, offset: int = 0, head: bytes = b"", pending: bytes = b"") -> None:
-        """`pending` are bytes that have been unpacked and not been read."""
-        self.log = log
-        self.offset = offset  # of the next byte
-        self.head = head or self._beginning()
-        self.lines = Lines()
-        self.damaged = False
-        self._pending = pending
-        self._real = os.path.realpath(log.path) if os.path.islink(log.path) else ""  # noqa: PTH114
-
-    def read(self, size: int) -> bytes:
-        """The next bytes; `take` has to take them in."""
-        piece, self._pending = self._pending, b""
-        return piece or self.log.read(size)
-
-    def take(self, piece: bytes) -> bytes:
-        """The whole lines that are complete with the bytes just read."""
-        if self.offset <= len(self.head) < min(HEAD, self.offset + len(piece)):
-            self.head = (self.head[: self.offset] + piece)[:HEAD]
-        self.offset += len(piece)
-        return self.lines.take(piece)
-
-    def overwritten(self) -> bool:
-        """Whether the file was truncated since it was read, even if it has grown again beyond that."""
-        if self.log.packed:
-            return False
-        return self._stat().size < self.offset or os.pread(self._fd, len(self.head), 0) != self.head
-
-    def again(self) -> _Part:
-        """The same open file from its start."""
-        self.log.raw.seek(0)
-        return _Part(self.log)
-
-    def continued(self, log: Log) -> _Part | None:
-        """Another file, read on from where this one was, if it begins like this one and holds as much."""
-        if log.packed or len(self.head) < HEAD:
-            return None
-        fd, offset = log.raw.fileno(), self.offset - self.lines.held
-        if os.pread(fd, HEAD, 0) != self.head or os.fstat(fd).st_size < self.offset:
-            return None
-        log.raw.seek(offset)
-        return _Part(log, offset, self.head)
-
-    def is_at(self, found: _Stat) -> bool:
-        """Whether this is the same file, by device and inode."""
-        return self._stat().identity == found.identity
-
-    def modified(self) -> float:
-        """When the file was last written to, epoch seconds."""
-        return self._stat().modified
-
-    def position(self, *, whole: bool = True) -> Position:
-        """Offset after the last whole line; the file is told by its whole lines only, or by all that was read."""
-        now, offset = self._stat(), self.offset - self.lines.held
-        head = self.head[:offset] if whole else self.head
-        return Position(offset, _fingerprint(head), len(head), now.identity[1], now.modified, self._real)
-
-    def _beginning(self) -> bytes:
-        return b"" if self.log.packed else os.pread(self._fd, HEAD, 0)
-
-    @property
-    def _fd(self) -> int:
-        return self.log.raw.fileno()
-
-    def _stat(self) -> _Stat:
-        return _Stat.of(os.fstat(self._fd))
-
-
-class _Stat(NamedTuple):
-    """What is asked about files."""
-
-    identity: tuple[int, int]
-    size: int
-    modified: float
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> _Stat:
-        """From what the system says."""
-        return cls((found.st_dev, found.st_ino), found.st_size, found.st_mtime)
-
-
-def _stat(name: str) -> _Stat | None:
-    try:
-        return _Stat.of(Path(name).stat())
-    except OSError:
-        return None
-
-
-def _modified(name: str) -> float:
-    found = _stat(name)
-    return found.modified if found else 0.0
-
-
-def _found(names: Iterable[str], position: Position) -> _Part | None:
-    """The file that a position is about, read on from there: the same inode first, then what was written then."""
-    known = sorted((_unlikeliness(found, position), name) for name in names if (found := _stat(name)))
-    for (stranger, _), name in known:
-        if position.head_length or not stranger:
-            part = _resumed(name, position)
-            if part:
-                return part
-    return None
-
-
-def _unlikeliness(found: _Stat, position: Position) -> tuple[bool, float]:
-    return found.identity[1] != position.inode, abs(found.modified - position.modified)
-
-
-def _resumed(name: str, position: Position) -> _Part | None:
-    """A file read on from a position, if it begins as that says and holds as much."""
-    try:
-        log = Log(name)
-    except SourceError:
-        return None
-    try:
-        part = _unpacked(log, position) if log.packed else _sought(log, position)
-    except SourceError:  # damaged before the position
-        part = None
-    if part is None:
-        log.close()
-    return part
-
-
-def _sought(log: Log, position: Position) -> _Part | None:
-    head = os.pread(log.raw.fileno(), position.head_length, 0)
-    if _fingerprint(head) != position.head or os.fstat(log.raw.fileno()).st_size < position.offset:
-        return None
-    log.raw.seek(position.offset)
-    return _Part(log, position.offset, head)
-
-
-def _unpacked(log: Log, position: Position) -> _Part | None:
-    head, pending, offset = b"", b"", 0
-    while offset < max(position.offset, position.head_length):
-        piece = log.read(READ)
-        head += piece[: position.head_length - len(head)]
-        if not piece or (len(head) == position.head_length and _fingerprint(head) != position.head):
-            return None
-        pending += piece[max(0, position.offset - offset) :]
-        offset += len(piece)
-    return _Part(log, position.offset, head, pending)
-
-
-def _fingerprint(head: bytes) -> str:
-    return hashlib.blake2b(head, digest_size=16).hexdigest()

@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from itertools import count, islice
 from pathlib import Path
@@ -14,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logwatch.reading.follow import Follower
+from logwatch.reading.part import HEAD, Position
 from logwatch.reading.source import LONGEST_LINE
-from logwatch.reading.tail import HEAD, Position, Tail
+from logwatch.reading.tail import Tail
 from tests.mta.client import submit
 from tests.mta.postfix import Postfix
 from tests.reading.logger import PACK, Logger, pack, unprivileged
@@ -208,6 +210,32 @@ def test_a_file_that_was_opened_and_then_copied_and_truncated_unread_is_read_fro
     logger.copytruncate()
     logger.write(b"three\n")
     assert everything(tail) == b"two\nthree\n"
+
+
+def test_a_file_that_was_opened_only_before_it_was_copied_and_truncated_is_read_from_the_copy(
+    logger: Logger, tail: Tail
+) -> None:
+    logger.write(b"one\ntw")
+    assert everything(tail) == b"one\n"
+    logger.copytruncate()
+    logger.write(b"three\n")
+    assert tail.read() == b"tw\n"
+    logger.copytruncate()
+    logger.write(b"four\n")
+    assert everything(tail) == b"three\nfour\n"
+
+
+def test_a_file_that_rotation_deletes_while_it_is_read_is_not_the_last_of_the_old_ones(
+    logger: Logger, tail: Tail
+) -> None:
+    logger.write(b"one\n")
+    assert everything(tail) == b"one\n"
+    for line in (b"two\n", b"three\n"):
+        logger.write(line)
+        logger.rotate()
+    logger.numbered(2).unlink()
+    logger.write(b"four\n")
+    assert everything(tail) == b"two\nthree\nfour\n"
 
 
 def test_several_copies_between_two_looks_lose_nothing(logger: Logger, tail: Tail) -> None:
@@ -493,11 +521,27 @@ def test_an_inode_that_is_used_again_is_not_taken_for_the_old_file(logger: Logge
 
 
 def test_two_files_that_begin_with_the_same_line_are_told_apart(logger: Logger, tail: Tail) -> None:
+    logger.write(b"starting\nlong ago\n")
+    logger.rotate()
     logger.write(b"starting\n")
     assert everything(tail) == b"starting\n"
+    logger.write(b"more\n")
     logger.rotate()
-    logger.write(b"starting\nmore\n")
-    assert rest_of(tail) == b"starting\nmore\n"
+    logger.write(b"starting\nagain\n")
+    assert rest_of(tail) == b"more\nstarting\nagain\n"
+
+
+def test_an_empty_file_is_not_taken_for_any_other(logger: Logger, tail: Tail) -> None:
+    """Nothing of it was read, so that no first bytes tell which it was."""
+    logger.write(b"one\n")
+    logger.rotate()
+    logger.path.touch()
+    assert everything(tail) == b""
+    replace(logger, b"two\n")
+    again = after_restart(tail)
+    assert everything(again) == b"two\n"
+    assert not again.losses
+    again.close()
 
 
 def test_nothing_is_said_to_be_lost_while_nothing_is_there(logger: Logger, tail: Tail) -> None:
@@ -525,6 +569,24 @@ def test_a_restart_while_the_file_may_not_be_read_loses_nothing(logger: Logger, 
     logger.path.chmod(0o644)
     logger.write(b"two\n")
     assert everything(again) == b"two\n"
+    assert not again.losses
+    again.close()
+
+
+def test_a_restart_while_the_rotated_file_may_not_be_read_loses_nothing(logger: Logger, tail: Tail) -> None:
+    """It is waited for, though the current one may be read."""
+    logger.write(b"one\n")
+    assert everything(tail) == b"one\n"
+    logger.write(b"two\n")
+    renamed = logger.rotate()
+    renamed.chmod(0)
+    logger.write(b"three\n")
+    with unprivileged():
+        again = after_restart(tail)
+        assert everything(again) == b""
+        assert f"{renamed}: cannot be read: Permission denied" in again.problem
+    renamed.chmod(0o644)
+    assert everything(again) == b"two\nthree\n"
     assert not again.losses
     again.close()
 
@@ -703,6 +765,38 @@ def test_whatever_happens_all_that_was_written_is_read_and_nothing_twice(life: l
         log.end()
     assert log.found == log.expected
     assert not log.tail.losses
+
+
+@pytest.mark.parametrize("way", ["numbered", "dated", "numbered and packed"])
+def test_nothing_is_lost_while_rotation_and_reading_race(logger: Logger, tail: Tail, way: str) -> None:
+    """A logger that writes and is rotated as fast as it can, in another thread."""
+    logger.write(b"0\n")
+    found = everything(tail)
+    rotations = 60 if way == "dated" else 40
+
+    def live() -> None:
+        for number in range(1, rotations):
+            for line in range(20):
+                logger.write(b"%d.%d\n" % (number, line))
+            if way == "dated":
+                logger.path.rename(f"{logger.path}-{1_790_000_000 + number}")
+                logger.reopen()
+            else:
+                logger.rotate(".gz" if "packed" in way else "")
+            logger.write(b"%d\n" % number)
+        logger.write(b"end\n")
+
+    thread = threading.Thread(target=live)
+    thread.start()
+    while thread.is_alive():
+        found += tail.read()
+    thread.join()
+    found += everything(tail)
+    lines = [b"0"]
+    for number in range(1, rotations):
+        lines += [*(b"%d.%d" % (number, line) for line in range(20)), b"%d" % number]
+    assert found.splitlines() == [*lines, b"end"]
+    assert not tail.losses
 
 
 def test_a_real_postfix_is_heard_through_its_rotations_and_our_restarts() -> None:
