@@ -20,13 +20,22 @@ if TYPE_CHECKING:  # whoever only wants to know when a log begins must not wait 
 
 
 def start_of(paths: Iterable[str], zone: tzinfo | None, newest: float) -> float:
-    """About when the first line of these logs was written, in their order; `newest`: no line is younger (epoch).
+    """About when the first line of these logs was written, oldest log first; `newest`: no line is younger (epoch).
 
-    Reads them once for it, as stamps may have no year. Standard input cannot be read twice: taken to have begun within
-    half a year before `newest`.
+    Stamps may have no year: looks through the logs for the first one that has, and where there is none goes back from
+    the last. Standard input cannot be read twice: taken to have begun within half a year before `newest`.
     """
-    found = chain.from_iterable(stamps(path) for path in paths if path != STDIN and Path(path).exists())
-    return first_year(found, zone, newest)
+    readable = (path for path in ordered(paths) if path != STDIN and Path(path).exists())
+    found = chain.from_iterable(stamps(path) for path in readable)
+    return first_year(_up_to_a_year(found), zone, newest)
+
+
+def _up_to_a_year(found: Iterable[bytes]) -> Iterator[bytes]:
+    """Stamps up to the first that names its year, which tells that of all before it."""
+    for stamp in found:
+        yield stamp
+        if stamp[:1].isdigit():
+            return
 
 
 def rerun(core: Core, paths: Iterable[str], seen: Callable[[int], None] = lambda _: None) -> Iterator[Step]:

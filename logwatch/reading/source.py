@@ -157,15 +157,42 @@ def chunks(path: str | Path, size: int = CHUNK, seen: Callable[[int], None] = la
 
 
 def stamps(path: str | Path) -> Iterator[bytes]:
-    """A stamp of each stretch of a log, first and last line among them, to find the year of the first (read.stamp)."""
-    for chunk in chunks(path):
-        found = _STAMP.findall(b"\n" + chunk)
+    """Time stamps of a log in its order, first and last line's among them, some hundred in all or two a megabyte.
+
+    They serve to find the year of lines that do not name it (stamp.first_year), for which two must not be half a year
+    apart. Of a plain file only probes are read; a packed one has to be unpacked as far as stamps are wanted.
+    """
+    for piece in _packed_pieces(path) if str(path).endswith(PACKED) else _plain_pieces(path):
+        found = _STAMP.findall(b"\n" + plain(piece))
         yield from found[:: max(1, len(found) - 1)]
 
 
 _STAMP = re.compile(
-    rb"\n(?:<[0-9]{1,3}>)?([A-Z][a-z]{2} [ 0-3][0-9] [0-9:]{8}|[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-9:.+Z-]{9,30}) "
+    rb"\n(?:<[0-9]{1,3}>(?:1 )?)?"
+    rb"([A-Z][a-z]{2} [ 0-3][0-9] [0-9:]{8}|[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-9:.,+Z-]{9,30}) "
 )
+_PROBE = 1 << 15  # bytes: some hundred lines
+
+
+def _packed_pieces(path: str | Path) -> Iterator[bytes]:
+    for chunk in chunks(path):
+        yield chunk[:_PROBE]
+        for offset in (*range(8 * _PROBE, len(chunk), 8 * _PROBE), max(0, len(chunk) - _PROBE)):
+            yield _whole(chunk[offset : offset + _PROBE])
+
+
+def _plain_pieces(path: str | Path) -> Iterator[bytes]:
+    with Log(path) as log:
+        size = log.raw.seek(0, 2)
+        for offset in (*range(0, size, max(_PROBE, size // 256)), max(0, size - _PROBE)):
+            log.raw.seek(offset)
+            piece = log.read(_PROBE)
+            yield _whole(piece) if offset else piece
+
+
+def _whole(piece: bytes) -> bytes:
+    """Without the line in whose midst it begins."""
+    return piece[piece.find(b"\n") + 1 :]
 
 
 class _Stdin:

@@ -6,7 +6,9 @@ import random
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 import zstandard
@@ -14,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logwatch.reading.names import age, current_name, dated_inside, is_rotated, ordered, parts
-from logwatch.reading.source import LONGEST_LINE, Lines, Log, SourceError, chunks
+from logwatch.reading.source import LONGEST_LINE, Lines, Log, SourceError, chunks, stamps
+from logwatch.rerun import start_of
 from tests.reading.logger import PACK, unprivileged
 
 LINES = b"".join(b"line %d of a log\n" % number for number in range(20_000))
@@ -145,6 +148,45 @@ def test_standard_input_is_read_as_it_comes() -> None:
         process.stdin.write(b"o")
         process.stdin.close()
         assert process.stdout.read() == b"4\n"
+
+
+# Stamps.
+
+
+def log_of(days: int, stamp: str) -> bytes:
+    """A line a minute or so, of about 5 MB in all."""
+    start, lines = datetime(2024, 11, 25, tzinfo=UTC), 60_000
+    moments = (start + timedelta(days=days) * number / lines for number in range(lines + 1))
+    return b"".join(f"{moment.strftime(stamp)} mx1 postfix/smtpd[7]: {'x' * 60}\n".encode() for moment in moments)
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_stamps_of_every_stretch_are_found_first_and_last_among_them(tmp_path: Path, ending: str) -> None:
+    log = write(tmp_path / f"mail.log{ending}", log_of(700, "%b %e %H:%M:%S"))
+    found = list(stamps(log))
+    assert (found[0], found[-1]) == (b"Nov 25 00:00:00", b"Oct 26 00:00:00")
+    assert 20 <= len(found) <= 600
+
+
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_the_year_is_found_from_the_last_line_back(tmp_path: Path, ending: str) -> None:
+    log = write(tmp_path / f"mail.log{ending}", log_of(700, "%b %e %H:%M:%S"))
+    start = start_of([str(log)], ZoneInfo("UTC"), datetime(2026, 11, 1, tzinfo=UTC).timestamp())
+    assert start == datetime(2024, 11, 25, tzinfo=UTC).timestamp()
+
+
+def test_a_stamp_with_a_year_tells_that_of_those_before_it_and_ends_the_search(tmp_path: Path) -> None:
+    """What comes after it is not even opened: it could not be read."""
+    write(tmp_path / "mail.log.3", b"Dec 31 23:00:00 mx1 x\n")
+    write(tmp_path / "mail.log.2.gz", b"<22>1 2020-01-01T00:00:00.5+00:00 mx1 x\nDec 31 23:00:00 mx1 x\n")
+    (tmp_path / "mail.log.1.gz").write_bytes(b"damaged")
+    logs = [str(path) for path in tmp_path.iterdir()]
+    assert start_of(logs, ZoneInfo("UTC"), 1.8e9) == datetime(2019, 12, 31, 23, tzinfo=UTC).timestamp()
+
+
+def test_a_log_without_stamps_has_none(tmp_path: Path) -> None:
+    assert list(stamps(write(tmp_path / "mail.log", b"no stamp\n\nno line"))) == []
+    assert list(stamps(write(tmp_path / "empty.log", b""))) == []
 
 
 # Names.
