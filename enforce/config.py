@@ -21,7 +21,17 @@ from pathlib import Path
 from typing import Any, cast
 
 REFUSALS = ("cap", "throttle", "tempfail", "block")  # what is said to a client; a held message is accepted
-FORMATS = ("postfix-sasl", "postfix-client", "sendmail-access", "rspamd", "exim", "text", "json")
+FORMATS = (
+    "postfix-sasl",
+    "postfix-client",
+    "sendmail-access",
+    "rspamd",
+    "rspamd-ip",
+    "exim",
+    "exim-client",
+    "text",
+    "json",
+)
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
@@ -183,6 +193,9 @@ class State:
     """`[state]`: what is remembered, and where."""
 
     directory: str = option("/var/lib/mailbrake", as_text, "journal, checkpoint and deny table")
+    keep: int = option(
+        "180d", as_duration, "how long the journal keeps decisions that have ended, with their log lines"
+    )
     lease: int = option("1h", as_duration, "a published decision ends this long after the controller was last alive")
 
 

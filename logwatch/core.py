@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from itertools import chain, pairwise
 from typing import Any
@@ -33,10 +33,14 @@ _COLUMNS = tuple(dict.fromkeys((*attribute.NEEDS, *signals.NEEDS)))
 
 @dataclass(frozen=True)
 class Release:
-    """An operator's release of a key: it holds for what comes after `time` (epoch seconds, event time)."""
+    """An operator's release of a key: it holds for what comes after `time` (epoch seconds, event time).
+
+    With `until`, the key is exempt as well, up to that event time.
+    """
 
     key: str
     time: float
+    until: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Core:
     def release(self, release: Release) -> float:
         """Have a release take effect; the event time from which it does: not before what was already judged."""
         effective = max(release.time, self.attribution.clock)
-        self.releases.append(Release(release.key, effective))
+        self.releases.append(replace(release, time=effective))
         self.releases.sort(key=lambda r: r.time)
         return effective
 
@@ -112,7 +116,7 @@ class Core:
             "clock_steps": self.attribution.clock_steps,
             "silences": self.silences.state(),
             "guarded": self.judge.guarded,
-            "releases": [[release.key, release.time] for release in self.releases],
+            "releases": [[release.key, release.time, release.until] for release in self.releases],
         }
 
     def restore(self, facts: Mapping[str, Any], rows: Mapping[str, Iterable[tuple[str, float, bytes]]]) -> bool:
@@ -131,7 +135,7 @@ class Core:
         self.attribution.clock_steps = facts["clock_steps"]
         self.silences.restore(facts["silences"])
         self.judge.restraint.guarded = facts["guarded"]
-        self.releases = [Release(key, time) for key, time in facts["releases"]]
+        self.releases = [Release(*release) for release in facts["releases"]]
         return same
 
     def _judge(self, events: Columns, before: float, step: Step) -> None:
@@ -151,6 +155,8 @@ class Core:
         while self.releases and self.releases[0].time < clock:
             release = self.releases.pop(0)
             yield from self.judge.release(release.key, self.rates.totals(release.key, release.time), release.time)
+            if release.until:
+                self.judge.excuse(release.key, release.until, release.time)
 
     def _segments(self, clocks: Any, before: float) -> Iterator[tuple[int, int]]:
         """Rows that can be judged at once: of one day, no step back of the clock and no release in between."""

@@ -25,12 +25,14 @@ from logwatch.reading.follow import Wake
 from logwatch.rerun import start_of
 from logwatch.schema import Decision, iso
 from logwatch.settings import core_of, follower_of, policy_of, zone_of
+from logwatch.telling.effects import Effects
 from logwatch.telling.evidence import Recent
-from logwatch.telling.journal import Journal, Review
+from logwatch.telling.journal import TAKEN_BACK, Effect, Journal, Review
 from logwatch.telling.keeper import Keeper
 
 POLL = 1.0  # seconds after which files are looked at though nothing woke us
 _PENDING = 10_000
+_DAY = 86400.0
 _QUIET = 60.0  # seconds before the same trouble is said again
 
 log = logging.getLogger("mailbrake.watch")
@@ -60,6 +62,9 @@ class Controller:
         self._troubles: dict[str, float] = {}
         self._taken: list[tuple[Review, float]] = []  # reviews in effect, from when; not yet noted in the journal
         self._table = Keeper(config.table, config.state.lease, self._standing, self._say)
+        self._effects = Effects(self._standing())
+        self._came_of: list[Effect] = []  # of cases, not yet written
+        self._pruned = float("-inf")
 
     def run(self, wake: Wake, stopped: Callable[[], bool]) -> None:
         """Until `stopped`."""
@@ -81,6 +86,18 @@ class Controller:
             if stopped():
                 break
         self._tell(self.follower.problems())
+        self._prune()
+
+    def _prune(self) -> None:
+        """Once a day: forget what is older than the configuration wants kept."""
+        now = self._now()
+        if now - self._pruned < _DAY:
+            return
+        self._pruned = now
+        try:
+            self.journal.prune(now - self._config.state.keep)
+        except sqlite3.Error as error:
+            self._say("journal", f"{self._config.journal}: cannot be tidied up: {error}")
 
     def _tell(self, problems: list[str]) -> None:
         """Say what keeps the log from being read, and what is missing from it."""
@@ -116,6 +133,7 @@ class Controller:
         step = self.core.feed(chunk)
         self._recent.add(chunk, step.events)
         self._pending += [(decision, self._recent.lines(decision)) for decision in step.decisions]
+        self._came_of += self._effects.take(step.events, step.decisions)
         self._save()
         self._publish(step)
 
@@ -124,6 +142,7 @@ class Controller:
         try:
             with self.journal.transaction():
                 self.journal.record((d for d, _ in self._pending), {d.seq: lines for d, lines in self._pending})
+                self.journal.affect(self._came_of)
                 self.journal.remember(self.core.memories())
                 for review, effective in self._taken:
                     self.journal.seen(review, effective)
@@ -134,8 +153,10 @@ class Controller:
         except sqlite3.Error as error:
             self._say("journal", f"{self._config.journal}: cannot be written: {error}; deciding goes on, unrecorded")
             del self._pending[:-_PENDING]
+            del self._came_of[:-_PENDING]
             return
         self._pending.clear()
+        self._came_of.clear()
         self._taken.clear()
         for memory in self.core.memories():
             memory.settle()
@@ -161,11 +182,13 @@ class Controller:
                 self._take(review)
 
     def _take(self, review: Review) -> None:
-        effective = self.core.release(Release(review.key, review.time))
+        effective = review.time
+        if review.verdict in TAKEN_BACK:
+            effective = self.core.release(Release(review.key, review.time, review.until or 0.0))
+            self._table.forget(review.key, self._now())
         self._taken.append((review, effective))
         self._save()
-        log.info("%s released by %s: what came up to %s no longer counts", review.key, review.by, iso(effective))
-        self._table.forget(review.key, self._now())
+        log.info("%s %s by %s, in effect after %s", review.key, review.verdict, review.by, iso(effective))
 
     # What the table should hold.
 

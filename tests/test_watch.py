@@ -14,7 +14,7 @@ import pytest
 from enforce import config as configuration
 from enforce.config import Config
 from enforce.table import Reader, Record, Unusable
-from logwatch.telling.journal import Journal
+from logwatch.telling.journal import Journal, Review
 from logwatch.telling.keeper import BEAT
 from logwatch.watch import BusyError, Controller
 
@@ -223,8 +223,56 @@ class TestRelease:
     @staticmethod
     def release(machine: Machine) -> None:
         journal = Journal.open(machine.config.journal)
-        journal.review(BOB, "released", "root", "", machine.now)
+        journal.review(Review(machine.now, BOB, "released", "root"))
         journal.close()
+
+
+class TestExemption:
+    def test_ends_the_case_and_keeps_the_key_off_until_its_end(self, machine: Machine) -> None:
+        """Across restarts; from its end on, the rules count again."""
+        machine.send()
+        with machine.controller():
+            pass
+        machine.now += 1
+        journal = Journal.open(machine.config.journal)
+        journal.review(Review(machine.now, BOB, "exempted", "root", until=machine.now + 600))
+        journal.close()
+        with machine.controller() as controller:
+            machine.now += 1
+            machine.send()
+            controller.once()
+            assert machine.listed() == {}
+        machine.now += 599
+        machine.send()
+        with machine.controller():
+            assert machine.listed() == {BOB: ["enforce"]}
+
+    def test_a_confirmation_changes_nothing(self, machine: Machine) -> None:
+        """What was decided stands; the review is noted as seen."""
+        machine.send()
+        with machine.controller() as controller:
+            journal = Journal.open(machine.config.journal)
+            journal.review(Review(machine.now, BOB, "confirmed", "root"))
+            journal.close()
+            controller.once()
+            assert machine.listed() == {BOB: ["enforce"]}
+        assert machine.journal().unseen() == []
+
+
+def test_what_came_of_a_case_is_counted(machine: Machine) -> None:
+    """Mail accepted after the tipping message, while the case stood; not before, nor after its end."""
+    machine.send()
+    machine.send(recipients=3)
+    machine.send(login="carol", recipients=5)
+    with machine.controller() as controller:
+        machine.now += 1
+        machine.send(recipients=4)
+        controller.once()
+        machine.now += 7200
+        machine.send(recipients=9)
+        controller.once()
+    (effect,) = machine.journal().effects().values()
+    assert (effect.key, effect.messages, effect.recipients, effect.refused) == (BOB, 2, 7, 0)
 
 
 class TestRestartWithAnotherPolicy:

@@ -16,7 +16,20 @@ from collections.abc import Sequence
 from enforce.config import ConfigError
 from enforce.table import TableError
 
-COMMANDS = ("demo", "events", "rates", "replay", "watch", "milter", "table", "why", "check", "status")
+COMMANDS = (
+    "demo",
+    "events",
+    "rates",
+    "replay",
+    "watch",
+    "milter",
+    "table",
+    "why",
+    "review",
+    "rollout",
+    "check",
+    "status",
+)
 
 
 class UsageError(Exception):

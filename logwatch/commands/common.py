@@ -8,14 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from enforce import config as configuration
+from enforce import key as keys
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
 from logwatch.reading.names import expanded
 
 
-def config_argument(parser: argparse.ArgumentParser) -> None:
-    """`--config FILE`."""
-    parser.add_argument("--config", metavar="FILE", help="configuration (TOML); default: all options at their defaults")
+def config_argument(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """`--config FILE`; `again`: on a sub-command of one that takes it already."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=argparse.SUPPRESS if again else None,
+        help="configuration (TOML); default: all options at their defaults",
+    )
 
 
 def json_argument(parser: argparse.ArgumentParser) -> None:
@@ -47,6 +53,14 @@ def config_of(args: argparse.Namespace) -> Config:
     return dataclasses.replace(config, log=dataclasses.replace(config.log, **changed)) if changed else config
 
 
+def key_of(written: str, config: Config) -> str:
+    """The key that is meant on the command line: account:LOGIN, or only LOGIN, client:ADDRESS, net:PREFIX."""
+    try:
+        return keys.parse(written, config.log.default_realm, keep_case=config.log.keep_case)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
 _CHECKS = {"zone": configuration.as_zone, "default_realm": configuration.as_text}
 
 
@@ -54,6 +68,8 @@ def logs_of(args: argparse.Namespace) -> list[str]:
     """The logs named on the command line: patterns in quotes and directories expanded. Failure if one is missing."""
     found = expanded(args.log)
     missing = [name for name in found if name != "-" and not Path(name).exists()]
-    if missing or not found:
-        raise Failure(f"{[*missing, *args.log][0]}: no such file")
+    if missing:
+        raise Failure(f"{missing[0]}: no such file")
+    if not found:
+        raise Failure(f"{args.log[0]}: no files in it")
     return found

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import getpass
 from collections.abc import Iterator
 from typing import Any
 
-from enforce import key as keys
 from enforce.config import Config
-from enforce.table import Reader, Record, TableError, Unusable, Writer
-from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_argument, config_of, json_argument
+from enforce.table import Reader, Record, TableError, Unusable
+from logwatch.commands import Failure
+from logwatch.commands.common import config_argument, config_of, json_argument, key_of
+from logwatch.commands.operator import say
 from logwatch.commands.output import now, safe, write_json, write_table
 from logwatch.schema import iso
 
@@ -51,7 +50,7 @@ def _list(args: argparse.Namespace, config: Config) -> int:
 
 
 def _show(args: argparse.Namespace, config: Config) -> int:
-    key = _key(args.key, config)
+    key = key_of(args.key, config)
     found = [row for name, record in _records(config) if name == key for row in _rows(name, record)]
     if not found:
         raise Failure(f"{safe(key)} is not in the table")
@@ -60,20 +59,8 @@ def _show(args: argparse.Namespace, config: Config) -> int:
 
 
 def _release(args: argparse.Namespace, config: Config) -> int:
-    """Write the review down first: then a controller that starts at this moment cannot publish the key again."""
-    from logwatch.telling.journal import Journal, JournalError
-
-    key = _key(args.key, config)
-    try:
-        journal = Journal.open(config.journal)
-        journal.review(key, "released", getpass.getuser(), args.because, now())
-        journal.close()
-    except JournalError as error:
-        raise Failure(str(error)) from None
-    listed = False
-    if (config.table / "data.mdb").exists():
-        with Writer(config.table) as writer:
-            listed = writer.remove(key)
+    key = key_of(args.key, config)
+    listed = say(config, key, "released", args.because)
     if args.json:
         write_json([{"key": key, "listed": listed}])
     else:
@@ -85,13 +72,6 @@ def _release(args: argparse.Namespace, config: Config) -> int:
 
 
 _ACTS: dict[str, Any] = {"list": _list, "show": _show, "release": _release}
-
-
-def _key(written: str, config: Config) -> str:
-    try:
-        return keys.parse(written, config.log.default_realm, keep_case=config.log.keep_case)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
 
 
 def _records(config: Config) -> Iterator[tuple[str, Record]]:

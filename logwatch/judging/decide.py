@@ -40,10 +40,11 @@ class Judge:
         self.restraint = Restraint(policy, mode)
         self._cases = Cases()
         self._floors: Memory[list[Any]] = Memory("floors", 200_000)  # rule and key -> time of release, totals by then
+        self._excuses: Memory[float] = Memory("excuses", 50_000)  # key -> until when an operator exempted it
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks, `seq` and counters excepted."""
-        return (*self._cases.memories(), self._floors, *self.restraint.memories())
+        return (*self._cases.memories(), self._floors, self._excuses, *self.restraint.memories())
 
     @property
     def guarded(self) -> int:
@@ -57,16 +58,18 @@ class Judge:
     def decide(self, events: Columns, histories: Mapping[str, History]) -> list[Decision]:
         """What changes at these events, in their order; at one event, in the order of the rules."""
         found = [
-            _Hit(int(history.rows[place]), number, place, rule, bool(holds[place]), values)
+            _Hit(int(history.rows[place]), number, place, rule, bool(holds[place]), table)
             for number, rule in enumerate(self.policy.rules)
             for history, values in self._above_floors(rule, histories.get(rule.kind), events["clock"])
             for holds in [rule.condition.holds(values)]
-            for place in self._places(rule, history, holds)
+            for places in [self._places(rule, history, holds)]
+            for table in [_Table(tuple(values.columns), values.to_numpy()) if places else None]
+            for place in places
         ]
         decisions: list[Decision] = []
         for hit in sorted(found, key=lambda hit: hit[:3]):
             key = histories[hit.rule.kind].keys[hit.place]
-            if self.policy.concerns(hit.rule, key):
+            if self.policy.concerns(hit.rule, key) and not self._excused(key, float(events["clock"][hit.row])):
                 decisions += self._judged(hit, key, events)
         self._expire(float(events["clock"][-1]) if len(events["clock"]) else 0.0)
         return decisions
@@ -86,6 +89,14 @@ class Judge:
                 released.append(self._end(rule.name, key, case, time))
         return released
 
+    def excuse(self, key: str, until: float, time: float) -> None:
+        """No rule counts for a key until an event time."""
+        self._excuses.put(key, until, time)
+
+    def _excused(self, key: str, time: float) -> bool:
+        until = self._excuses.get(key)
+        return until is not None and time < until
+
     def turn_back(self, clock: float) -> list[Decision]:
         """The log's clock was wrong and has been set back: end what was decided later than it is now.
 
@@ -102,7 +113,7 @@ class Judge:
     def still(self, decision: Decision) -> Decision | None:
         """What stands of an older decision under the policy as it is now: nothing, or perhaps only observed."""
         rule = next((rule for rule in self.policy.rules if rule.name == decision.rule), None)
-        if rule is None or not self.policy.concerns(rule, decision.key):
+        if rule is None or not self.policy.concerns(rule, decision.key) or self._excused(decision.key, decision.time):
             return None
         enforced = self.restraint.allows(rule, decision.key)
         return decision if enforced else dataclasses.replace(decision, mode=OBSERVE)
@@ -113,7 +124,7 @@ class Judge:
         case = self._cases.open(rule, key, time)
         if case is None and not hit.holds:
             return
-        rates: dict[Any, float] = dict(zip(hit.values.columns, hit.values.iloc[hit.place], strict=True))
+        rates = hit.rates()
         share = throttle.share(rule, rates)
         due = case is None or time - case.written >= case.span * _EXTEND_AFTER
         if due and (hit.holds or (rule.stays and rule.stays.evidence(rates))):
@@ -186,7 +197,11 @@ class _Hit(NamedTuple):
     place: int
     rule: Rule
     holds: bool
-    values: pd.DataFrame
+    table: Any
+
+    def rates(self) -> dict[Any, float]:
+        """What the rule sees there."""
+        return dict(zip(self.table.columns, self.table.values[self.place].tolist(), strict=True))
 
 
 def _evidence(hit: _Hit, rates: Mapping[Any, float]) -> _Numbers:

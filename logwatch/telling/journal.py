@@ -6,9 +6,12 @@ wait for it.
 
     decisions   one row per decision; times are epoch seconds
     lines       the log lines behind a decision
-    reviews     what operators said; `effective` is the event time from which it holds, empty until the controller saw
-    it memory      what the core remembers by key, one row each checkpoint  named JSON values: log positions, facts,
-    when they were written
+    effects     what came of a case: mail accepted while it stood, attempts refused
+    reviews     what operators said; `effective`: the event time from which it holds, empty until the controller saw it
+    memory      what the core remembers by key, one row each
+    checkpoint  named JSON values: log positions, facts, when they were written
+
+`SELECT * FROM decisions` is all that an analyst needs: `pandas.read_sql("SELECT * FROM decisions", connection)`.
 """
 
 from __future__ import annotations
@@ -21,14 +24,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from logwatch.memory import Memory
 from logwatch.schema import Decision
 
-VERSION = 1
+TAKEN_BACK = ("released", "exempted")  # verdicts that end what was decided
 _PATIENCE = 1.0  # seconds for another writer to finish; the controller must not stand still
-_SCHEMA = """
+# What each version of the schema adds to the one before; a journal is brought up to the last when it is opened.
+_VERSIONS = (
+    """
 CREATE TABLE decisions (
     seq INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, action TEXT NOT NULL, mode TEXT NOT NULL,
     until REAL NOT NULL, share REAL, max_recipients INTEGER, rule TEXT NOT NULL, ref TEXT NOT NULL, queue_id TEXT,
@@ -37,13 +42,18 @@ CREATE INDEX decisions_key ON decisions (key);
 CREATE INDEX decisions_ref ON decisions (ref);
 CREATE INDEX decisions_until ON decisions (until);
 CREATE TABLE lines (seq INTEGER NOT NULL, place INTEGER NOT NULL, line TEXT NOT NULL, PRIMARY KEY (seq, place));
+CREATE TABLE effects (
+    ref TEXT NOT NULL, key TEXT NOT NULL, rule TEXT NOT NULL, messages INTEGER NOT NULL, recipients INTEGER NOT NULL,
+    refused INTEGER NOT NULL, PRIMARY KEY (ref, key, rule)) WITHOUT ROWID;
 CREATE TABLE reviews (
     id INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, verdict TEXT NOT NULL, by TEXT NOT NULL,
-    note TEXT NOT NULL, effective REAL);
+    note TEXT NOT NULL, until REAL, effective REAL);
 CREATE TABLE memory (room TEXT NOT NULL, key TEXT NOT NULL, time REAL NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (room, key)) WITHOUT ROWID;
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
+""",
+)
+_REVIEW = "time, key, verdict, by, note, until, effective"
 _DECISION = "seq, time, key, action, mode, until, share, max_recipients, rule, ref, queue_id, evidence"
 
 
@@ -53,15 +63,30 @@ class JournalError(Exception):
 
 @dataclass(frozen=True)
 class Review:
-    """What an operator said about a key; times are epoch seconds, `effective` None until the controller saw it."""
+    """What an operator said about a key: confirmed, released or exempted.
 
-    id: int
+    Times are epoch seconds; `until`: when an exemption ends; `effective`: None until the controller saw it.
+    """
+
     time: float
     key: str
     verdict: str
     by: str
-    note: str
-    effective: float | None
+    note: str = ""
+    until: float | None = None
+    effective: float | None = None
+    id: int = 0
+
+
+class Effect(NamedTuple):
+    """What came of a case: messages and recipients accepted while it stood, attempts refused."""
+
+    ref: str
+    key: str
+    rule: str
+    messages: int = 0
+    recipients: int = 0
+    refused: int = 0
 
 
 class Journal:
@@ -79,10 +104,10 @@ class Journal:
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
             connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(
-                "PRAGMA synchronous = NORMAL"
-            )  # a power cut may cost the last moments, never consistency
-            return cls(_at_version(connection, path))
+            # a power cut may cost the last moments, never consistency
+            connection.execute("PRAGMA synchronous = NORMAL")
+            _migrate(connection, path)
+            return cls(connection)
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"{path}: cannot be opened: {error}; check owner, permissions and free space") from None
 
@@ -93,7 +118,11 @@ class Journal:
             raise JournalError(f"{path}: there is no journal yet; is this the state directory of `mailbrake watch`?")
         try:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)
-            return cls(_at_version(connection, path))
+            if _version(connection, path) < len(_VERSIONS):
+                raise JournalError(
+                    f"{path}: of an older version; `mailbrake watch` brings it up to date when it starts"
+                )
+            return cls(connection)
         except sqlite3.Error as error:
             raise JournalError(f"{path}: cannot be read: {error}") from None
 
@@ -129,7 +158,8 @@ class Journal:
         """Decisions that have neither ended nor been released, oldest first: the last word on each (rule, key)."""
         clause = """
             WHERE until > ? AND action != 'release' AND seq IN (SELECT max(seq) FROM decisions GROUP BY rule, key)
-            AND NOT EXISTS (SELECT 1 FROM reviews WHERE reviews.key = decisions.key AND verdict = 'released'
+            AND NOT EXISTS (SELECT 1 FROM reviews WHERE reviews.key = decisions.key AND verdict IN ('released',
+            'exempted')
                             AND coalesce(effective, reviews.time) >= decisions.time)
             ORDER BY seq"""
         return self._decisions(clause, now)
@@ -146,29 +176,58 @@ class Journal:
         rows = self._db.execute(f"SELECT {_DECISION} FROM decisions {clause}", values)  # noqa: S608 - clauses are ours
         return [_decision(row) for row in rows]
 
+    def since(self, time: float) -> list[Decision]:
+        """Decisions from an event time on, in order."""
+        return self._decisions("WHERE time >= ? ORDER BY seq", time)
+
+    def prune(self, before: float) -> int:
+        """Forget decisions that were made, and had ended, before a time, with all that belongs to them; how many."""
+        with self.transaction():
+            gone = self._db.execute("DELETE FROM decisions WHERE time < ? AND until < ?", (before, before)).rowcount
+            self._db.execute("DELETE FROM lines WHERE seq NOT IN (SELECT seq FROM decisions)")
+            self._db.execute("DELETE FROM effects WHERE ref NOT IN (SELECT ref FROM decisions)")
+            self._db.execute("DELETE FROM reviews WHERE effective < ?", (before,))
+        return gone
+
+    # Effects.
+
+    def affect(self, effects: Iterable[Effect]) -> None:
+        """Add to what came of cases."""
+        self._db.executemany(
+            """INSERT INTO effects VALUES (?,?,?,?,?,?) ON CONFLICT (ref, key, rule) DO UPDATE SET
+               messages = messages + excluded.messages, recipients = recipients + excluded.recipients,
+               refused = refused + excluded.refused""",
+            effects,
+        )
+
+    def effects(self) -> dict[tuple[str, str, str], Effect]:
+        """What came of each case, by reference, key and rule."""
+        return {row[:3]: Effect(*row) for row in self._db.execute("SELECT * FROM effects")}
+
     # Reviews.
 
-    def review(self, key: str, verdict: str, by: str, note: str, time: float) -> None:
-        """Write down what an operator says; the controller will see it."""
+    def review(self, said: Review) -> None:
+        """Write down what an operator says (`id` is given here); the controller will see it."""
         with self.transaction():
             self._db.execute(
-                "INSERT INTO reviews (time, key, verdict, by, note) VALUES (?,?,?,?,?)", (time, key, verdict, by, note)
+                f"INSERT INTO reviews ({_REVIEW}) VALUES (?,?,?,?,?,?,?)",  # noqa: S608 - a constant
+                (said.time, said.key, said.verdict, said.by, said.note, said.until, said.effective),
             )
 
     def unseen(self) -> list[Review]:
         """Reviews that the controller has not taken up yet, oldest first."""
         return self._reviews("WHERE effective IS NULL ORDER BY id")
 
-    def reviews(self, key: str) -> list[Review]:
-        """All reviews of a key, newest first."""
-        return self._reviews("WHERE key = ? ORDER BY id DESC", key)
+    def reviews(self, key: str = "") -> list[Review]:
+        """All reviews, of one key if it is given, newest first."""
+        return self._reviews("WHERE ? IN ('', key) ORDER BY id DESC", key)
 
     def seen(self, review: Review, effective: float) -> None:
         """A review has been taken up and holds from an event time on."""
         self._db.execute("UPDATE reviews SET effective = ? WHERE id = ?", (effective, review.id))
 
     def _reviews(self, clause: str, *values: object) -> list[Review]:
-        rows = self._db.execute(f"SELECT id, time, key, verdict, by, note, effective FROM reviews {clause}", values)  # noqa: S608
+        rows = self._db.execute(f"SELECT {_REVIEW}, id FROM reviews {clause}", values)  # noqa: S608
         return [Review(*row) for row in rows]
 
     # Checkpoint.
@@ -199,16 +258,20 @@ class Journal:
         return json.loads(row[0]) if row else None
 
 
-def _at_version(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+def _version(connection: sqlite3.Connection, path: Path) -> int:
     (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found == 0:
-        connection.executescript(f"BEGIN; {_SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;")
-    elif found != VERSION:
+    if found > len(_VERSIONS):
         raise JournalError(
-            f"{path}: written by another version of mailbrake (schema {found}, this one knows {VERSION}); "
+            f"{path}: written by another version of mailbrake (schema {found}, this one knows {len(_VERSIONS)}); "
             "use that version"
         )
-    return connection
+    return int(found)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema up to date, a version at a time, each in a transaction of its own."""
+    for version in range(_version(connection, path), len(_VERSIONS)):
+        connection.executescript(f"BEGIN; {_VERSIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;")
 
 
 def _row(decision: Decision) -> tuple[object, ...]:

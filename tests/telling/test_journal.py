@@ -13,7 +13,7 @@ import pytest
 
 from logwatch.memory import Memory
 from logwatch.schema import Decision
-from logwatch.telling.journal import Journal, JournalError
+from logwatch.telling.journal import Effect, Journal, JournalError, Review
 from tests.telling.decisions import NOW, decision
 
 
@@ -74,7 +74,7 @@ def test_standing_is_the_last_word_on_each_rule_and_key(journal: Journal) -> Non
 def test_a_review_takes_back_what_was_decided_before_it(journal: Journal) -> None:
     """Unseen, it counts from when it was said; seen, from the event time that the controller gave it."""
     record(journal, decision(1), decision(2, rule="late", time=NOW + 100))
-    journal.review("account:bob@example.com", "released", "root", "password changed", NOW + 50)
+    journal.review(Review(NOW + 50, "account:bob@example.com", "released", "root", "password changed"))
     assert [one.seq for one in journal.standing(NOW + 110)] == [2]
     (review,) = journal.unseen()
     with journal.transaction():
@@ -143,6 +143,30 @@ def test_a_journal_of_another_version_is_left_alone(journal: Journal, path: Path
     db.close()
     with pytest.raises(JournalError, match="another version"):
         Journal.open(path)
+
+
+def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(journal: Journal) -> None:
+    """Not a decision that still stands, however old."""
+    old, long, young = (
+        decision(1),
+        decision(2, ref="8K2M9Q", until=NOW + 1e6),
+        decision(3, ref="9K2M9Q", time=NOW + 9e4),
+    )
+    record(journal, old, long, young, lines={1: ["one"], 2: ["two"]})
+    with journal.transaction():
+        journal.affect([Effect("7K2M9Q", old.key, "flood", 1, 1, 1), Effect("8K2M9Q", old.key, "flood", 1, 1, 1)])
+    assert journal.prune(NOW + 86400) == 1
+    assert [one.seq for one in journal.decisions()] == [2, 3]
+    assert (journal.lines(1), journal.lines(2)) == ([], ["two"])
+    assert [effect.ref for effect in journal.effects().values()] == ["8K2M9Q"]
+
+
+def test_effects_add_up(journal: Journal) -> None:
+    """Step by step, by case."""
+    for one in (Effect("7K2M9Q", "account:bob", "flood", 1, 25, 0), Effect("7K2M9Q", "account:bob", "flood", 2, 3, 4)):
+        with journal.transaction():
+            journal.affect([one])
+    assert journal.effects() == {("7K2M9Q", "account:bob", "flood"): Effect("7K2M9Q", "account:bob", "flood", 3, 28, 4)}
 
 
 def test_pandas_reads_it_in_one_line(journal: Journal, path: Path) -> None:

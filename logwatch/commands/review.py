@@ -1,0 +1,144 @@
+"""List the cases that nobody has looked at, most urgent first, and say of a key: confirmed, released, exempt."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from enforce.config import Config, as_duration
+from logwatch.commands import Failure, UsageError
+from logwatch.commands.common import config_argument, config_of, json_argument, key_of
+from logwatch.commands.operator import say
+from logwatch.commands.output import clock, now, number, safe, write_json, write_table
+from logwatch.schema import Decision, iso
+from logwatch.settings import zone_of
+
+if TYPE_CHECKING:
+    from logwatch.telling.journal import Journal
+
+VERDICTS = {
+    "confirm": ("confirmed", "the account is hijacked indeed; what was decided stands"),
+    "release": ("released", "let it send again; what it sent so far does not count any more"),
+    "exempt": ("exempted", "release, and let no rule count for it until a date"),
+}
+_URGENCY = ("block", "hold", "tempfail", "throttle", "cap")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """list (the default), or a verdict on a key or case."""
+    config_argument(parser)
+    json_argument(parser)
+    parser.add_argument("--all", action="store_true", help="in the list: cases that are over or reviewed, too")
+    actions = parser.add_subparsers(dest="verdict", metavar="confirm|release|exempt")
+    for name, (_, sentence) in VERDICTS.items():
+        action = actions.add_parser(name, help=sentence, description=sentence)
+        action.add_argument(
+            "subject", metavar="REF|KEY", help="a case such as 7K2M9Q, or account:LOGIN, client:ADDRESS"
+        )
+        action.add_argument("--note", default="", metavar="TEXT", help="why, for the journal")
+        config_argument(action, again=True)
+        if name == "exempt":
+            action.add_argument("--for", dest="span", metavar="DURATION", help="for how long: 30d")
+            action.add_argument("--until", metavar="DATE", help="or until when: 2026-12-24")
+
+
+def run(args: argparse.Namespace) -> int:
+    """List, or write down."""
+    config = config_of(args)
+    return _say(args, config) if args.verdict else _list(args, config)
+
+
+def _say(args: argparse.Namespace, config: Config) -> int:
+    key = _subject(args.subject, config)
+    verdict = VERDICTS[args.verdict][0]
+    until = _until(args, config) if args.verdict == "exempt" else None
+    listed = say(config, key, verdict, args.note, until)
+    ends = f" until {clock(until, zone_of(config))}" if until else ""
+    print(f"{safe(key)}: {verdict}{ends}." + (" It may send again at once." if listed else ""))
+    return 0
+
+
+def _until(args: argparse.Namespace, config: Config) -> float:
+    """Every exemption ends."""
+    try:
+        if args.span:
+            return now() + as_duration(args.span)
+        moment = datetime.fromisoformat(args.until or "")
+    except ValueError:
+        raise UsageError("say for how long: --for 30d, or --until 2026-12-24") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone_of(config))).timestamp()
+
+
+def _subject(subject: str, config: Config) -> str:
+    """The key of a case, or the key itself."""
+    from logwatch.telling.journal import Journal, JournalError
+
+    try:
+        journal = Journal.read(config.journal)
+    except JournalError as error:
+        raise Failure(str(error)) from None
+    found = {decision.key for decision in journal.case(subject.upper())}
+    journal.close()
+    if len(found) > 1:
+        raise Failure(f"{subject} is the reference of several cases: name the key: {', '.join(sorted(found))}")
+    return found.pop() if found else key_of(subject, config)
+
+
+def _list(args: argparse.Namespace, config: Config) -> int:
+    from logwatch.telling.journal import Journal, JournalError
+
+    try:
+        journal = Journal.read(config.journal)
+    except JournalError as error:
+        raise Failure(str(error)) from None
+    decisions = journal.decisions() if args.all else _cases(journal)
+    said = {review.key: review for review in reversed(journal.reviews())}
+    effects = journal.effects()
+    journal.close()
+    rows = [_row(case, effects, said, config) for case in _urgent(decisions, said, everything=args.all)]
+    if args.json:
+        write_json(rows)
+    elif rows:
+        write_table([{**row, "since": row["since"][:16].replace("T", " ")} for row in rows], list(rows[0]))
+    else:
+        print("No open cases.")
+    return 0
+
+
+def _cases(journal: Journal) -> list[Decision]:
+    """All decisions of the cases that stand, in order."""
+    standing = {(d.ref, d.key, d.rule): d for d in journal.standing(now())}
+    return [d for ref, key, rule in standing for d in reversed(journal.case(ref)) if (d.key, d.rule) == (key, rule)]
+
+
+def _urgent(decisions: Iterable[Decision], said: dict[str, Any], *, everything: bool) -> list[Decision]:
+    """The first decision of each case, enforced and severe ones first, then the latest; reviewed ones on request."""
+    cases: dict[tuple[str, str, str], Decision] = {}
+    for decision in decisions:
+        cases.setdefault((decision.ref, decision.key, decision.rule), decision)
+    wanted = [d for d in cases.values() if everything or d.key not in said or said[d.key].time < d.time]
+    return sorted(wanted, key=_urgency)
+
+
+def _urgency(decision: Decision) -> tuple[bool, int, float]:
+    severity = _URGENCY.index(decision.action) if decision.action in _URGENCY else len(_URGENCY)
+    return decision.mode != "enforce", severity, -decision.time
+
+
+def _row(case: Decision, effects: dict[Any, Any], said: dict[str, Any], config: Config) -> dict[str, Any]:
+    effect = effects.get((case.ref, case.key, case.rule))
+    review = said.get(case.key)
+    return {
+        "case": case.ref,
+        "who": case.key,
+        "rule": case.rule,
+        "action": case.action,
+        "mode": case.mode,
+        "since": iso(case.time, zone_of(config)),
+        "because": "; ".join(f"{what}: {number(e['value'])}" for what, e in case.evidence.items()),
+        "recipients since": effect.recipients if effect else 0,
+        "refused": effect.refused if effect else 0,
+        "review": review.verdict if review and review.time >= case.time else None,
+    }

@@ -1,0 +1,266 @@
+"""The deny table as files for programs that ask no milter.
+
+    postfix-sasl      accounts, for check_sasl_access: source of a texthash, cdb or lmdb map; bob and bob@REALM each
+    postfix-client    addresses and networks, for check_client_access: the same kinds of map
+    sendmail-access   addresses and networks, `Connect:` lines for access_db; accounts as `Brake:` lines (see deploy/)
+    rspamd            accounts, one a line with its action, for a multimap of type `user` with `key value` lines
+    rspamd-ip         addresses and networks, one a line, for a multimap of type `ip`
+    exim              accounts, for an lsearch on $authenticated_id
+    exim-client       addresses and networks, for an iplsearch on $sender_host_address
+    text              key, action, until and case, separated by tabs
+    json              one object a line, the fields of `mailbrake table list --json`
+
+Rules:
+* What counts now and is enforced is exported. Only `json`, which says so, has what is observed too.
+* A map answers every time alike: a throttle, and a cap, cannot be said in one. They are left out and counted.
+* Nothing in a map ends by itself. `watch` writes it anew within seconds when something ends; a site that exports by
+  hand, or by a timer, has a map as old as its last export.
+* A key never spans lines, and never holds what its format could take for something else: it is left out and counted.
+* Files change by renaming a whole new one into their place.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from enforce.config import FORMATS, Config
+from enforce.table import Record
+from enforce.verdict import Wording, reply_of
+from logwatch.schema import iso
+
+Listed = tuple[str, Record]
+_SAID = ("block", "tempfail", "hold")  # actions that a map can say
+
+
+class Exported(NamedTuple):
+    """A file's text, and how many enforced records are not in it because its format cannot say them."""
+
+    text: str
+    left_out: int
+
+
+def export(name: str, records: Iterable[Listed], now: float, config: Config) -> Exported:
+    """The table in one of FORMATS, sorted by key."""
+    found = sorted((pair for pair in records if pair[1].counts(now) and pair[1].action != "observe"), key=_order)
+    if name == "json":
+        return Exported("".join(json.dumps(row(*pair), ensure_ascii=False) + "\n" for pair in found), 0)
+    enforced = [(key, record) for key, record in found if record.mode == "enforce"]
+    form = _FORMS[name]
+    mine = [pair for pair in enforced if _kind(pair[0]) in form.kinds]
+    lines = [line for pair in mine for line in _lines(form, *pair, config)]
+    said = {key for key, record in mine if form.every or (record.action in _SAID and form.names(key, config))}
+    return Exported("".join(lines), len(mine) - len([key for key, _ in mine if key in said]))
+
+
+def row(key: str, record: Record) -> dict[str, Any]:
+    """A record as `mailbrake table list --json` has it."""
+    extra = {"share": record.share, "max_recipients": record.max_recipients, "text": record.text or None}
+    return {
+        "key": key,
+        "action": record.action,
+        "mode": record.mode,
+        "until": iso(record.until),
+        "ref": record.ref,
+        "rule": record.rule,
+        "lease": iso(record.lease),
+        **{name: value for name, value in extra.items() if value is not None},
+    }
+
+
+class _Form(NamedTuple):
+    """A format: the kinds of keys it takes, how they are named in it, and its line for a name and a record."""
+
+    kinds: tuple[str, ...]
+    names: Callable[[str, Config], list[str]]
+    line: Callable[[str, str, Record, Config], str]
+    every: bool = False  # it can say every action
+
+
+def _lines(form: _Form, key: str, record: Record, config: Config) -> Iterator[str]:
+    if form.every or record.action in _SAID:
+        for name in form.names(key, config):
+            yield form.line(name, key, record, config) + "\n"
+
+
+def _order(pair: Listed) -> tuple[str, str]:
+    return pair[0], pair[1].mode
+
+
+def _kind(key: str) -> str:
+    return key.partition(":")[0]
+
+
+# How formats name keys.
+
+
+def _plain(key: str, _config: Config) -> list[str]:
+    return [key]
+
+
+def _logins(key: str, config: Config) -> list[str]:
+    """With the site's own domain and without it: the MTA looks for what was typed."""
+    login = key.partition(":")[2]
+    bare, _, realm = login.rpartition("@")
+    both = [login, bare] if bare and realm == config.log.default_realm.lower() else [login]
+    return [name for name in both if name != "*"]
+
+
+def _unspaced(key: str, config: Config) -> list[str]:
+    return [name for name in _logins(key, config) if not any(map(str.isspace, name)) and not name.startswith("#")]
+
+
+def _quoted(key: str, config: Config) -> list[str]:
+    escaped = (name.replace("\\", "\\\\").replace('"', '\\"') for name in _logins(key, config))
+    return [f'"{name}"' for name in escaped]
+
+
+def _networks(key: str, _config: Config) -> list[str]:
+    return [key.partition(":")[2]]
+
+
+def _quoted_networks(key: str, config: Config) -> list[str]:
+    return [f'"{name}"' for name in _networks(key, config)]
+
+
+def _prefixes(key: str, _config: Config) -> list[str]:
+    """As an indexed map of Postfix or Sendmail finds it: the whole address, or its first groups.
+
+    A network is left out where it does not end between groups, or where an address may be written without its zeros.
+    """
+    network = ipaddress.ip_network(key.partition(":")[2])
+    width, dot = (8, ".") if network.version == 4 else (16, ":")
+    if network.prefixlen == network.max_prefixlen:
+        return [str(network.network_address)]
+    groups = str(network.network_address.exploded).split(dot)[: network.prefixlen // width]
+    short = [group.lstrip("0") or "0" for group in groups]
+    if network.prefixlen % width or not groups or (network.version == 6 and "0" in short):
+        return []
+    return [dot.join(short)]
+
+
+def _sendmail_names(key: str, config: Config) -> list[str]:
+    if _kind(key) == "account":
+        return [f"Brake:{name}" for name in _unspaced(key, config)]
+    return [f"Connect:{name}" for name in _prefixes(key, config)]
+
+
+# What formats say of them.
+
+
+def _said(key: str, record: Record, config: Config) -> tuple[str, str, str]:
+    code, status, text = reply_of(key, record, Wording(config.milter.texts, config.milter.help))
+    return code, status, text.replace("\n", " ")
+
+
+def _postfix(name: str, key: str, record: Record, config: Config) -> str:
+    if record.action == "hold":
+        return f"{name}\tHOLD mailbrake (case {record.ref})"
+    return f"{name}\t{' '.join(_said(key, record, config))}"
+
+
+def _sendmail(name: str, key: str, record: Record, config: Config) -> str:
+    if record.action == "hold":
+        return f"{name}\tQUARANTINE:mailbrake (case {record.ref})"
+    code, status, text = _said(key, record, config)
+    return f'{name}\tERROR:{status}:"{code} {text.replace(chr(34), chr(39))}"'
+
+
+def _exim(name: str, key: str, record: Record, config: Config) -> str:
+    if record.action == "hold":
+        return f"{name}: freeze mailbrake (case {record.ref})"
+    verb = "deny" if record.action == "block" else "defer"
+    return f"{name}: {verb} {' '.join(_said(key, record, config)[1:])}"
+
+
+def _rspamd(name: str, _key: str, record: Record, _config: Config) -> str:
+    return f"{name} {record.action}"
+
+
+def _bare(name: str, _key: str, _record: Record, _config: Config) -> str:
+    return name
+
+
+def _text(name: str, _key: str, record: Record, _config: Config) -> str:
+    return "\t".join((name, record.action, iso(record.until), record.ref))
+
+
+_ADDRESSES = ("client", "net")
+_FORMS: Mapping[str, _Form] = {
+    "postfix-sasl": _Form(("account",), _quoted, _postfix),
+    "postfix-client": _Form(_ADDRESSES, _prefixes, _postfix),
+    "sendmail-access": _Form(("account", *_ADDRESSES), _sendmail_names, _sendmail),
+    "rspamd": _Form(("account",), _unspaced, _rspamd),
+    "rspamd-ip": _Form(_ADDRESSES, _networks, _bare),
+    "exim": _Form(("account",), _quoted, _exim),
+    "exim-client": _Form(_ADDRESSES, _quoted_networks, _exim),
+    "text": _Form(("account", *_ADDRESSES), _plain, _text, every=True),
+}
+assert {*_FORMS, "json"} == set(FORMATS)
+
+
+# Files.
+
+
+def write(path: Path, text: str) -> bool:
+    """Put a whole new file in the place of an old one, with its mode; False if it says the same already."""
+    try:
+        if path.read_text(encoding="utf-8", errors="surrogateescape") == text:
+            return False
+        mode = path.stat().st_mode & 0o777
+    except FileNotFoundError:
+        mode = 0o644
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    return True
+
+
+class Exporter:
+    """Keeps the files of `[export]` equal to the table; `say` takes trouble (about, problem)."""
+
+    def __init__(self, config: Config, say: Callable[[str, str], None]) -> None:
+        self._config = config
+        self._say = say
+        self._running: subprocess.Popen[bytes] | None = None
+        self._due = False  # the command is, for a change since it was started
+
+    def update(self, records: Callable[[], Iterable[Listed]], now: float) -> None:
+        """Write what changed, and then have the command run; `records` gives the table's."""
+        files = self._config.export.files
+        listed = list(records()) if files else []
+        for name, path in files.items():
+            try:
+                self._due |= write(Path(path), export(name, listed, now, self._config).text)
+            except OSError as error:
+                self._say("export", f"{path}: cannot be written: {error.strerror}; what stands there is older")
+        self._command()
+
+    def _command(self) -> None:
+        """Run it beside the controller, one at a time."""
+        command = self._config.export.command
+        if self._running is not None and self._running.poll() is not None:
+            if self._running.returncode:
+                self._say("export command", f"{command[0]}: exit status {self._running.returncode}")
+            self._running = None
+        if not (command and self._due and self._running is None):
+            return
+        self._due = False
+        try:
+            self._running = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - the configuration's, no shell
+        except OSError as error:
+            self._say("export command", f"{command[0]}: {error.strerror}")

@@ -1,0 +1,73 @@
+"""What operators order by hand: a record on a key for a while, whatever the policy says.
+
+An order is a review in the journal, so it has who gave it, when and why, and a release ends it as it ends a decision:
+
+    verdict   `ordered ACTION`, `ordered throttle SHARE`, `ordered cap RECIPIENTS`
+    until     when it ends
+
+For the table it is a decision of the rule `by-hand`, always enforced: who types it means it. The policy's mode, its
+exemptions and the guard are for rules. Its case reference is made of key and end, so that it needs no place of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+
+from logwatch.schema import Decision
+from logwatch.telling.journal import TAKEN_BACK, Review
+
+RULE = "by-hand"
+ACTIONS = ("cap", "throttle", "tempfail", "hold", "block")
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as of all case references
+_VERDICT = re.compile(rf"ordered ({'|'.join(ACTIONS)})(?: ([0-9.]+))?")
+
+
+def verdict(action: str, number: float | None = None) -> str:
+    """The verdict of the review that orders this; `number` is a throttle's share, a cap's recipients."""
+    return f"ordered {action}" + ("" if number is None else f" {number:g}")
+
+
+def decision_of(review: Review) -> Decision | None:
+    """The decision that a review orders; None where it says something else."""
+    found = _VERDICT.fullmatch(review.verdict)
+    if not found or review.until is None:
+        return None
+    action, number = found[1], float(found[2] or 0)
+    return Decision(
+        time=review.time,
+        key=review.key,
+        action=action,
+        mode="enforce",
+        until=review.until,
+        rule=RULE,
+        ref=reference(review.key, review.until),
+        seq=-review.id,
+        share=number if action == "throttle" else None,
+        max_recipients=int(number) if action == "cap" else None,
+    )
+
+
+def standing(reviews: Iterable[Review], now: float) -> list[Decision]:
+    """The orders that have neither ended nor been taken back, oldest first."""
+    found: list[Decision] = []
+    for review in sorted(reviews, key=lambda review: review.id):
+        if review.verdict in TAKEN_BACK:
+            found = [decision for decision in found if decision.key != review.key]
+        elif (decision := decision_of(review)) and decision.until > now:
+            found.append(decision)
+    return found
+
+
+def case(reviews: Iterable[Review], ref_or_key: str) -> list[Decision]:
+    """Every order with this reference or on this key, newest first."""
+    decisions = [decision for review in reviews if (decision := decision_of(review))]
+    found = [decision for decision in decisions if ref_or_key in (decision.ref, decision.key)]
+    return sorted(found, key=lambda decision: decision.seq)
+
+
+def reference(key: str, until: float) -> str:
+    """The case reference of an order."""
+    number = int.from_bytes(hashlib.blake2b(f"{RULE} {key} {until:.6f}".encode(), digest_size=4).digest())
+    return "".join(_ALPHABET[number >> 5 * place & 31] for place in range(6))

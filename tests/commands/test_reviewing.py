@@ -1,0 +1,86 @@
+"""Reviewing and rolling out, on a journal that a controller has written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.commands.test_commands import mailbrake, objects
+from tests.test_watch import POLICY, Machine
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """Bob and Carol have flooded; a configuration file stands beside the log."""
+    machine = Machine(tmp_path)
+    for login in ("bob", "carol"):
+        machine.send(login=login)
+    with machine.controller() as controller:
+        machine.now += 1
+        machine.send(login="carol", recipients=7)
+        controller.once()
+    state = f'[state]\ndirectory = "{tmp_path}/state"\n'
+    policy = f'[policy]\nfile = "{machine.policy}"\nmode = "enforce"\n'
+    (tmp_path / "mailbrake.toml").write_text(state + policy)
+    return machine
+
+
+def config(machine: Machine) -> tuple[str, str]:
+    return ("--config", str(machine.directory / "mailbrake.toml"))
+
+
+class TestReview:
+    def test_lists_what_nobody_has_looked_at(self, machine: Machine) -> None:
+        """Every case with its numbers and what came of it; a reviewed one only with `--all`."""
+        rows = objects("review", "--json", "--all", *config(machine))
+        assert {row["who"]: row["recipients since"] for row in rows} == {"account:bob": 0, "account:carol": 7}
+        assert {row["because"] for row in rows} == {"recipients in 10m: 25"}
+
+    @pytest.mark.parametrize(
+        ("words", "verdict"),
+        [(["confirm"], "confirmed"), (["release"], "released"), (["exempt", "--for", "30d"], "exempted")],
+    )
+    def test_says_a_verdict_by_reference_or_key(self, machine: Machine, words: list[str], verdict: str) -> None:
+        """It is written down with the note and who said it."""
+        rows = objects("review", "--json", "--all", *config(machine))
+        ref = next(str(row["case"]) for row in rows if row["who"] == "account:bob")
+        for subject in (ref, "bob"):
+            done = mailbrake("review", *words[:1], subject, *words[1:], "--note", "4711", *config(machine))
+            assert done.returncode == 0, done.stderr
+            assert done.stdout.startswith(f"account:bob: {verdict}")
+        first, second = machine.journal().reviews("account:bob")
+        assert (first.verdict, first.note, second.verdict) == (verdict, "4711", verdict)
+        assert first.by
+
+    def test_an_exemption_must_end(self, machine: Machine) -> None:
+        """Usage error without `--for` or `--until`."""
+        done = mailbrake("review", "exempt", "bob", *config(machine))
+        assert done.returncode == 2
+        assert "--until 2026-12-24" in done.stderr
+
+    def test_the_list_is_for_people(self, machine: Machine) -> None:
+        """Columns with headings; says so when there is nothing to do."""
+        told = mailbrake("review", "--all", *config(machine)).stdout
+        assert told.startswith("case ")
+        assert "account:carol" in told
+
+
+class TestRollout:
+    def test_shows_where_each_rule_stands_and_the_line_for_the_next_step(self, machine: Machine) -> None:
+        """Cases, mail that went through, reviews, borderline cases; a rule that enforces fully has no next step."""
+        mailbrake("review", "release", "carol", *config(machine))
+        (row,) = objects("rollout", "--json", "--last", "365d", *config(machine))
+        assert (row["rule"], row["stands"], row["cases"], row["recipients"]) == ("flood", "enforce", 2, 7)
+        assert (row["released"], row["next"]) == (1, "")
+        machine.policy.write_text(POLICY.replace("enforce", "observe"))
+        told = mailbrake("rollout", "--last", "365d", *config(machine)).stdout
+        assert f"next: {machine.policy}, rule flood (line 1): mode enforce 1%" in told
+        assert "account:carol" in told
+
+    def test_json_is_one_object_a_rule(self, machine: Machine) -> None:
+        """Rules without a case are there too."""
+        machine.policy.write_text(POLICY + POLICY.replace("flood", "other"))
+        rows = [json.loads(row) for row in mailbrake("rollout", "--json", *config(machine)).stdout.splitlines()]
+        assert [row["rule"] for row in rows] == ["flood", "other"]
