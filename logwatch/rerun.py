@@ -6,13 +6,13 @@ The same core as the live controller, so that the same lines give the same decis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import tzinfo
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from logwatch.reading.names import ordered
-from logwatch.reading.source import STDIN, chunks, stamps
+from logwatch.reading.source import STDIN, SourceError, chunks, stamps
 from logwatch.reading.stamp import first_year
 
 if TYPE_CHECKING:  # whoever only wants to know when a log begins must not wait for pandas
@@ -25,9 +25,15 @@ def start_of(paths: Iterable[str], zone: tzinfo | None, newest: float) -> float:
     Stamps may have no year: looks through the logs for the first one that has, and where there is none goes back from
     the last. Standard input cannot be read twice: taken to have begun within half a year before `newest`.
     """
-    readable = (path for path in ordered(paths) if path != STDIN and Path(path).exists())
-    found = chain.from_iterable(stamps(path) for path in readable)
+    found = chain.from_iterable(_readable_stamps(path) for path in ordered(paths))
     return first_year(_up_to_a_year(found), zone, newest)
+
+
+def _readable_stamps(path: str) -> Iterator[bytes]:
+    """Those up to where a log cannot be read, which is said when it is read itself."""
+    with suppress(SourceError):
+        if path != STDIN:
+            yield from stamps(path)
 
 
 def _up_to_a_year(found: Iterable[bytes]) -> Iterator[bytes]:

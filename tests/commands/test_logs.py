@@ -1,0 +1,93 @@
+"""Which logs commands read, and in what order: directories, patterns, archives, standard input; and the bar."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import logwatch
+from tests.commands.test_commands import DEMO, mailbrake, objects
+
+
+def line(number: int) -> bytes:
+    return b"Nov 25 03:%02d:00 mx1 postfix/smtpd[7]: connect from unknown[192.0.2.%d]\n" % (number, number)
+
+
+def written(directory: Path) -> Path:
+    """A directory with a log in three parts, and what is no log."""
+    (directory / "mail.log.2.gz").write_bytes(gzip.compress(line(1)))
+    (directory / "mail.log.1").write_bytes(line(2))
+    (directory / "mail.log").write_bytes(line(3))
+    (directory / "old").mkdir()
+    (directory / ".hidden").write_bytes(line(9))
+    return directory
+
+
+def clients(*arguments: str | Path, text: str = "") -> list[object]:
+    return [event["client_ip"] for event in objects("events", *arguments, text=text)]
+
+
+def test_a_directory_means_the_files_in_it_oldest_first(tmp_path: Path) -> None:
+    assert clients(written(tmp_path)) == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    assert list(logwatch.read(tmp_path)["client_ip"]) == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+
+
+def test_a_pattern_and_a_name_that_mean_one_file_read_it_once(tmp_path: Path) -> None:
+    written(tmp_path)
+    assert clients(tmp_path / "mail.log", f"{tmp_path}/mail.log*") == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+
+
+def test_a_directory_without_files_is_an_error(tmp_path: Path) -> None:
+    done = mailbrake("events", tmp_path)
+    assert (done.returncode, done.stderr) == (1, f"mailbrake: {tmp_path}: no files in it\n")
+
+
+def test_standard_input_is_replayed_as_the_file_is() -> None:
+    assert objects("replay", "--json", "-", text=DEMO.read_text()) == objects("replay", "--json", DEMO)
+
+
+def test_damage_is_an_error_after_what_could_be_read(tmp_path: Path) -> None:
+    log = tmp_path / "mail.log.gz"
+    log.write_bytes(gzip.compress(line(1) * 5000)[:-9])
+    done = mailbrake("events", log)
+    assert done.returncode == 1
+    assert done.stdout.count("\n") > 4000
+    assert f"mailbrake: {log}: damaged or cut short: " in done.stderr
+
+
+def test_the_bar_counts_bytes_of_the_files_and_ends_at_their_sum(tmp_path: Path) -> None:
+    """Packed as they are, on a terminal only."""
+    (tmp_path / "mail.log.1.gz").write_bytes(gzip.compress(os.urandom(30_000)))
+    (tmp_path / "mail.log").write_bytes(b"x\n" * 10_000)
+    total = sum(path.stat().st_size for path in tmp_path.iterdir()) / 1000
+    shown = on_a_terminal("events", tmp_path)
+    assert f"{total:.1f}/{total:.1f} kB" in shown
+    assert mailbrake("events", tmp_path).stderr == ""
+
+
+def on_a_terminal(*arguments: str | Path) -> str:
+    """What a command shows on standard error, a terminal."""
+    ours, its = pty.openpty()
+    command = [sys.executable, "-m", "logwatch", *map(str, arguments)]
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=its, env=os.environ | {"TERM": "xterm"}
+    ) as process:
+        os.close(its)
+        shown = b""
+        while piece := _read(ours):
+            shown += piece
+    os.close(ours)
+    assert process.returncode == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:  # the other end was closed
+        return b""
