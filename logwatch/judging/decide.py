@@ -57,22 +57,26 @@ class Judge:
 
     def decide(self, events: Columns, histories: Mapping[str, History]) -> list[Decision]:
         """What changes at these events, in their order; at one event, in the order of the rules."""
-        found = [
-            _Hit(int(history.rows[place]), number, place, rule, bool(holds[place]), table)
-            for number, rule in enumerate(self.policy.rules)
-            for history, values in self._above_floors(rule, histories.get(rule.kind), events["clock"])
-            for holds in [rule.condition.holds(values)]
-            for places in [self._places(rule, history, holds)]
-            for table in [_Table(tuple(values.columns), values.to_numpy()) if places else None]
-            for place in places
-        ]
         decisions: list[Decision] = []
-        for hit in sorted(found, key=lambda hit: hit[:3]):
+        for hit in sorted(self._hits(histories, events["clock"]), key=lambda hit: hit[:3]):
             key = histories[hit.rule.kind].keys[hit.place]
             if self.policy.concerns(hit.rule, key) and not self._excused(key, float(events["clock"][hit.row])):
                 decisions += self._judged(hit, key, events)
         self._expire(float(events["clock"][-1]) if len(events["clock"]) else 0.0)
         return decisions
+
+    def _hits(self, histories: Mapping[str, History], clocks: Any) -> Iterator[_Hit]:
+        """Rows at which a rule may have something to say, rule after rule."""
+        for number, rule in enumerate(self.policy.rules):
+            history = histories.get(rule.kind)
+            if history is None or not len(history.rows):
+                continue
+            values = self._above_floors(rule, history, clocks)
+            holds = rule.condition.holds(values)
+            places = self._places(rule, history, holds)
+            table = _Table(tuple(values.columns), values.to_numpy()) if places else _NOTHING
+            for place in places:
+                yield _Hit(int(history.rows[place]), number, place, rule, bool(holds[place]), table)
 
     def release(self, key: str, totals: list[int] | None, time: float) -> list[Decision]:
         """End every open case on a key at an event time; `totals` are its running totals by then.
@@ -168,18 +172,15 @@ class Judge:
         cared = {key for key in set(history.keys) if key in hit or self._cases.known(rule, key)}
         return [place for place, key in enumerate(history.keys) if key in cared]
 
-    def _above_floors(self, rule: Rule, history: History | None, clocks: Any) -> Iterator[tuple[History, pd.DataFrame]]:
+    def _above_floors(self, rule: Rule, history: History, clocks: Any) -> pd.DataFrame:
         """The rates that the rule may see: of released keys only what came after the release."""
-        if history is None or not len(history.rows):
-            return
         named = ((called.partition(" "), floor) for called, floor in self._floors.items())
         floors = {key: Floor(*floor) for (of, _, key), floor in named if of == rule.name}
         places = _limited(rule, history, floors, clocks) if floors else []
         if not places:
-            yield history, history.values
-            return
+            return history.values
         above = history.above(places, [floors[history.keys[place]] for place in places])
-        yield history, _replaced(history.values, places, above)
+        return _replaced(history.values, places, above)
 
     def _expire(self, clock: float) -> None:
         self._cases.expire(clock, max((rule.longest or rule.duration for rule in self.policy.rules), default=0))
@@ -187,6 +188,16 @@ class Judge:
 
 
 _Numbers = Mapping[str, Mapping[str, float]]
+
+
+class _Table(NamedTuple):
+    """The values that a rule sees: names of columns, and a row for each of the history's."""
+
+    columns: tuple[Any, ...]
+    values: Any
+
+
+_NOTHING = _Table((), ())
 
 
 class _Hit(NamedTuple):
@@ -197,7 +208,7 @@ class _Hit(NamedTuple):
     place: int
     rule: Rule
     holds: bool
-    table: Any
+    table: _Table
 
     def rates(self) -> dict[Any, float]:
         """What the rule sees there."""

@@ -1,9 +1,9 @@
 """What is usual for a key: a slowly learned quantile of its own daily peaks.
 
 Of each rate that a policy compares with `usual`, the largest value of every active day is remembered, for the latest
-thirty of them; usual is the value that nine in ten of these days stay within, and never less than a floor, which is all
-that there is for a new key. The running day does not count, nor does a day on which something was decided against the
-key: what was sent under suspicion must not become the habit. Days are those of UTC.
+thirty of them; usual is the value that nine in ten of these days stay within, and never less than a floor, which is
+all that there is for a new key. The running day does not count, nor does, after the first five, a day on which
+something was decided against the key: what was sent under suspicion must not become the habit. Days are those of UTC.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from logwatch.schema import DISTINCT, RateColumn
 
 DAY = 86400
 DAYS = 30
+LEARNING = 5  # days that teach whatever happened
 QUANTILE = 0.9
 _FLOORS = {"bytes": 10_000_000, **dict.fromkeys((*DISTINCT, "odd_senders", "odd_countries", "new_networks"), 2)}
 _FLOOR = 10
@@ -71,8 +72,9 @@ class Usual:
             return [day, False, {}, {}]
         if record[0] != day:
             past = record[3]
-            for name, peak in () if record[1] else record[2].items():
-                past[name] = [*past.get(name, ()), peak][-DAYS:]
+            for name, peak in record[2].items():
+                if not record[1] or len(past.get(name, ())) < LEARNING:
+                    past[name] = [*past.get(name, ()), peak][-DAYS:]
             record = [day, False, {}, past]
         return record
 

@@ -3,59 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from typing import Any
 
 import pytest
 
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
 from logwatch.judging.restraint import GUARD
-from logwatch.measuring.rates import Rates
-from logwatch.schema import Decision
-from tests.measuring.table import events
 
-START = 1_764_000_000.0
+from .bench import START, Bench, message, told
+
 FLOOD = "rule flood per account: when recipients in 10m > 5 tempfail for 1h mode enforce"
 BOTH = f"""
 {FLOOD}
 rule burst per account: when messages in 10m > 2 block for 30m mode enforce
 """
-
-
-class Bench:
-    """Rates and a judge, fed with events."""
-
-    def __init__(self, policy: str, mode: str = "enforce") -> None:
-        self.judge = Judge(parse(policy), mode)
-        self.rates = Rates({86400, *(window for columns in self.judge.needs().values() for _, window in columns)})
-
-    def feed(self, *rows: dict[str, Any]) -> list[Decision]:
-        table = events(rows)
-        return self.judge.decide(table, self.rates.add(table, self.judge.needs()))
-
-    def send(self, at: float, recipients: int, account: str = "alice") -> list[Decision]:
-        """One message, `at` seconds after the start."""
-        return self.feed(message(at, recipients, account))
-
-    def release(self, at: float, key: str = "account:alice") -> list[Decision]:
-        return self.judge.release(key, self.rates.totals(key, START + at), START + at)
-
-
-def message(at: float, recipients: int, account: str = "alice", client: str | None = None) -> dict[str, Any]:
-    return {
-        "clock": START + at,
-        "event": "queued",
-        "account": f"account:{account}",
-        "client": client,
-        "nrcpt": str(recipients).encode(),
-        "size": b"500",
-        "queue_id": b"4jZ4r31mvlzJ9bM",
-    }
-
-
-def told(decisions: Iterable[Decision]) -> list[tuple[float, str, str, str]]:
-    return [(d.time - START, d.rule, d.action, d.mode) for d in decisions]
 
 
 def test_a_rule_that_holds_begins_a_case() -> None:
