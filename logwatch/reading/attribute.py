@@ -1,21 +1,38 @@
 """Work out for whom each event counts: which login, which client, which local user.
 
-Postfix names the login once, on the `client=` line. From there a message is known by host and queue id until
-`removed`; what happens in a session before a message is accepted is known by host and process id, from `connect` to
-`disconnect`, since one smtpd serves many sessions one after another.
+**Messages.** Postfix names the login once, on the `client=` line. From there a message is known by host and queue id
+until `removed`. Sendmail and Exim have one line for acceptance and queue; its login is Exim's own, Sendmail's that of
+the `AUTH=server` line of the same process before it. A message counts once, at its first `queued` line: qmgr prints
+that again at every retry of a deferred message.
 
-A message counts once, at its first `queued` line: qmgr prints that again at every retry of a deferred message. Mail
-that comes back from a content filter with `orig_queue_id=` is the same message and does not count again. Our own
-milter's `verdict` line is the count of a refused attempt, and the MTA's `milter-reject` line with the same case
-reference is its echo; where verdict lines do not reach the log, there is no such line to be the echo of, and the
-MTA's counts.
+**Sessions.** What happens before a message is accepted is known by host and process id, from `connect` (or
+`AUTH=server`) to `disconnect`, since one smtpd serves many sessions one after another. A line's own login (auth
+failures, refusals) goes before that of its session, and a session of another client than the line's is not its own.
+Where Sendmail has no AUTH, its lines `User unknown` name no client until the `from=` line that follows them.
 
-A line's own login (auth failures, refusals) goes before that of its session. Bounds: 500,000 open messages and 100,000
-sessions; a message is forgotten after six days (Postfix bounces after five), a session after a day.
+**The same message again.** What comes back from a content filter, is forwarded, or goes from Sendmail's submission
+queue to its daemon, is the same message under another queue id: it has the same owner and does not count again.
+
+- `orig_queue_id=` (XFORWARD) says so at once.
+- Without it: mail from this very machine, by loopback or `sendmail`, without a login, that has the message id of a
+  message still in the queue. The filter answers only after that, so its answer comes too late to count by.
+- That answer, `queued as NEW` from a loopback address, or `forwarded as NEW` of local delivery, makes sure of the
+  owner, where NEW is such a message too: what an outside host answers proves nothing.
+
+A local program that forges the message id of a message in the queue evades the count once per message, and three
+times in a row at most. Filters on other machines must send XFORWARD.
+
+**Our own milter.** Its `verdict` line is the count of a refused attempt, and the MTA's `milter-reject` line with the
+same case reference is its echo; where verdict lines do not reach the log, there is no such line to be the echo of, and
+the MTA's counts. A refusal of a message that has been counted (Sendmail: after the final dot) adds no attempt.
+
+Bounds: 500,000 open messages, 100,000 each of sessions, message ids and cases; a message is forgotten after six days
+(Postfix bounces after five), a session after a day, a message id (up to 255 bytes) and a case after an hour.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,6 +46,15 @@ from logwatch.schema import Columns
 _SESSION = 86400.0
 _MESSAGE = 6 * _SESSION
 _LATE = 3600.0  # a line older than this against the newest is a clock set back, not a late line
+_RETURN = 3600.0  # how long a content filter may take
+_RETURNS = 3  # how many filters may follow each other
+_LONGEST_ID = 255  # bytes of a message id; no program makes longer ones
+
+# What the next host, or local delivery, says that it made of a message.
+_RENAMED = re.compile(
+    rb"queued as ([0-9A-Za-z]{5,24})\)?\Z|(?:\A|\s)([0-9A-Za-z]{8,24}) Message accepted for delivery\Z"
+)
+_FORWARDED = re.compile(rb"forwarded as ([0-9A-Za-z]{5,24})\Z")
 
 # account, client and local key; whether the message has been counted
 Owner = tuple[str | None, str | None, str | None]
@@ -45,6 +71,7 @@ class Attribution:
     def __init__(self, default_realm: str = "", *, keep_case: bool = False) -> None:
         self.messages: Memory[list[Any]] = Memory("messages", 500_000)
         self.sessions: Memory[list[Any]] = Memory("sessions", 100_000)
+        self.message_ids: Memory[list[Any]] = Memory("message ids", 100_000)  # newest queue id, how often returned
         self.verdicts: Memory[bool] = Memory("verdicts", 100_000)
         self.clock = 0.0
         self.clock_steps = 0
@@ -54,7 +81,7 @@ class Attribution:
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks, `clock` excepted."""
-        return (self.messages, self.sessions, self.verdicts)
+        return (self.messages, self.sessions, self.message_ids, self.verdicts)
 
     def attribute(self, events: Columns) -> Columns:
         """The same events with the columns named above."""
@@ -89,36 +116,69 @@ class Attribution:
         self.sessions.drop(line.session)
         return owner, True
 
+    def _log_in(self, line: _Line) -> tuple[Owner, bool]:
+        owner = (self._account(line), self._client(line), None)
+        self._begin(line, owner)
+        return owner, True
+
     def _accept(self, line: _Line) -> tuple[Owner, bool]:
         original = self._message(line, line.orig_queue_id) if line.orig_queue_id else None
-        owner = _owned(original) if original else (self._account(line), self._client(line), None)
-        self.messages.put(line.message, [*owner, original is not None], line.clock)
+        owner = _owned(original) if original else self._submitter(line)
+        if line.nrcpt is None:  # otherwise Sendmail's line of what never became a message
+            self.messages.put(line.message, [*owner, original is not None], line.clock)
         if not original:
-            self.sessions.put(line.session, list(owner), line.clock)
+            self._begin(line, owner)
         return owner, True
 
     def _pickup(self, line: _Line) -> tuple[Owner, bool]:
-        owner = (None, None, key.local(line.uid.decode()) if line.uid else None)
+        owner = self._submitter(line)
         self.messages.put(line.message, [*owner, False], line.clock)
         return owner, True
 
+    def _message_id(self, line: _Line) -> tuple[Owner, bool]:
+        message = self._message(line, line.queue_id) or list(_NOBODY)  # nobody's: a bounce, or something forwarded
+        original = self._original(line, message)
+        if original:
+            message = [*original[:3], True]
+            self.messages.put(line.message, message, line.clock)
+        return _owned(message), True
+
     def _queued(self, line: _Line) -> tuple[Owner, bool]:
         message = self._message(line, line.queue_id)
-        if message is None:  # bounces, forwards, and what was accepted before the log begins
-            self.messages.put(line.message, [*_NOBODY, True], line.clock)
-            return _NOBODY, True
+        if message is None:
+            return self._arrived(line)
         owner, counted = _owned(message), bool(message[3])
         if not counted:
             self.messages.put(line.message, [*owner, True], line.clock)
         return owner, not counted
 
+    def _arrived(self, line: _Line) -> tuple[Owner, bool]:
+        """Sendmail's or Exim's line of acceptance; Postfix's of bounces, and of what came before the log begins."""
+        owner = self._submitter(line)
+        if owner != _NOBODY:
+            self._begin(line, owner)
+        original = self._original(line, list(owner)) if line.message_id else None
+        if original:
+            owner = _owned(original)
+        self.messages.put(line.message, [*owner, True], line.clock)
+        return owner, original is None
+
     def _delivery(self, line: _Line) -> tuple[Owner, bool]:
-        if self._message(line, line.queue_id) is None:
+        message = self._message(line, line.queue_id)
+        if message is None:
             self.orphans += 1
-        return self._owner(line), True
+            return _NOBODY, True
+        if line.response:
+            self._renamed(line, message)
+        return _owned(message), True
+
+    def _notification(self, line: _Line) -> tuple[Owner, bool]:
+        if line.response:  # Sendmail's bounces have no line of their own but their deliveries
+            self._claim(line, line.response, list(_NOBODY), lambda known: known is None)
+        return self._of_message(line), True
 
     def _removed(self, line: _Line) -> tuple[Owner, bool]:
-        owner = self._owner(line)
+        owner = self._of_message(line)
         self.messages.drop(line.message)
         return owner, True
 
@@ -128,23 +188,78 @@ class Attribution:
         return (self._account(line), self._client(line), None), line.verdict in _REFUSED_ATTEMPTS
 
     def _milter_reject(self, line: _Line) -> tuple[Owner, bool]:
-        return self._owner(line), not (line.ref and self.verdicts.get(line.case, line.clock - _LATE))
+        message = self._message(line, line.queue_id)
+        echo = line.ref and self.verdicts.get(line.case, line.clock - _LATE)
+        return self._owner(line), not (echo or (message and message[3]))
+
+    # The same message again.
+
+    def _original(self, line: _Line, message: list[Any]) -> list[Any] | None:
+        """The message that this one was before, if it was; from now on its message id means this one."""
+        name = line.message_id or b""
+        if not name or len(name) > _LONGEST_ID:
+            return None
+        queue_id, returns = self.message_ids.get(line.called(name), line.clock - _RETURN) or ("", 0)
+        original = self._message(line, queue_id.encode("latin-1"))
+        if queue_id == line.text(line.queue_id):  # a header that stands there twice
+            return None
+        if not (_is_from_here(message) and original and original[3]):
+            original, returns = None, -1
+        if returns == _RETURNS:
+            return None
+        self.message_ids.put(line.called(name), [line.text(line.queue_id), returns + 1], line.clock)
+        return original
+
+    def _renamed(self, line: _Line, message: list[Any]) -> None:
+        """Follow a message to the queue id that it has next on this machine."""
+        response = line.response or b""
+        if line.relay_ip:
+            found = _RENAMED.search(response) if _is_loopback(key.client(line.text(line.relay_ip))) else None
+        else:
+            found = _FORWARDED.match(response) if line.relay_host == b"local" else None
+        if found:
+            self._claim(line, found[found.lastindex or 1], message, _is_from_here)
+
+    def _claim(
+        self, line: _Line, queue_id: bytes, message: list[Any], free: Callable[[list[Any] | None], bool]
+    ) -> None:
+        """Give another queue id the owner of `message`, if its own may be replaced."""
+        if free(self._message(line, queue_id)):
+            self.messages.put(line.called(queue_id), [*message[:3], True], line.clock)
 
     # Who is meant.
+
+    def _begin(self, line: _Line, owner: Owner) -> None:
+        if line.pid:
+            self.sessions.put(line.session, list(owner), line.clock)
+
+    def _submitter(self, line: _Line) -> Owner:
+        """Who hands a message in: the line's own login, else its session's; its client or local user."""
+        if line.uid:
+            return None, None, key.local(line.text(line.uid))
+        account, client = self._account(line), self._client(line)
+        if account is None and client and line.nrcpt is not None:  # Sendmail's: Postfix would have said so in this line
+            account = self._session(line)[0]
+        return account, client, None
 
     def _owner(self, line: _Line) -> Owner:
         """The message's owner, else the session's; what stands in the line itself goes first."""
         account, client, local = _owned(self._message(line, line.queue_id) or self._session(line))
         return self._account(line) or account, self._client(line) or client, local
 
+    def _of_message(self, line: _Line) -> Owner:
+        """The message's owner: queue manager and delivery agents work in no session."""
+        return _owned(self._message(line, line.queue_id) or list(_NOBODY))
+
     def _session(self, line: _Line) -> list[Any]:
         """The session of the line's process; nobody's where the line names another client than it had."""
-        known = self.sessions.get(line.session, line.clock - _SESSION)
+        known = self.sessions.get(line.session, line.clock - _SESSION) if line.pid else None
         client = self._client(line)
-        return known if known and (client is None or client == known[1]) else list(_NOBODY)
+        mine = known and (client is None or known[1] is None or client == known[1])
+        return known if known and mine else list(_NOBODY)
 
     def _message(self, line: _Line, queue_id: bytes | None) -> list[Any] | None:
-        return self.messages.get(line.message_called(queue_id), line.clock - _MESSAGE) if queue_id else None
+        return self.messages.get(line.called(queue_id), line.clock - _MESSAGE) if queue_id else None
 
     def _account(self, line: _Line) -> str | None:
         login = line.sasl_username
@@ -181,6 +296,7 @@ class Attribution:
     def _expire(self, clock: float) -> None:
         self.messages.expire(clock - _MESSAGE)
         self.sessions.expire(clock - _SESSION)
+        self.message_ids.expire(clock - _RETURN)
         self.verdicts.expire(clock - _LATE)
 
 
@@ -189,7 +305,7 @@ class _Line(NamedTuple):
 
     clock: float
     host: bytes
-    pid: bytes
+    pid: bytes | None
     queue_id: bytes | None
     event: str
     client_ip: bytes | None
@@ -199,20 +315,30 @@ class _Line(NamedTuple):
     ref: bytes | None
     mode: bytes | None
     verdict: bytes | None
+    nrcpt: bytes | None
+    message_id: bytes | None
+    response: bytes | None
+    relay_host: bytes | None
+    relay_ip: bytes | None
 
     @property
     def message(self) -> str:
         """Name of the message that the line is about."""
-        return self.message_called(self.queue_id or b"")
+        return self.called(self.queue_id or b"")
 
-    def message_called(self, queue_id: bytes) -> str:
-        """Name of a message of the same host."""
+    def called(self, queue_id: bytes) -> str:
+        """Name of what has this id on the same host."""
         return (self.host + b" " + queue_id).decode("latin-1")
+
+    @staticmethod
+    def text(value: bytes | None) -> str:
+        """The text of a field, byte by byte."""
+        return (value or b"").decode("latin-1")
 
     @property
     def session(self) -> str:
         """Name of the SMTP session that the line belongs to."""
-        return (self.host + b" " + self.pid).decode("latin-1")
+        return (self.host + b" " + (self.pid or b"")).decode("latin-1")
 
     @property
     def case(self) -> str:
@@ -224,6 +350,18 @@ NEEDS = _Line._fields[1:]
 # Verdicts by which a message was not accepted. Of one that was held, or of which a recipient was refused, there is a
 # `queued` line too.
 _REFUSED_ATTEMPTS = (b"throttle", b"tempfail", b"block")
+
+
+def _is_loopback(client: str | None) -> bool:
+    return client is not None and (client.startswith("client:127.") or client == "client:::1")
+
+
+def _is_from_here(message: list[Any] | None) -> bool:
+    """Whether a message was handed in by a program of this machine that did not log in, or by the MTA itself."""
+    if message is None:
+        return False
+    account, client, local = _owned(message)
+    return account is None and (client is None or _is_loopback(client) or local is not None)
 
 
 def _owned(remembered: list[Any]) -> Owner:
@@ -240,10 +378,13 @@ def _columns(owners: list[Owner]) -> tuple[Any, ...]:
 _ACTS: dict[str, Callable[[Attribution, _Line], tuple[Owner, bool]]] = {
     "connect": Attribution._connect,
     "disconnect": Attribution._disconnect,
+    "auth_ok": Attribution._log_in,
     "accept": Attribution._accept,
     "pickup": Attribution._pickup,
+    "message_id": Attribution._message_id,
     "queued": Attribution._queued,
     "delivery": Attribution._delivery,
+    "notification": Attribution._notification,
     "removed": Attribution._removed,
     "verdict": Attribution._verdict,
     "milter_reject": Attribution._milter_reject,

@@ -13,6 +13,7 @@ from logwatch.schema import ATTRIBUTED
 
 from .samples import samples, scanner
 
+SCANNER = scanner()  # stamps with a zone: one line's does not depend on another's
 ALICE, BOB, LOOPBACK = "account:alice", "account:bob@example.com", "client:127.0.0.1"
 
 CONNECT = "postfix/submission/smtpd[13612]: connect from unknown[127.0.0.1]"
@@ -72,7 +73,7 @@ Row = tuple[str | None, str | None, str | None, bool]
 
 def attributed(text: bytes, by: Attribution | None = None) -> list[Row]:
     """Account, client and local key of each event, and whether it counts."""
-    columns = (by or Attribution()).attribute(scanner().scan(text))
+    columns = (by or Attribution()).attribute(SCANNER.scan(text))
     return list(zip(*(columns[name].tolist() for name in ATTRIBUTED), strict=True))
 
 
@@ -255,6 +256,163 @@ def test_mail_back_from_a_filter_counts_where_its_origin_is_unknown() -> None:
     assert attributed(log(again, queued("BBBBB2"))) == [(None, LOOPBACK, None, True)] * 2
 
 
+def message_id(queue_id: str, name: str = "one@example.org") -> str:
+    """cleanup has the message."""
+    return f"postfix/cleanup[13615]: {queue_id}: message-id=<{name}>"
+
+
+def back(queue_id: str, name: str = "one@example.org") -> list[str]:
+    """A message that comes from a program of this machine by SMTP, without a login."""
+    lines = [accept(queue_id, None), message_id(queue_id, name), queued(queue_id)]
+    return [line.replace("submission/smtpd[13612]", "smtpd[77]") for line in lines]
+
+
+AMAVIS = "sent (250 2.0.0 from MTA(smtp:[127.0.0.1]:10025): 250 2.0.0 Ok: queued as BBBBB2)"
+RELAY = "127.0.0.1[127.0.0.1]:10024"
+AGAIN = (ALICE, LOOPBACK, None, False)
+FIRST = [accept("AAAAA1"), message_id("AAAAA1"), queued("AAAAA1")]
+
+
+def test_a_content_filter_without_xforward_is_seen_through() -> None:
+    """The lines of the returned message come before the answer that names it (its form is that of amavisd-new)."""
+    lines = [*FIRST, *back("BBBBB2"), delivery("AAAAA1", AMAVIS, RELAY), removed("AAAAA1"), delivery("BBBBB2")]
+    rows = attributed(log(*lines))
+    assert [row[0] for row in rows] == [*[ALICE] * 3, None, *[ALICE] * 5]
+    assert [row[3] for row in rows] == [True, True, True, True, True, False, True, True, True]
+
+
+def test_the_filters_answer_alone_tells_the_owner() -> None:
+    """A filter that gave the message another id: it was counted for its client, but what becomes of it is alice's."""
+    lines = [*FIRST, *back("BBBBB2", "other"), delivery("AAAAA1", AMAVIS, RELAY), delivery("BBBBB2"), queued("BBBBB2")]
+    assert attributed(log(*lines))[5:] == [(None, LOOPBACK, None, True), *[(ALICE, LOOPBACK, None, True)] * 2, AGAIN]
+
+
+def test_what_an_outside_host_answers_proves_nothing() -> None:
+    """It may name any queue id; only a loopback address, and a message from here, make a filter's return."""
+    outside = delivery("AAAAA1", AMAVIS, "mx.evil.example[198.51.100.6]:25")
+    forwarded = delivery("AAAAA1", "sent (forwarded as BBBBB2)", "mx.evil.example[198.51.100.6]:25")
+    for answer in (outside, forwarded):
+        lines = [*FIRST, *back("BBBBB2", "other"), answer, delivery("BBBBB2")]
+        assert accounts(*lines)[-1] is None
+    logged_in = [*FIRST, accept("BBBBB2", "bob@example.com"), delivery("AAAAA1", AMAVIS, RELAY), delivery("BBBBB2")]
+    assert accounts(*logged_in)[-1] == BOB
+    stranger = [line.replace("[127.0.0.1]", "[192.0.2.9]") for line in back("BBBBB2")]
+    rows = attributed(log(*FIRST, *stranger, delivery("AAAAA1", AMAVIS, RELAY), delivery("BBBBB2")))
+    assert [row[:2] for row in rows[3:6]] == [(None, "client:192.0.2.9")] * 3
+    assert rows[5][3] and rows[-1][0] is None
+
+
+def test_mail_from_this_machine_is_new_unless_it_is_in_the_queue_already() -> None:
+    """Webmail without AUTH counts for loopback; so does a list server's copy, once the original has left."""
+    assert attributed(log(*back("BBBBB2")))[-1] == (None, LOOPBACK, None, True)
+    assert attributed(log(*FIRST, removed("AAAAA1"), *back("BBBBB2")))[-1] == (None, LOOPBACK, None, True)
+    assert attributed(log(*FIRST, *back("BBBBB2", "other")))[-1] == (None, LOOPBACK, None, True)
+
+
+def test_filters_may_follow_each_other_but_not_without_end() -> None:
+    """Three returns are believed; a program that goes on with the same message id, once or twice each, is counted."""
+    returns = [line for number in range(5) for line in back(f"BBBBB{number}")]
+    twice = [line for line in returns for _ in range(1 + ("message-id" in line))]
+    for lines, last in ((returns, 3), (twice, 4)):
+        counted = counts(*FIRST, *lines)[3:]
+        assert [counted[number * last + last - 1] for number in range(5)] == [False, False, False, True, True]
+
+
+def test_a_filter_that_comes_back_by_sendmail() -> None:
+    """A pipe to a program that calls sendmail(1): the message is not the filter's user's."""
+    again = ["postfix/pickup[9]: BBBBB2: uid=99 from=<alice@example.org>", message_id("BBBBB2"), queued("BBBBB2")]
+    assert attributed(log(*FIRST, *again))[-2:] == [(ALICE, LOOPBACK, None, True), (ALICE, LOOPBACK, None, False)]
+
+
+def test_what_is_forwarded_is_the_same_message() -> None:
+    """local(8) makes a new queue file, whose lines come before the one that says so; it has the same message id."""
+    local = delivery("AAAAA1", "sent (forwarded as BBBBB2)", "local")
+    lines = [*FIRST, message_id("BBBBB2"), queued("BBBBB2"), local, delivery("BBBBB2")]
+    assert attributed(log(*lines))[4:] == [AGAIN, *[(ALICE, LOOPBACK, None, True)] * 2]
+    without_id = [accept("AAAAA1"), queued("AAAAA1"), queued("BBBBB2"), local, delivery("BBBBB2")]
+    assert accounts(*without_id) == [ALICE, ALICE, None, ALICE, ALICE]
+
+
+# ---- Sendmail (real lines of 8.17.1, shortened)
+
+PEER = "mx1.example.com [127.0.0.1]"
+LOGIN = f"sendmail[30580]: AUTH=server, relay={PEER}, authid=alice, mech=PLAIN, bits=0"
+UNKNOWN = "sendmail[30580]: 6AP3si0p030580: <w@reject.example>... User unknown"
+
+
+def sender(queue_id: str, more: str = "nrcpts=1, msgid=<1@example.org>", relay: str = PEER, pid: int = 30580) -> str:
+    """Sendmail's line of acceptance."""
+    start = f"sendmail[{pid}]: {queue_id}: from=<a@example.org>, size=20, class=0, {more}"
+    return f"{start}, proto=ESMTPA, daemon=MSA, relay={relay}"
+
+
+def recipient(queue_id: str, outcome: str = "dsn=2.0.0, stat=Sent (Ok)", pid: int = 30583) -> str:
+    """What became of a recipient."""
+    return (
+        f"sendmail[{pid}]: {queue_id}: to=<x@sink.example>, delay=00:00:00, xdelay=00:00:00, mailer=relay, pri=30020, "
+        f"relay=[127.0.0.1] [127.0.0.1], {outcome}"
+    )
+
+
+def test_sendmails_login_counts_for_the_messages_of_its_process() -> None:
+    """However many; deliveries are another process's work, and known by queue id."""
+    deferred = recipient("6AP3si0p030580", "dsn=4.2.0, stat=Deferred: 450 4.2.1 mailbox busy")
+    lines = [LOGIN, UNKNOWN, sender("6AP3si0p030580"), deferred, sender("6AP3si0q030580"), recipient("6AP3si0p030580")]
+    assert attributed(log(*lines)) == [(ALICE, LOOPBACK, None, True)] * 6
+
+
+def test_sendmails_login_is_not_the_next_process_or_clients() -> None:
+    """Numbers of processes come again; another client, or the end of the session, tell."""
+    later = sender("6AP3si0q030580", relay="[192.0.2.9]")
+    assert attributed(log(LOGIN, sender("6AP3si0p030580"), later))[-1] == (None, "client:192.0.2.9", None, True)
+    end = f"sendmail[30580]: 6AP3si0p030580: {PEER} did not issue MAIL/EXPN/VRFY/ETRN during connection to MSA"
+    assert accounts(LOGIN, end, sender("6AP3si0p030580")) == [ALICE, ALICE, None]
+    assert accounts(LOGIN, sender("6AP3si0p030599", pid=30599)) == [ALICE, None]
+
+
+def test_a_login_from_a_client_with_too_long_a_name_is_not_lost() -> None:
+    """Sendmail cuts name and address at 100 characters."""
+    assert accounts(LOGIN.replace(PEER, "x" * 100), sender("6AP3si0p030580")) == [ALICE, ALICE]
+
+
+def test_sendmails_refusals_are_no_messages() -> None:
+    """A line without recipients or without a message follows a refusal; only the refusal counts."""
+    refused = "sendmail[30580]: 6AP3si0p030580: Milter: from=<a@example.org>, reject=450 4.7.1 slow down (case ABC123)"
+    by = Attribution()
+    rows = attributed(log(LOGIN, VERDICT, refused, sender("6AP3si0p030580", "nrcpts=0")), by)
+    assert [row[0] for row in rows] == [ALICE] * 4
+    assert [row[3] for row in rows] == [True, True, False, True]
+    assert len(by.messages) == 0
+
+
+def test_a_refusal_after_the_final_dot_is_no_second_attempt() -> None:
+    """Sendmail has logged the message by then."""
+    late = "sendmail[30580]: 6AP3si0p030580: Milter: data, reject=554 5.7.1 not this one"
+    assert counts(LOGIN, sender("6AP3si0p030580"), late) == [True, True, False]
+
+
+def test_mail_from_a_local_program_to_sendmail_counts_once_for_its_user() -> None:
+    """The submission program hands it on to the daemon, under another queue id."""
+    handed_in = (
+        sender("6AP3tIME030666", "nrcpts=1, msgid=<9@example.org>").partition(", proto=")[0] + ", relay=www@localhost"
+    )
+    passed_on = "dsn=2.0.0, stat=Sent (6AP3tIMF030667 Message accepted for delivery)"
+    taken = sender("6AP3tIMF030667", "nrcpts=1, msgid=<9@example.org>", pid=30667)
+    lines = [handed_in, taken, recipient("6AP3tIME030666", passed_on), recipient("6AP3tIMF030667")]
+    rows = attributed(log(*lines))
+    assert [row[2] for row in rows] == ["local:www"] * 4
+    assert [row[3] for row in rows] == [True, False, True, True]
+
+
+def test_sendmails_bounces_are_no_orphans() -> None:
+    """They have no line of acceptance; the notification names them."""
+    by = Attribution()
+    bounce = "sendmail[30591]: 6AP3si0p030580: 6AP3sjaj030591: DSN: User unknown"
+    rows = attributed(log(LOGIN, sender("6AP3si0p030580"), bounce, recipient("6AP3sjaj030591")), by)
+    assert [row[0] for row in rows] == [ALICE, ALICE, ALICE, None]
+    assert by.orphans == 0
+
+
 # ---- time and bounds
 
 
@@ -272,7 +430,7 @@ def test_late_lines_are_judged_as_of_the_newest() -> None:
     by = Attribution()
     noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
     clocks = [
-        by.attribute(scanner().scan(log(CONNECT, start=noon + hours(late))))["clock"][0] - noon.timestamp()
+        by.attribute(SCANNER.scan(log(CONNECT, start=noon + hours(late))))["clock"][0] - noon.timestamp()
         for late in (0, -0.5, 0.5, -3, -2.5)
     ]
     assert clocks == [0, 0, 1800, -3 * 3600, -2.5 * 3600]
@@ -305,7 +463,7 @@ def test_the_oldest_messages_go_when_there_are_too_many() -> None:
 
 # ---- the same in any chunks
 
-CAPTURED = [sample.line.partition(" mx1 ")[2] for sample in samples() if sample.dialect == "postfix"]
+CAPTURED = [sample.line.partition(" mx1 ")[2] for sample in samples() if sample.dialect in ("postfix", "sendmail")]
 JUMPS = st.sampled_from([1.0, 1000.0, 4000.0, 90_000.0, 700_000.0]).flatmap(
     lambda seconds: st.sampled_from([seconds, -seconds])
 )
@@ -340,17 +498,17 @@ def table(parts: list[Any]) -> list[list[Any]]:
     return [[value for part in parts for value in part[name].tolist()] for name in (*ATTRIBUTED, "clock")]
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(logs(), st.data())
 def test_chunks_make_no_difference(lines: list[bytes], data: st.DataObject) -> None:
     """Any split into chunks of whole lines gives the same columns and counters, across restarts as well."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(lines)), max_size=6)))
     whole, parts = Attribution(), Attribution()
-    together = [whole.attribute(scanner().scan(b"".join(lines)))]
+    together = [whole.attribute(SCANNER.scan(b"".join(lines)))]
     apart: list[Any] = []
     kept: dict[str, dict[str, Any]] = {}
     for begin, end in zip([0, *cuts], [*cuts, len(lines)], strict=True):
-        apart.append(parts.attribute(scanner().scan(b"".join(lines[begin:end]))))
+        apart.append(parts.attribute(SCANNER.scan(b"".join(lines[begin:end]))))
         parts = restarted(parts, kept)
     assert table(apart) == table(together)
     assert (parts.orphans, parts.clock_steps) == (whole.orphans, whole.clock_steps)
