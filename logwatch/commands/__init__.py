@@ -27,6 +27,7 @@ COMMANDS = (
     "why",
     "review",
     "rollout",
+    "cleanup",
     "check",
     "status",
 )
