@@ -3,110 +3,173 @@
 Only the kinds of the grammar come out, one row each, in order of lines. Values stay the bytes that stood in the line
 (None where it has no such field), since most are only compared or looked up; `readable` turns them into text and
 numbers for people. Lines that begin like a known kind and do not go on like it are counted as unreadable, with an
-example.
+example; those of a known daemon that begin like no kind, as other.
+
+`message repeated N times: [ … ]` (rsyslog's RepeatedMsgReduction) stands for N more lines: the event comes N times.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from logwatch.reading.grammar import UNREADABLE, compiled, translators
+from logwatch.reading.grammar import OTHER, UNREADABLE, compiled, translators
 from logwatch.reading.stamp import Stamps
 from logwatch.schema import INTEGERS, LINE_COLUMNS, NUMBERS, Columns
 
 # These come from the line as a whole, not from a group of their own.
-_DERIVED = frozenset({"line", "time", "event", "program", "service", "daemon"})
+_DERIVED = frozenset({"line", "time", "event", "program", "service"})
 _EXAMPLE = 300  # bytes of an unreadable line that are kept
+_MOST_REPEATED = 10_000  # what one line may stand for; more is no log's, and is counted as unreadable
+
+_REPEATED = re.compile(
+    rb"^([^\n\[\]]*\[[0-9]{1,10}\]: (?:\[ID [^\n\]]*\] )?)"
+    rb"message repeated ([0-9]{1,18}) times: \[ ?([^\n]*?)\](?=\r?\n)",
+    re.MULTILINE,
+)
+
+Row = tuple[Any, ...]
 
 
 class Scanner:
     """Reads chunk after chunk of one log; counts what it saw."""
 
-    def __init__(self, stamps: Stamps, columns: Sequence[str] = LINE_COLUMNS) -> None:
+    def __init__(
+        self, stamps: Stamps, columns: Sequence[str] = LINE_COLUMNS, events: Collection[str] | None = None
+    ) -> None:
+        """`columns` and `events`: those that are wanted; the fewer, the faster. Default: all."""
         self.stamps = stamps
         self.lines = 0
         self.unreadable: Counter[str] = Counter()  # by the event that a line should have been
+        self.other = 0  # lines of a known daemon that are of no known kind
         self.example = b""  # the latest unreadable line
         self._columns = tuple(columns)
-        self._fields = ("stamp", "prefix", *(name for name in columns if name not in _DERIVED))
-        pattern = compiled()
-        self._regex = pattern.regex
-        self._kinds = pattern.kinds
-        self._picks = pattern.picks(self._fields)
-        self._translate = {
-            tag: done for tag, kind in pattern.kinds.items() if (done := translators().get(kind.split()[-1]))
-        }
-        self._broken = {tag for tag, kind in pattern.kinds.items() if kind.startswith(UNREADABLE)}
+        names = ("prefix", "daemon") if "program" in columns else ()
+        self._fields = tuple(dict.fromkeys(("stamp", *names, *(name for name in columns if name not in _DERIVED))))
+        pattern = compiled(frozenset(self._fields), None if events is None else frozenset(events))
+        self._find = pattern.regex.finditer
+        self._events: list[str] = [""] * (pattern.absent + 1)  # by tag
+        self._picks: list[tuple[int, ...] | None] = [None] * (pattern.absent + 1)
+        self._translate: dict[int, Callable[[Any], Row]] = {}
+        for tag, kind in pattern.kinds.items():
+            dialect, event, *broken = kind.split()
+            self._events[tag] = event if not broken else broken[0]
+            if event == OTHER:
+                self._events[tag] = OTHER
+            elif event != UNREADABLE:
+                self._picks[tag] = pattern.picks(self._fields)[tag]
+                if translate := translators().get(dialect):
+                    self._translate[tag] = partial(self._translated, translate, event, pattern.groups[tag])
 
     def scan(self, chunk: bytes) -> Columns:
         """The events of whole lines, `\\n` after each; also `start`, the offset of each event's line in the chunk."""
-        tags, starts, rows = [], [], []
-        for match in self._regex.finditer(b"\n" + chunk):
-            tag = match.lastindex or 0
-            if tag in self._broken:
-                self._count_unreadable(tag, match[0])
-                continue
-            tags.append(tag)
-            starts.append(match.start())
-            row = match.group(*self._picks[tag])
-            rows.append(self._translated(tag, row) if tag in self._translate else row)
-        columns = self._table(chunk, tags, starts, rows)
+        text, repeats = _unfold(chunk) if b"]: message repeated " in chunk else (chunk, ())
+        tags, starts, rows = self._rows(b"\n" + text)
+        columns = self._table(text, tags, starts, rows)
+        if repeats:
+            columns = self._repeated(columns, repeats)
         self.lines += chunk.count(b"\n")
         return columns
 
-    def _translated(self, tag: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        fields = dict(zip(self._fields, row, strict=True))
-        self._translate[tag](self._kinds[tag].split()[0], fields)
-        return tuple(fields.values())
+    def _rows(self, text: bytes) -> tuple[list[int], list[int], list[Row]]:
+        """Tag, offset and fields of every event."""
+        tags: list[int] = []
+        starts: list[int] = []
+        rows: list[Row] = []
+        picks, translate = self._picks, self._translate
+        for match in self._find(text):
+            tag = match.lastindex or 0  # every alternative ends in a tag
+            pick = picks[tag]
+            if pick is None:
+                self._count(tag, match)
+                continue
+            tags.append(tag)
+            starts.append(match.start())
+            rows.append(translate[tag](match) if tag in translate else match.group(*pick))
+        return tags, starts, rows
 
-    def _count_unreadable(self, tag: int, line: bytes) -> None:
-        self.unreadable[self._kinds[tag].removeprefix(UNREADABLE).split()[0]] += 1
-        self.example = line[1 : _EXAMPLE + 1]
+    def _translated(self, translate: Any, event: str, groups: dict[str, int], match: re.Match[bytes]) -> Row:
+        fields: dict[str, bytes | None] = {name: match[group] for name, group in groups.items()}
+        translate(event, fields)
+        return tuple(map(fields.get, self._fields))
 
-    def _table(self, chunk: bytes, tags: list[int], starts: list[int], rows: list[tuple[Any, ...]]) -> Columns:
-        raw = dict(zip(self._fields, map(_objects, zip(*rows, strict=True)), strict=True)) if rows else {}
-        kinds = [self._kinds[tag].split() for tag in tags]
-        columns = {name: raw.get(name, _objects(())) for name in self._fields if name not in ("stamp", "prefix")}
-        columns["event"] = _objects(kind[0] for kind in kinds)
+    def _count(self, tag: int, match: re.Match[bytes]) -> None:
+        event = self._events[tag]
+        if event == OTHER:
+            self.other += 1
+        else:
+            self.unreadable[event] += 1
+            self.example = match[0][1 : _EXAMPLE + 1]
+
+    def _table(self, text: bytes, tags: list[int], starts: list[int], rows: list[Row]) -> Columns:
+        raw: dict[str, Any] = dict(zip(self._fields, zip(*rows, strict=True) if rows else [()] * len(self._fields)))  # noqa: B905
+        columns = {name: _objects(raw[name]) for name in self._columns if name in raw}
+        columns["event"] = _objects([self._events[tag] for tag in tags])
         columns["start"] = np.array(starts, dtype=np.int64)
-        columns["time"] = self._times(raw.get("stamp", ()))
+        columns["time"] = self._times(raw["stamp"])
+        if None in raw.get("host", ()):  # lines without a header
+            columns["host"][columns["host"] == None] = b""  # noqa: E711 - elementwise
         if "line" in self._columns:
-            columns["line"] = self._numbers(chunk, starts)
+            columns["line"] = self._numbers(text, starts)
         if "program" in self._columns:
-            programs = [_program(prefix, kind[1]) for prefix, kind in zip(raw.get("prefix", ()), kinds, strict=True)]
-            for position, name in enumerate(("program", "service", "daemon")):
-                columns[name] = _objects(program[position] for program in programs)
+            programs = [_program(prefix, daemon) for prefix, daemon in zip(raw["prefix"], raw["daemon"], strict=True)]
+            for position, name in enumerate(("program", "service")):
+                columns[name] = _objects([program[position] for program in programs])
         return columns
 
     def _times(self, stamps: Sequence[bytes]) -> Any:
         read, last_text, last = self.stamps.read, b"", self.stamps.last
         times = []
         for text in stamps:
-            if text != last_text:  # a busy second holds many lines
+            if text != last_text and text is not None:  # a busy second holds many lines
                 last_text, last = text, read(text) or last
             times.append(last)
         return np.array(times, dtype=np.float64)
 
-    def _numbers(self, chunk: bytes, starts: list[int]) -> Any:
+    def _numbers(self, text: bytes, starts: list[int]) -> Any:
         numbers, line, before = [], self.lines + 1, 0
         for start in starts:
-            line += chunk.count(b"\n", before, start)
+            line += text.count(b"\n", before, start)
             before = start
             numbers.append(line)
         return np.array(numbers, dtype=np.int64)
 
+    def _repeated(self, columns: Columns, repeats: Sequence[tuple[int, int, int]]) -> Columns:
+        """The rows of unfolded lines as often as they stand for, and all offsets as they were before."""
+        starts, times = columns["start"], np.ones(len(columns["start"]), np.int64)
+        shift = np.zeros(len(starts), np.int64)
+        for at, number, shorter in repeats:
+            times[starts == at] = min(number, _MOST_REPEATED)
+            if number > _MOST_REPEATED:
+                self.unreadable["repeated"] += 1
+            shift[starts > at] += shorter
+        columns["start"] = starts + shift
+        return {name: np.repeat(column, times) for name, column in columns.items()}
 
-def _program(prefix: bytes, daemon: str) -> tuple[bytes, bytes | None, bytes]:
+
+def _unfold(chunk: bytes) -> tuple[bytes, list[tuple[int, int, int]]]:
+    """The chunk with what was repeated in place of `message repeated`; and where, how often, and how much shorter."""
+    pieces, repeats, done, length = [], [], 0, 0
+    for match in _REPEATED.finditer(chunk):
+        pieces += [chunk[done : match.start()], match[1], match[3]]
+        length += match.start() - done
+        repeats.append((length, int(match[2]), len(match[0]) - len(match[1]) - len(match[3])))
+        length += len(match[1]) + len(match[3])
+        done = match.end()
+    return b"".join([*pieces, chunk[done:]]), repeats
+
+
+def _program(prefix: bytes, daemon: bytes) -> tuple[bytes, bytes | None]:
     service = prefix.split(b"/")[1:-1]
-    return prefix + daemon.encode(), b"/".join(service) or None, daemon.encode()
+    return prefix + daemon, b"/".join(service) or None
 
 
-def _objects(values: Any) -> Any:
-    values = list(values)
+def _objects(values: Sequence[Any]) -> Any:
     column = np.empty(len(values), dtype=object)
     column[:] = values
     return column

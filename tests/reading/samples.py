@@ -1,8 +1,9 @@
 """Sample lines with their meaning beside them: `samples/logs/DIALECT/*.jsonl`, and the two engines that read them.
 
 One JSON object a line: `line`, a log line as it was written; `expect`, every field of the event that stands in it,
-as `mailbrake events` prints it in UTC (null: no event; "unreadable": a line of a known kind that is cut or broken);
-`from`, where the line comes from. A dialect's samples are found by its NAME; a test fails if one of its kinds has none.
+as `mailbrake events` prints it in UTC (null: no event; "unreadable": a line of a known kind that is cut or broken;
+"other": a known daemon's line of no known kind); `from`, where the line comes from. A dialect's samples stand in the
+folder of its NAME; a test fails if one of its kinds has none.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pyparsing as pp
 
-from logwatch.reading.grammar import DIALECTS, UNREADABLE, compiled, line
+from logwatch.reading.grammar import DIALECTS, OTHER, UNREADABLE, compiled, line
 from logwatch.reading.scan import Scanner, readable
 from logwatch.reading.stamp import Stamps
 from logwatch.schema import iso
@@ -95,4 +96,9 @@ def kinds() -> Iterator[tuple[str, str, str]]:
 
 def is_unreadable(found: Found) -> bool:
     """Whether a line was taken for a known kind that does not go on like it."""
-    return found is not None and found[0].startswith(UNREADABLE)
+    return found is not None and found[0].split()[1] == UNREADABLE
+
+
+def is_other(found: Found) -> bool:
+    """Whether a line is a known daemon's, but of no known kind."""
+    return found is not None and found[0].split()[1] == OTHER

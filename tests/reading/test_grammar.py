@@ -2,7 +2,7 @@
 
 import pytest
 
-from .samples import Sample, by_pyparsing, by_regex, is_unreadable, kinds, samples, scanned
+from .samples import Sample, by_pyparsing, by_regex, is_other, is_unreadable, kinds, samples, scanned
 
 SAMPLES = list(samples())
 
@@ -15,6 +15,7 @@ def test_sample_means_what_stands_beside_it(sample: Sample) -> None:
     else:
         assert scanned(sample.raw) == []
         assert is_unreadable(by_regex(sample.raw)) == (sample.expect == "unreadable")
+        assert is_other(by_regex(sample.raw)) >= (sample.expect == "other")
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.where)

@@ -1,58 +1,106 @@
 """Log lines described once per dialect: pyparsing expressions, and the one regular expression made of them.
 
-A dialect is a module with NAME, PROGRAM (how its programs are named, up to the daemon) and KINDS (daemon -> kinds of
-line: event, how it starts, what follows). Where its words are not those of our events, `translate` puts ours in their
-place, fields of a line in, None out. One more dialect is one more module and one more entry in DIALECTS.
+A dialect is a module with
+
+    NAME     what it is, and what its samples' folder is called
+    PROGRAM  how its programs are named, up to the daemon
+    KINDS    daemon -> its kinds of line: event, how the text starts, what follows; daemons may share one tuple
+    SILENT   how texts start that are known and say nothing about mail (optional)
+    PID      the process id after the program's name, where it is not as usual (optional)
+    translate  puts our words in place of the dialect's: event and fields of a line in, None out (optional)
+
+One more dialect is one more module, one more entry in DIALECTS, and samples.
 
 A line that starts like one of the kinds and then does not go on like it is *unreadable*: it gives no event, but is
-counted, since evidence may be missing.
+counted, since evidence may be missing. A line of a known daemon that starts like none of its kinds is counted too, as
+*other*.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import groupby
 from types import ModuleType
 
 import pyparsing as pp
 
-from logwatch.reading.grammar import postfix, sendmail, verdict
+from logwatch.reading.grammar import postfix, sendmail, syslog, verdict
 from logwatch.reading.grammar.compile import Pattern, compile_lines
-from logwatch.reading.grammar.parts import end, first, header, lit, pid, rest, seq
+from logwatch.reading.grammar.parts import end, first, header, keep_all, nothing_of, pid, rest, rx, seq
 
-DIALECTS: tuple[ModuleType, ...] = (postfix, verdict, sendmail)
-UNREADABLE = "unreadable "  # prefix of a tag: the rest is the event that the line should have been
+DIALECTS: tuple[ModuleType, ...] = (postfix, verdict, sendmail, syslog)
+# A tag is a dialect's name and an event, or one of these words in its place. UNREADABLE is followed by the event that
+# the line should have been.
+UNREADABLE = "unreadable"
+OTHER = "other"
+
+Kind = tuple[str, pp.ParserElement, pp.ParserElement]
+Kinds = tuple[Kind, ...]
+Translate = Callable[[str, dict[str, bytes | None]], None]
 
 
-def line(dialects: Sequence[ModuleType] = DIALECTS) -> pp.ParserElement:
-    """The grammar of one whole line, its newline excepted; results are columns, `event` tells the kind.
+def line(dialects: Sequence[ModuleType] = DIALECTS, events: Collection[str] | None = None) -> pp.ParserElement:
+    """The grammar of one whole line, its newline excepted; results are columns; `event` is the tag, which tells the
+    kind.
 
-    The text to parse must hold the newline, for lines must match to their end.
+    The text to parse must hold the newline, for lines must match to their end. `events`: the kinds that are wanted;
+    a line of another kind does not match. Default: all.
     """
-    whole = seq(header(), first(*(_dialect(dialect) for dialect in dialects)))
+    whole = seq(header(), first(*(_dialect(dialect, events) for dialect in dialects)))
     return whole.leave_whitespace(recursive=True).parse_with_tabs()
 
 
-def _dialect(dialect: ModuleType) -> pp.ParserElement:
-    return seq(dialect.PROGRAM, first(*(_daemon(name, kinds) for name, kinds in dialect.KINDS.items())))
+def _dialect(dialect: ModuleType, events: Collection[str] | None) -> pp.ParserElement:
+    alike: dict[tuple[int, ...], list[str]] = {}  # daemons that share their kinds
+    for name, kinds in dialect.KINDS.items():
+        alike.setdefault(tuple(map(id, kinds)), []).append(name)
+    whole = seq(dialect.PROGRAM, first(*(_daemons(dialect, names, events) for names in alike.values())))
+    return keep_all(whole) if hasattr(dialect, "translate") else whole
 
 
-Kinds = tuple[tuple[str, pp.ParserElement, pp.ParserElement], ...]
+def _daemons(dialect: ModuleType, names: list[str], events: Collection[str] | None) -> pp.ParserElement:
+    kinds: Kinds = dialect.KINDS[names[0]]
+    wanted = [kind for kind in kinds if events is None or kind[0] in events]
+    silent = [start for event, start, _ in kinds if not (events is None or event in events)]
+    if hasattr(dialect, "SILENT"):
+        silent.append(dialect.SILENT)
+    other = seq(*nothing_of(silent), rest(), pp.Tag("event", f"{dialect.NAME} {OTHER}"))
+    process: pp.ParserElement = getattr(dialect, "PID", pid())
+    texts = first(*_alternatives(dialect.NAME, wanted), other)
+    return seq(rx("|".join(sorted(names, reverse=True)), "daemon"), process, texts)
 
 
-def _daemon(name: str, kinds: Kinds) -> pp.ParserElement:
-    whole = [seq(start, body, end(), pp.Tag("event", f"{event} {name}")) for event, start, body in kinds]
-    broken = [seq(start, rest(), pp.Tag("event", f"{UNREADABLE}{event} {name}")) for event, start, _ in kinds]
-    return seq(lit(name), pid(), first(*whole, *broken))
+def _alternatives(dialect: str, kinds: Sequence[Kind]) -> list[pp.ParserElement]:
+    """The kinds as they should be, then as they may be broken.
+
+    Those in a row that start with the very same part (the queue id) have it in front of them all.
+    """
+    whole = [(start, seq(body, end(), pp.Tag("event", f"{dialect} {event}"))) for event, start, body in kinds]
+    broken = [(start, seq(rest(), pp.Tag("event", f"{dialect} {UNREADABLE} {event}"))) for event, start, _ in kinds]
+    return [*_factored(whole), *_factored(broken)]
+
+
+def _factored(alternatives: Iterable[tuple[pp.ParserElement, pp.ParserElement]]) -> Iterator[pp.ParserElement]:
+    for _, group in groupby(alternatives, key=lambda alternative: id(_head(alternative[0]))):
+        alike = list(group)
+        head = _head(alike[0][0])
+        if head is None or len(alike) == 1:
+            yield from (seq(start, tail) for start, tail in alike)
+        else:
+            yield seq(head, first(*(seq(*start.exprs[1:], tail) for start, tail in alike)))  # type: ignore[attr-defined]
+
+
+def _head(start: pp.ParserElement) -> pp.ParserElement | None:
+    return start.exprs[0] if isinstance(start, pp.And) else None
 
 
 @cache
-def compiled() -> Pattern:
-    """The pattern of every known dialect."""
-    return compile_lines(line())
+def compiled(columns: frozenset[str] | None = None, events: frozenset[str] | None = None) -> Pattern:
+    """The pattern of every known dialect, with groups for these columns only, for lines of these kinds only."""
+    return compile_lines(line(events=events), columns)
 
 
-def translators() -> dict[str, Callable[[str, dict[str, bytes | None]], None]]:
-    """By daemon, what puts our words in place of a dialect's, for the dialects that have it."""
-    having = (dialect for dialect in DIALECTS if hasattr(dialect, "translate"))
-    return {daemon: dialect.translate for dialect in having for daemon in dialect.KINDS}
+def translators() -> dict[str, Translate]:
+    """By a dialect's name, what puts our words in place of its own, for the dialects that have it."""
+    return {dialect.NAME: dialect.translate for dialect in DIALECTS if hasattr(dialect, "translate")}

@@ -2,8 +2,8 @@
 
 pyparsing's And and MatchFirst never go back once a part has matched. Atomic groups (Python >= 3.11) say the same
 to `re`, so that both engines accept the same lines and find the same fields; a differential test holds them equal.
-Only what log lines need is compiled: Literal, Regex, And, MatchFirst, Opt, and Tag, which marks the kind of line.
-White space is never skipped, and no part may match a newline: one line is one match.
+Only what log lines need is compiled: Literal, Regex, And, MatchFirst, Opt, NotAny, and Tag, which marks the kind of
+line. White space is never skipped, and no part may match a newline: one line is one match.
 
     match.lastindex     names the kind of line: the empty group that a Tag leaves is the last one to close
     match.group(*pick)  gives the wanted columns, as many for every kind, None where a line has no such field
@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyparsing as pp
 
@@ -36,8 +37,12 @@ class Pattern:
 
 @dataclass
 class _Walk:
-    """What one walk over the grammar collects; `open` holds the columns seen on the way to the next tag."""
+    """What one walk over the grammar collects; `open` holds the columns seen on the way to the next tag.
 
+    Only what is `wanted` becomes a group (None: everything): groups are what costs `re` most.
+    """
+
+    wanted: frozenset[str] | None = None
     number: int = 0
     kinds: dict[int, str] = field(default_factory=dict)
     groups: dict[int, dict[str, int]] = field(default_factory=dict)
@@ -46,7 +51,12 @@ class _Walk:
     def source(self, element: pp.ParserElement) -> str:
         """The regular expression of one element."""
         name = element.resultsName
-        if name:
+        if hasattr(element, "keep_all") and self.wanted:
+            wanted, self.wanted = self.wanted, None
+            written = self._bare(element)
+            self.wanted = wanted
+            return written
+        if name and (self.wanted is None or name in self.wanted):
             if name in self.open:
                 raise ValueError(f"two parts of one line are called {name}")
             self.number += 1
@@ -61,41 +71,74 @@ class _Walk:
         raise TypeError(f"a log grammar cannot use {type(element).__name__}: {element}")
 
     def alternatives(self, elements: Iterable[pp.ParserElement]) -> str:
-        """Each alternative starts from the columns seen so far; what it adds stays its own."""
+        """Each alternative starts from the columns seen so far; what it adds stays its own.
+
+        A column that more than one of them has cannot be told by one group after them: it is an error to use it there.
+        """
         before, written = self.open, []
         after = dict(before)
         for element in elements:
             self.open = before
             written.append(self.source(element))
-            after.update(self.open)
+            after.update(
+                {
+                    name: _AMBIGUOUS if name in after and name not in before else group
+                    for name, group in self.open.items()
+                }
+            )
         self.open = after
         return "|".join(written)
 
+    def nothing(self, element: pp.ParserElement) -> str:
+        """What must not stand here has no columns."""
+        inner = _Walk(frozenset())
+        return f"(?!{inner.source(element)})"
+
     def tag(self, element: pp.ParserElement) -> str:
+        """An empty group, whose number names the kind."""
         assert isinstance(element, pp.Tag)
+        if twice := [name for name, group in self.open.items() if group == _AMBIGUOUS]:
+            raise ValueError(f"two alternatives before {element.tag_value} have a part called {twice[0]}")
         self.number += 1
         self.kinds[self.number] = str(element.tag_value)
         self.groups[self.number] = self.open
         return "()"
 
 
+_AMBIGUOUS = -1
+# one character, or a class of them, or so many of it: what needs no group to be atomic
+_RUN = re.compile(r"(?:\[(?:[^\]\\]|\\.)+\]|\\.|[^\\\[\](){}|?*+.^$])(?P<times>[*+?]|\{[0-9]+(?:,[0-9]*)?\})?")
+
+
+def _atomic(pattern: str) -> str:
+    """The pattern, never to be matched in another way once it has matched."""
+    run = _RUN.fullmatch(pattern)
+    if run is None:
+        return f"(?>{pattern})"
+    return pattern + ("+" if run["times"] else "")
+
+
 def _sequence(walk: _Walk, element: pp.ParserElement) -> str:
     return "".join(walk.source(part) for part in getattr(element, "exprs"))  # noqa: B009 - not in pyparsing's stubs
 
 
-_WRITERS: tuple[tuple[type[pp.ParserElement], Callable[[_Walk, pp.ParserElement], str]], ...] = (
+_WRITERS: tuple[tuple[type[pp.ParserElement], Callable[[_Walk, Any], str]], ...] = (
     (pp.Tag, _Walk.tag),
-    (pp.Opt, lambda walk, element: f"(?>{walk.alternatives([element.expr])})?+"),  # type: ignore[attr-defined]
+    (pp.Opt, lambda walk, element: f"(?>{walk.alternatives([element.expr])}|)"),
+    (pp.NotAny, lambda walk, element: walk.nothing(element.expr)),
     (pp.And, _sequence),
-    (pp.MatchFirst, lambda walk, element: f"(?>{walk.alternatives(element.exprs)})"),  # type: ignore[attr-defined]
-    (pp.Regex, lambda _, element: f"(?>{element.pattern})"),  # type: ignore[attr-defined]
-    (pp.Literal, lambda _, element: re.escape(element.match)),  # type: ignore[attr-defined]
+    (pp.MatchFirst, lambda walk, element: f"(?>{walk.alternatives(element.exprs)})"),
+    (pp.Regex, lambda _, element: _atomic(element.pattern)),
+    (pp.Literal, lambda _, element: re.escape(element.match)),
 )
 
 
-def compile_lines(line: pp.ParserElement) -> Pattern:
-    """The pattern of a grammar whose every alternative ends in a Tag; it wants a newline before each line."""
-    walk = _Walk()
+def compile_lines(line: pp.ParserElement, columns: Iterable[str] | None = None) -> Pattern:
+    """The pattern of a grammar whose every alternative ends in a Tag; it wants a newline before each line.
+
+    `columns`: those that are wanted, of which alone the pattern has groups; default: all.
+    """
+    walk = _Walk(None if columns is None else frozenset(columns))
     source = walk.source(line)
     # A group that cannot match gives every kind a place for the columns that it lacks.
     regex = re.compile(rb"\n" + source.encode() + rb"(?:|(?!)())")

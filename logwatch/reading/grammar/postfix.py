@@ -15,22 +15,18 @@ from logwatch.reading.grammar.parts import END, IPV4_OR_6, address, lit, opt, re
 NAME = "postfix"
 
 # "postfix/", "postfix/submission/", "postfix-10.20.30.40/": syslog_name, then the name of the service if it has one
-PROGRAM = rx(r"(?:[^\s/\[\]]+/)+", "prefix")
+PROGRAM = rx(r"[^ \[\]\r\n]*/", "prefix")
+
+# One object each, so that the frame can put it in front of all kinds that begin with it.
+QUEUE_ID = seq(rx(r"[0-9A-Za-z]{5,24}", "queue_id"), lit(": "))  # short or long (enable_long_queue_ids)
+NUMBERED = pp.MatchFirst([lit("NOQUEUE: "), QUEUE_ID])
+WARNING = lit("warning: ")
 
 
-def _queue_id() -> pp.ParserElement:
-    """A queue id, short or long (enable_long_queue_ids), and the colon."""
-    return seq(rx(r"[0-9A-Za-z]{5,24}", "queue_id"), lit(": "))
-
-
-def _maybe_queued() -> pp.ParserElement:
-    return pp.MatchFirst([lit("NOQUEUE: "), _queue_id()])
-
-
-def _peer() -> pp.ParserElement:
+def _peer(named: bool = True) -> pp.ParserElement:
     """NAME[ADDRESS], with :PORT where smtpd_client_port_logging is on; the name comes from a verified look-up."""
     return seq(
-        rx(r"[^\s\[\]]*", "client_name"),
+        *([rx(r"[^\s\[\]]*", "client_name")] if named else []),
         lit("["),
         rx(r"[^\s\[\]]*", "client_ip"),
         lit("]"),
@@ -40,14 +36,20 @@ def _peer() -> pp.ParserElement:
 
 _AFTER_LOGIN = r", (?:sasl_sender=|orig_queue_id=|orig_client=)"
 
-ACCEPT = seq(
-    _peer(),
-    opt(lit(", sasl_method="), rx(r"[^\s,]*", "sasl_method")),
+# Who has logged in is that login, whatever mail it says to forward. And what a client said in AUTH= may be anything,
+# the names of the fields after it too: after a login, the original of a forwarded message is not looked for.
+_LOGGED_IN = seq(
+    lit(", sasl_method="),
+    rx(r"[^\s,]*", "sasl_method"),
     opt(lit(", sasl_username="), until(_AFTER_LOGIN, "sasl_username")),
-    opt(lit(", sasl_sender="), until(r", (?:orig_queue_id=|orig_client=)", "sasl_sender")),
+    opt(lit(", sasl_sender="), rest("sasl_sender")),
+    rx(r"(?:, orig_[^\r\n]*)?"),
+)
+_FORWARDED = seq(
     opt(lit(", orig_queue_id="), rx(r"[0-9A-Za-z]+", "orig_queue_id")),
     opt(lit(", orig_client="), rest()),
 )
+ACCEPT = seq(_peer(), pp.MatchFirst([_LOGGED_IN, _FORWARDED]))
 
 QUEUED = seq(
     address(rf", size=[0-9]+, nrcpt=[0-9]+ \(queue active\){END}", "sender"),
@@ -71,15 +73,15 @@ DELIVERY = seq(
     opt(lit("orig_to=<"), address(r", relay=", "orig_to"), lit(">, ")),
     lit("relay="),
     rx(r"[^\s,\[]+", "relay_host"),
-    opt(lit("["), pp.MatchFirst([seq(rx(IPV4_OR_6, "relay_ip"), lit("]")), seq(rx(r"[^\]\r\n]*"), lit("]"))])),
+    # in brackets the address, or the path of a socket
+    opt(lit("["), opt(rx(rf"{IPV4_OR_6}(?=\])", "relay_ip")), rx(r"[^\]\r\n]*"), lit("]")),
     opt(lit(":"), rx(r"[0-9]{1,5}", "relay_port")),
     opt(lit(", conn_use="), rx(r"[0-9]+")),
     lit(", delay="),
     rx(r"[0-9.]+", "delay"),
     opt(lit(", delays="), rx(r"[0-9./]+")),
     opt(lit(", tls="), rx(r"[^\s,]*")),
-    lit(", dsn="),
-    rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn"),
+    opt(lit(", dsn="), rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn")),  # since 2.3
     lit(", status="),
     rx(r"[a-z-]+", "status"),
     # syslog may have cut a long reply, and its closing parenthesis with it
@@ -109,7 +111,7 @@ def _login(milter: bool) -> pp.ParserElement:
     )
 
 
-def _refusal(milter: bool = False, comma: str = "") -> pp.ParserElement:
+def _refusal(milter: bool = False, comma: str = "", named: bool = True) -> pp.ParserElement:
     """STAGE from PEER: CODE DSN TEXT; from=<> to=<> proto= helo=<> login.
 
     A milter's refusal in cleanup has no code, and a hold neither. TEXT may be a stranger's words (of the host that
@@ -123,7 +125,7 @@ def _refusal(milter: bool = False, comma: str = "") -> pp.ParserElement:
     return seq(
         rx(_STAGE, "stage"),
         lit(" from "),
-        _peer(),
+        _peer(named),
         lit(": "),
         opt(rx(r"[245][0-9]{2}", "smtp_code"), lit(" ")),
         opt(rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn"), lit(" ")),
@@ -149,7 +151,7 @@ AUTH_FAILURE = seq(
     lit(" authentication failed:"),
     opt(lit(" ")),
     until(r", sasl_username=", "reject_reason"),
-    opt(lit(", sasl_username="), rest("sasl_username")),
+    opt(lit(", sasl_username="), pp.MatchFirst([rx(rf"\(unavailable\)(?={END})"), rest("sasl_username")])),
 )
 
 # cut lines lack the closing bracket, ids of broken software both
@@ -163,60 +165,78 @@ ABORTED = seq(
     _peer(),
 )
 
+RATE_LIMIT = seq(
+    rx(r"[A-Z][A-Za-z ]*(?= rate)", "reject_reason"),
+    lit(" rate limit exceeded: "),
+    rx(r"[0-9]+"),
+    lit(" from "),
+    _peer(),
+    opt(lit(" for service "), rest()),
+)
+
+PICKUP = seq(rx(r"[0-9]{1,10}", "uid"), lit(" from=<"), address(END, "sender"), lit(">"))
+
+# header_checks and their like quote the sender's header before anything else: nothing after it can be told from it
+CONTENT_REFUSAL = seq(rx(r"[a-z]+", "stage"), lit(" "), rest("reject_reason"))
+
+REMOVED = opt(lit(" ("), rx(r"[a-z]+"), lit(")"))  # canceled, discarded: since 3.10
+
+Kind = tuple[str, pp.ParserElement, pp.ParserElement]
+
+_ABORTED = rx(r"(?=(?:lost connection|timeout|too many errors) after )")
+_DROPPED: Kind = ("removed", seq(QUEUE_ID, lit("removed")), REMOVED)
+_QMGR: tuple[Kind, ...] = (
+    ("queued", seq(QUEUE_ID, rx(rf"from=<(?=[^\r\n]*\(queue active\){END})")), QUEUED),
+    ("expired", seq(QUEUE_ID, lit("from=<")), EXPIRED),
+    _DROPPED,
+    ("delivery", seq(QUEUE_ID, lit("to=<")), DELIVERY),  # before 2.3 what error and retry do now
+)
+_DELIVERY: tuple[Kind, ...] = (("delivery", seq(QUEUE_ID, lit("to=<")), DELIVERY),)
+
 # daemon (the last part of the program's name) -> kinds: event, what it starts with, what follows
-KINDS: dict[str, tuple[tuple[str, pp.ParserElement, pp.ParserElement], ...]] = {
+KINDS: dict[str, tuple[Kind, ...]] = {
     "smtpd": (
-        ("accept", seq(_queue_id(), lit("client=")), ACCEPT),
         ("connect", lit("connect from "), _peer()),
         ("disconnect", lit("disconnect from "), seq(_peer(), rest())),
-        ("auth_failure", seq(lit("warning: "), rx(r"(?=[^\s\[\]]*\[[^\s\[\]]*\](?::[0-9]+)?: SASL )")), AUTH_FAILURE),
-        ("reject", seq(_maybe_queued(), lit("reject: ")), _refusal()),
-        ("milter_reject", seq(_maybe_queued(), lit("milter-reject: ")), _refusal(milter=True)),
-        ("milter_hold", seq(_maybe_queued(), lit("milter-hold: ")), _refusal(milter=True)),
-        (
-            "lost_connection",
-            seq(opt(_maybe_queued()), rx(r"(?=(?:lost connection|timeout|too many errors) after )")),
-            ABORTED,
-        ),
-        (
-            "rate_limit",
-            seq(lit("warning: "), rx(r"(?=[A-Z][A-Za-z ]* rate limit exceeded: )")),
-            seq(
-                rx(r"[A-Z][A-Za-z ]*(?= rate)", "reject_reason"),
-                lit(" rate limit exceeded: "),
-                rx(r"[0-9]+"),
-                lit(" from "),
-                _peer(),
-                opt(lit(" for service "), rest()),
-            ),
-        ),
+        ("accept", seq(NUMBERED, lit("client=")), ACCEPT),
+        ("reject", seq(NUMBERED, lit("reject: ")), _refusal()),
+        ("milter_reject", seq(NUMBERED, lit("milter-reject: ")), _refusal(milter=True)),
+        ("milter_hold", seq(NUMBERED, lit("milter-hold: ")), _refusal(milter=True)),
+        ("lost_connection", seq(NUMBERED, _ABORTED), ABORTED),  # since 3.10
+        ("removed", seq(NUMBERED, lit("removed")), REMOVED),
+        ("lost_connection", _ABORTED, ABORTED),
+        ("auth_failure", seq(WARNING, rx(r"(?=[^\s\[\]]*\[[^\s\[\]]*\](?::[0-9]+)?: SASL )")), AUTH_FAILURE),
+        ("rate_limit", seq(WARNING, rx(r"(?=[A-Z][A-Za-z ]* rate limit exceeded: )")), RATE_LIMIT),
     ),
     "cleanup": (
-        ("message_id", seq(_queue_id(), rx(r"(?:resent-)?message-id=")), MESSAGE_ID),
-        ("milter_reject", seq(_queue_id(), lit("milter-reject: ")), _refusal(milter=True)),
-        ("milter_hold", seq(_queue_id(), lit("milter-hold: ")), _refusal(milter=True)),
+        ("message_id", seq(QUEUE_ID, rx(r"(?:resent-)?message-id=")), MESSAGE_ID),
+        ("milter_reject", seq(QUEUE_ID, lit("milter-reject: ")), _refusal(milter=True)),
+        ("milter_hold", seq(QUEUE_ID, lit("milter-hold: ")), _refusal(milter=True)),
+        ("reject", seq(QUEUE_ID, lit("reject: ")), CONTENT_REFUSAL),
+        _DROPPED,
     ),
-    "qmgr": (
-        ("queued", seq(_queue_id(), rx(rf"from=<(?=[^\r\n]*\(queue active\){END})")), QUEUED),
-        ("expired", seq(_queue_id(), lit("from=<")), EXPIRED),
-        ("removed", seq(_queue_id(), lit("removed")), opt(lit(" ("), rx(r"[a-z]+"), lit(")"))),
-    ),
-    "pickup": (
-        (
-            "pickup",
-            seq(_queue_id(), lit("uid=")),
-            seq(rx(r"[0-9]{1,10}", "uid"), lit(" from=<"), address(END, "sender"), lit(">")),
-        ),
-    ),
+    "qmgr": _QMGR,
+    "nqmgr": _QMGR,
+    **dict.fromkeys(("smtp", "lmtp", "local", "virtual", "pipe", "error", "retry", "discard"), _DELIVERY),
+    "pickup": (("pickup", seq(QUEUE_ID, lit("uid=")), PICKUP),),
     "bounce": (
         (
             "notification",
-            seq(_queue_id(), rx(r"(?=(?:sender|postmaster) (?:non-delivery|delivery status|delay) notification: )")),
+            seq(QUEUE_ID, rx(r"(?=(?:sender|postmaster) (?:non-delivery|delivery status|delay) notification: )")),
             seq(rx(r"[^:\r\n]*"), lit(": "), rest()),
         ),
     ),
-    **{
-        daemon: (("delivery", seq(_queue_id(), lit("to=<")), DELIVERY),)
-        for daemon in ("smtp", "lmtp", "local", "virtual", "pipe", "error", "retry", "discard")
-    },
+    "postscreen": (("reject", lit("NOQUEUE: reject: "), _refusal(comma=",", named=False)),),
+    "postsuper": (_DROPPED,),
+    # they take no mail: only counted, where they say what is not known
+    **dict.fromkeys(
+        ("anvil", "dnsblog", "flush", "master", "postfix-script", "postlogd", "postmap", "proxymap", "scache"), ()
+    ),
+    **dict.fromkeys(("sendmail", "showq", "spawn", "tlsmgr", "tlsproxy", "trivial-rewrite", "verify"), ()),
 }
+
+SILENT = rx(
+    r"(?:Anonymous|Trusted|Untrusted|Verified) TLS connection |setting up TLS connection |statistics: |cache "
+    r"|connect to [^\s\[\]]*\[|(?:starting|stopping|refreshing) the Postfix mail system|daemon started|reload "
+    r"|(?:CONNECT|PASS|DISCONNECT|PREGREET|HANGUP|DNSBL|ALLOWLISTED|DENYLISTED|WHITELISTED|BLACKLISTED) "
+)

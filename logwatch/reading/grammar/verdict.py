@@ -31,3 +31,5 @@ _VERDICT = seq(
 KINDS: dict[str, tuple[tuple[str, pp.ParserElement, pp.ParserElement], ...]] = {
     "mailbrake": (("verdict", lit("verdict: "), _VERDICT),),
 }
+
+SILENT = rx("(?=)")  # it also says that it has started and stopped
