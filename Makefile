@@ -8,7 +8,7 @@ BIN := .venv/bin
 
 help:
 	@echo "make demo    the closed loop on this machine, in under a minute (no MTA needed)"
-	@echo "make test    all tests, on a private Postfix that the suite starts itself"
+	@echo "make test    all tests, on a private Postfix and Sendmail that the suite starts itself"
 	@echo "make check   format, lint, types, then the tests"
 	@echo "make format  let ruff mend what it can"
 
@@ -29,7 +29,7 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .cache build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # pymilter is compiled on this machine; the tests run a real Postfix besides
 .venv/demo: pyproject.toml
@@ -42,4 +42,5 @@ clean:
 .venv/dev: pyproject.toml .venv/demo
 	@sh deploy/packages postfix
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -m tests.mta.unpack
 	@touch $@

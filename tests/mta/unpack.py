@@ -17,23 +17,30 @@ PROGRAM = "usr/libexec/sendmail/sendmail"
 TIMEOUT = 300  # seconds, for a slow mirror
 
 
-def unpacked(folder: Path = FOLDER) -> Path:
+def unpacked(folder: Path = FOLDER, packages: tuple[str, ...] = PACKAGES) -> Path:
     """The folder below which Sendmail's `usr` stands, after making it if need be; RuntimeError says what is wrong."""
-    if folder.exists():
-        return folder
     if os.geteuid() != 0:
         raise RuntimeError("Sendmail can only be run by root: run these tests as root")
+    if folder.exists():
+        return folder
     if shutil.which("apt-get") is None:
         raise RuntimeError("no apt-get here to fetch Sendmail with: the tests of Sendmail need Debian or a relative")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(mkdtemp(prefix="sendmail-", dir=folder.parent))
-    for package in _fetched(fresh, (*PACKAGES, *_missing_libraries())):
+    fresh = Path(mkdtemp(prefix="unpacking-", dir=folder.parent))
+    try:
+        _unpack(fresh, packages)
+        fresh.rename(folder)  # all at once: an interrupted run leaves no half of it
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return folder
+
+
+def _unpack(fresh: Path, packages: tuple[str, ...]) -> None:
+    for package in _fetched(fresh, (*packages, *_missing_libraries())):
         _run("dpkg", "-x", str(package), str(fresh), folder=fresh)
         package.unlink()
     fresh.chmod(0o755)
     (fresh / PROGRAM).chmod(0o755)  # set-group-id programs do not look for libraries where they are told to
-    fresh.rename(folder)  # all at once: an interrupted run leaves no half of it
-    return folder
 
 
 def _fetched(folder: Path, packages: tuple[str, ...]) -> list[Path]:
