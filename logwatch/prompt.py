@@ -30,9 +30,8 @@ from logwatch.reading import attribute
 from logwatch.reading.attribute import Attribution
 from logwatch.reading.names import expanded, ordered
 from logwatch.reading.scan import Scanner, readable
-from logwatch.reading.source import chunks
 from logwatch.reading.stamp import Stamps
-from logwatch.rerun import rerun, start_of
+from logwatch.rerun import lines_of, rerun, start_of
 from logwatch.schema import ATTRIBUTED, SIGNALS, Columns
 from logwatch.settings import core_of, policy_of, zone_of
 
@@ -40,16 +39,18 @@ Logs = str | Path | Iterable[str | Path]
 
 
 def read(logs: Logs, *, zone: str = "", default_realm: str = "", keep_case: bool = False) -> pd.DataFrame:
-    """One row per event of mail logs (paths, or patterns such as "mail.log*"), in order of lines, oldest log first.
+    """One row per event of mail logs (paths, patterns such as "mail.log*", directories), in order of lines.
+
+    Older parts of a log come first, and several logs are merged by their stamps.
 
     Columns are those of `mailbrake events`, and `account`, `client`, `local` (whom the event counts for, as keys),
     `counts` (False for repetitions) and `clock` (the time as of which it is judged).
     """
     config = _config(zone, default_realm, keep_case)
-    paths = _paths(logs)
-    scanner = Scanner(Stamps(zone_of(config), start_of(paths, zone_of(config), time.time())))
+    paths, where, now = _paths(logs), zone_of(config), time.time()
+    scanner = Scanner(Stamps(where, start_of(paths, where, now)))
     attribution = Attribution(default_realm, keep_case=keep_case)
-    tables = (attribution.attribute(scanner.scan(chunk)) for path in paths for chunk in chunks(path))
+    tables = (attribution.attribute(scanner.scan(chunk)) for chunk in lines_of(paths, where, now))
     frames = [_frame(table, config) for table in tables]
     return pd.concat(frames, ignore_index=True) if frames else _frame(_none(), config)
 
@@ -80,8 +81,9 @@ def replay(logs: Logs, policy: str | Path | None = None, *, zone: str = "", defa
     """One row per decision that a policy (a file; default: the shipped one) would have made over mail logs."""
     config = dataclasses.replace(_config(zone, default_realm, False), policy=Policy(file=str(policy or "")))
     paths = _paths(logs)
-    core = core_of(config, policy_of(config), start_of(paths, zone_of(config), time.time()), ENFORCE)
-    found = [decision for step in rerun(core, paths) for decision in step.decisions]
+    now = time.time()
+    core = core_of(config, policy_of(config), start_of(paths, zone_of(config), now), ENFORCE)
+    found = [decision for step in rerun(core, paths, now) for decision in step.decisions]
     frame = pd.DataFrame([vars(decision) for decision in found])
     for name in ("time", "until"):
         if found:
@@ -97,15 +99,14 @@ def rates_of(
     seen: Callable[[int], None] = lambda _: None,
 ) -> tuple[pd.DataFrame, float]:
     """The rates frame over whole logs, a chunk at a time in bounded memory, and the time as of which it is."""
-    zone = zone_of(config)
-    scanner = Scanner(Stamps(zone, start_of(ordered(logs), zone, time.time())), _NEEDED)
+    zone, now = zone_of(config), time.time()
+    scanner = Scanner(Stamps(zone, start_of(logs, zone, now)), _NEEDED)
     attribution = Attribution(config.log.default_realm, keep_case=config.log.keep_case)
     counted = Rates(windows)
-    for path in ordered(logs):
-        for chunk in chunks(path, seen=seen):
-            events = attribution.attribute(scanner.scan(chunk))
-            wanted = events["clock"] <= (float("inf") if at is None else at)
-            counted.add({name: column[wanted] for name, column in events.items()}, {})
+    for chunk in lines_of(logs, zone, now, seen):
+        events = attribution.attribute(scanner.scan(chunk))
+        wanted = events["clock"] <= (float("inf") if at is None else at)
+        counted.add({name: column[wanted] for name, column in events.items()}, {})
     end = attribution.clock if at is None else at
     return counted.frame(end, [(signal, window) for signal in SIGNALS for window in windows]), end
 

@@ -8,24 +8,53 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from datetime import tzinfo
-from itertools import chain
+from itertools import chain, groupby
 from typing import TYPE_CHECKING
 
-from logwatch.reading.names import ordered
-from logwatch.reading.source import STDIN, SourceError, chunks, stamps
-from logwatch.reading.stamp import first_year
+from logwatch.reading.merge import merged
+from logwatch.reading.names import current_name, ordered
+from logwatch.reading.source import CHUNK, STDIN, SourceError, chunks, stamps
+from logwatch.reading.stamp import Stamps, first_year
 
 if TYPE_CHECKING:  # whoever only wants to know when a log begins must not wait for pandas
     from logwatch.core import Core, Step
 
 
 def start_of(paths: Iterable[str], zone: tzinfo | None, newest: float) -> float:
-    """About when the first line of these logs was written, oldest log first; `newest`: no line is younger (epoch).
+    """About when the first line of these logs was written; `newest`: no line is younger (epoch).
 
-    Stamps may have no year: looks through the logs for the first one that has, and where there is none goes back from
-    the last. Standard input cannot be read twice: taken to have begun within half a year before `newest`.
+    Stamps may have no year: each log is looked through for the first that has, and where there is none the years go
+    back from its last line. Standard input cannot be read twice: taken to have begun within half a year before
+    `newest`.
     """
-    found = chain.from_iterable(_readable_stamps(path) for path in ordered(paths))
+    return min((_start(log, zone, newest) for log in apart(paths)), default=newest)
+
+
+def lines_of(
+    paths: Iterable[str], zone: tzinfo | None, newest: float, seen: Callable[[int], None] = lambda _: None
+) -> Iterator[bytes]:
+    """All whole lines of logs, some megabytes at a time: a log's parts oldest first, several logs merged by stamp.
+
+    `zone` and `newest` as for `start_of`; `seen` is told of bytes read (source.chunks).
+    """
+    logs = apart(paths)
+    size = max(_SMALLEST, CHUNK // max(1, len(logs)))
+    lines = [chain.from_iterable(chunks(path, size, seen) for path in log) for log in logs]
+    if len(logs) == 1:
+        return lines[0]
+    return merged([(of, Stamps(zone, _start(log, zone, newest))) for of, log in zip(lines, logs, strict=True)])
+
+
+_SMALLEST = 1 << 16  # bytes of each of many logs that are held at a time
+
+
+def apart(paths: Iterable[str]) -> list[list[str]]:
+    """Files by the log that they are parts of, each log's oldest first."""
+    return [list(log) for _, log in groupby(ordered(paths), key=current_name)]
+
+
+def _start(log: Iterable[str], zone: tzinfo | None, newest: float) -> float:
+    found = chain.from_iterable(_readable_stamps(path) for path in log)
     return first_year(_up_to_a_year(found), zone, newest)
 
 
@@ -44,8 +73,8 @@ def _up_to_a_year(found: Iterable[bytes]) -> Iterator[bytes]:
             return
 
 
-def rerun(core: Core, paths: Iterable[str], seen: Callable[[int], None] = lambda _: None) -> Iterator[Step]:
-    """The core's steps over all lines of these logs, oldest log first; `seen` is told of bytes read (source.chunks)."""
-    for path in ordered(paths):
-        for chunk in chunks(path, seen=seen):
-            yield core.feed(chunk)
+def rerun(
+    core: Core, paths: Iterable[str], newest: float, seen: Callable[[int], None] = lambda _: None
+) -> Iterator[Step]:
+    """The core's steps over all lines of these logs (`lines_of`)."""
+    return map(core.feed, lines_of(paths, core.scanner.stamps.zone, newest, seen))

@@ -10,11 +10,10 @@ from typing import Any
 from logwatch.commands import Failure
 from logwatch.commands.common import config_of, log_arguments, logs_of
 from logwatch.commands.output import now, progress, write_json
-from logwatch.reading.names import ordered
 from logwatch.reading.scan import Scanner, readable, text_of
 from logwatch.reading.source import SourceError, chunks
 from logwatch.reading.stamp import Stamps
-from logwatch.rerun import start_of
+from logwatch.rerun import apart, start_of
 from logwatch.schema import Columns, iso
 from logwatch.settings import zone_of
 
@@ -31,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     logs = logs_of(args)
     zone = zone_of(config_of(args))
     try:
-        scanner = Scanner(Stamps(zone, start_of(ordered(logs), zone, now())))
+        scanner = Scanner(Stamps(zone, now()))
         with progress(logs) as seen:
             tables = _tables(scanner, logs, seen)
             if args.parquet:
@@ -46,10 +45,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _tables(scanner: Scanner, logs: list[str], seen: Callable[[int], None]) -> Iterator[Columns]:
-    for path in ordered(logs):
-        scanner.lines = 0  # `line` counts within its file
-        for chunk in chunks(path, seen=seen):
-            yield scanner.scan(chunk)
+    zone = scanner.stamps.zone
+    for log in apart(logs):
+        scanner.stamps = Stamps(zone, start_of(log, zone, now()))
+        for path in log:
+            scanner.lines = 0  # `line` counts within its file
+            for chunk in chunks(path, seen=seen):
+                yield scanner.scan(chunk)
 
 
 def _objects(columns: Columns, zone: Any) -> Iterator[dict[str, Any]]:

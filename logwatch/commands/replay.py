@@ -75,7 +75,7 @@ def _steps(core: Core, logs: list[str]) -> Iterator[Step]:
 
     try:
         with progress(logs) as seen:
-            yield from rerun(core, logs, seen)
+            yield from rerun(core, logs, now(), seen)
     except SourceError as error:
         raise Failure(str(error)) from None
 

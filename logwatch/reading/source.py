@@ -163,11 +163,11 @@ def stamps(path: str | Path) -> Iterator[bytes]:
     apart. Of a plain file only probes are read; a packed one has to be unpacked as far as stamps are wanted.
     """
     for piece in _packed_pieces(path) if str(path).endswith(PACKED) else _plain_pieces(path):
-        found = _STAMP.findall(b"\n" + plain(piece))
+        found = STAMP.findall(b"\n" + plain(piece))
         yield from found[:: max(1, len(found) - 1)]
 
 
-_STAMP = re.compile(
+STAMP = re.compile(
     rb"\n(?:<[0-9]{1,3}>(?:1 )?)?"
     rb"([A-Z][a-z]{2} [ 0-3][0-9] [0-9:]{8}|[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-9:.,+Z-]{9,30}) "
 )

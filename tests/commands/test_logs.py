@@ -91,3 +91,15 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 1 << 16)
     except OSError:  # the other end was closed
         return b""
+
+
+def test_each_log_has_years_of_its_own(tmp_path: Path) -> None:
+    """The second begins months before the first one's end, in the same year."""
+    for host in ("mx1", "mx2"):
+        stamps = ("Mar 25 03:00:00", "Jul 25 03:00:00", "Oct 25 03:00:00")
+        text = "".join(f"{stamp} {host} postfix/smtpd[7]: connect from unknown[192.0.2.1]\n" for stamp in stamps)
+        (tmp_path / f"{host}.log").write_text(text)
+    years = {str(event["time"])[:4] for event in objects("events", tmp_path)}
+    assert len(years) == 1
+    assert logwatch.read(tmp_path)["time"].dt.year.nunique() == 1
+    assert list(logwatch.read(tmp_path)["host"])[:2] == ["mx1", "mx2"]

@@ -1,0 +1,82 @@
+"""Several logs read as one, in order of their stamps: those of two gateways, or of a gateway and its content filter.
+
+The lines of each log stay in their order; one without a stamp, or older than the line before, stays behind that. Where
+stamps are equal the log named first comes first.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from logwatch.reading.source import CHUNK, STAMP
+from logwatch.reading.stamp import Stamps
+
+
+def merged(logs: Sequence[tuple[Iterable[bytes], Stamps]], size: int = CHUNK) -> Iterator[bytes]:
+    """Whole lines of all logs, about `size` bytes at a time; a log is chunks of whole lines, and what reads its stamps.
+
+    At most one chunk of each log is held.
+    """
+    streams = [_Stream(iter(chunks), stamps) for chunks, stamps in logs]
+    waiting = [(stream.time, place) for place, stream in enumerate(streams) if stream.load()]
+    heapq.heapify(waiting)
+    pieces: list[bytes] = []
+    held = 0
+    while waiting:
+        _, place = heapq.heappop(waiting)
+        stream = streams[place]
+        pieces.append(stream.take(waiting[0] if waiting else (float("inf"), 0), place))
+        held += len(pieces[-1])
+        if held >= size:
+            yield b"".join(pieces)
+            pieces, held = [], 0
+        if stream.load():
+            heapq.heappush(waiting, (stream.time, place))
+    if pieces:
+        yield b"".join(pieces)
+
+
+class _Stream:
+    """One log: the chunk at hand, and where in it the clock moves on; `time` is that of the next line."""
+
+    def __init__(self, chunks: Iterator[bytes], stamps: Stamps) -> None:
+        self._chunks = chunks
+        self._stamps = stamps
+        self._chunk = b""
+        self._at = 0
+        self._marks: deque[tuple[float, int]] = deque()  # time, and where in the chunk it begins
+        self.time = stamps.last
+
+    def load(self) -> bool:
+        """Whether there are lines left; takes in the next chunk where it has to."""
+        if self._at == len(self._chunk):
+            self._chunk, self._at = next(self._chunks, b""), 0
+            self._marks.extend(self._changes())
+            self._pass()
+        return bool(self._chunk)
+
+    def take(self, until: tuple[float, int], place: int) -> bytes:
+        """The lines before another log's next one: `until` is its time and place, `place` our own."""
+        while self._marks and (self._marks[0][0], place) < until:
+            self._marks.popleft()
+        begin, self._at = self._at, self._marks[0][1] if self._marks else len(self._chunk)
+        self._pass()
+        return self._chunk[begin : self._at]
+
+    def _pass(self) -> None:
+        """The clock of the next line, if that is where it moves on."""
+        if self._marks and self._marks[0][1] == self._at:
+            self.time = self._marks[0][0]
+
+    def _changes(self) -> Iterator[tuple[float, int]]:
+        text, newest = b"", self.time
+        for found in STAMP.finditer(b"\n" + self._chunk):
+            if found[1] == text:
+                continue
+            text = found[1]
+            time = self._stamps.read(text)
+            if time is not None and time > newest:
+                newest = time
+                yield time, found.start()
