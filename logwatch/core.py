@@ -45,11 +45,15 @@ class Release:
 
 @dataclass(frozen=True)
 class Step:
-    """What came of a chunk: its events (attributed; `start` is a line's offset), rates by kind, decisions."""
+    """What came of a chunk: its events (attributed; `start` is a line's offset), rates by kind, decisions.
+
+    It was judged piece by piece: `rates` has an entry for each, `begins` the first row of each among the events.
+    """
 
     events: Columns
     rates: list[dict[str, History]]
     decisions: list[Decision]
+    begins: list[int]
 
 
 class Core:
@@ -84,8 +88,9 @@ class Core:
         events = self.attribution.attribute(self.scanner.scan(chunk))
         self.events.update(events["event"].tolist())
         self.silences.see(events["clock"])
-        step = Step(events, [], [])
+        step = Step(events, [], [], [])
         for begin, end in self._segments(events["clock"], before):
+            step.begins.append(begin)
             self._judge(_cut(events, begin, end), before, step)
             before = float(events["clock"][end - 1])
         self.rates.expire(self.attribution.clock)

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
-from typing import Any, NamedTuple
-
-import numpy as np
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from enforce.config import Config
 from logwatch.commands.output import clock, number, safe, write_table
 from logwatch.core import Core, Step
 from logwatch.judging.conditions import Rate
-from logwatch.judging.nearness import nearness
+from logwatch.nearest import Nearest
 from logwatch.schema import Decision
 from logwatch.settings import zone_of
 
 _SHOWN = 40  # cases in the table; --json has all
 _NEAREST = 5
 ANSWERS = {
+    "cap": "452 beyond some recipients",
+    "throttle": "450 for a share of attempts",
+    "hold": "accepted, and held",
     "tempfail": "450, try again later",
     "block": "550, refused",
 }
-
-
-class Near(NamedTuple):
-    """The nearest that a key came to a rule: how near (0 to 1), when (epoch seconds), and by which number."""
-
-    near: float
-    time: float
-    because: str
 
 
 class Summary:
@@ -40,7 +33,7 @@ class Summary:
         self._first: float | None = None
         self._accounts: set[str] = set()
         self._cases: dict[tuple[str, str, str], list[Decision]] = {}
-        self._near: dict[tuple[str, str], Near] = {}
+        self._near = Nearest(core.judge.policy)
 
     def add(self, step: Step) -> None:
         """One more chunk of the log."""
@@ -49,8 +42,7 @@ class Summary:
         self._accounts.update(account for account in step.events["account"].tolist() if account)
         for decision in step.decisions:
             self._cases.setdefault((decision.ref, decision.key, decision.rule), []).append(decision)
-        for rates in step.rates:
-            self._look_for_near(step, rates)
+        self._near.add(step)
 
     def tell(self, config: Config, logs: list[str]) -> None:
         """Print what was read, who would have been hit, who came near, and what to do next."""
@@ -63,22 +55,6 @@ class Summary:
                 print(f"\n{name} would have left everybody alone.")
             self._tell_near(config)
         _tell_next(config)
-
-    def _look_for_near(self, step: Step, rates: dict[str, Any]) -> None:
-        """The nearest that keys came to rules that did not hold; of each rule only the best few are kept."""
-        for rule in self._core.judge.policy.rules:
-            history = rates.get(rule.kind)
-            if history is None or not len(history.rows):
-                continue
-            near = nearness(rule.condition, history.values)
-            for place in np.argsort(-near, kind="stable")[: 4 * _NEAREST]:
-                key, so_near = history.keys[place], float(near[place])
-                known = self._near.get((rule.name, key))
-                if 0.5 <= so_near < 1 and (known is None or so_near > known.near):
-                    row = history.values.iloc[place].to_dict()
-                    self._near[rule.name, key] = Near(
-                        so_near, float(step.events["clock"][history.rows[place]]), _said(row)
-                    )
 
     def _tell_what_was_read(self, config: Config, logs: list[str]) -> None:
         scanner, events = self._core.scanner, self._core.events
@@ -112,7 +88,7 @@ class Summary:
 
     def _tell_near(self, config: Config) -> None:
         hit = {(case[0].rule, case[0].key) for case in self._cases.values()}
-        found = sorted((item for item in self._near.items() if item[0] not in hit), key=lambda item: -item[1].near)
+        found = self._near.best(hit)
         if found:
             print("\nNearest to a limit without reaching it:\n")
             rows = [
@@ -121,9 +97,9 @@ class Summary:
                     "rule": rule,
                     "reached": f"{near.near:.0%}",
                     "when": clock(near.time, zone_of(config)),
-                    "with": near.because,
+                    "with": said(near.rates),
                 }
-                for (rule, key), near in found[:_NEAREST]
+                for rule, key, near in found[:_NEAREST]
             ]
             write_table(rows, list(rows[0]))
 
@@ -132,7 +108,8 @@ def _times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{number(count)} times")
 
 
-def _said(row: dict[Any, float]) -> str:
+def said(row: Mapping[Any, float]) -> str:
+    """Rates in a line, without those that are 0."""
     return ", ".join(f"{Rate(*column)}: {number(value)}" for column, value in row.items() if value)
 
 
