@@ -304,7 +304,7 @@ class _Line(NamedTuple):
     """The columns of one event that attribution looks at, and the names under which things are remembered."""
 
     clock: float
-    host: bytes
+    host: bytes | None
     pid: bytes | None
     queue_id: bytes | None
     event: str
@@ -328,7 +328,7 @@ class _Line(NamedTuple):
 
     def called(self, queue_id: bytes) -> str:
         """Name of what has this id on the same host."""
-        return (self.host + b" " + queue_id).decode("latin-1")
+        return self.text(self.host) + " " + self.text(queue_id)
 
     @staticmethod
     def text(value: bytes | None) -> str:
@@ -338,7 +338,7 @@ class _Line(NamedTuple):
     @property
     def session(self) -> str:
         """Name of the SMTP session that the line belongs to."""
-        return (self.host + b" " + (self.pid or b"")).decode("latin-1")
+        return self.text(self.host) + " " + self.text(self.pid)
 
     @property
     def case(self) -> str:

@@ -25,9 +25,7 @@ from logwatch.reading.grammar.parts import END, address, first, lit, opt, rest, 
 
 NAME = "sendmail"
 
-_DAEMONS = ("sendmail", "sm-mta", "sm-msp-queue")
-
-PROGRAM = rx(rf"(?=(?:{'|'.join(_DAEMONS)})\[)", "prefix")
+PROGRAM = rx(r"(?=s)", "prefix")
 
 _ID = r"[0-9A-Za-z]{8,24}"
 _IP = r"[0-9A-Fa-f:.]+"
@@ -37,13 +35,8 @@ _USER = r"[^\s,@\[\]]+@localhost"
 _QUOTED = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
 _DELAY = r"(?:[0-9]+\+)?[0-9]{2}:[0-9]{2}:[0-9]{2}"
 
-
-def _queue_id() -> pp.ParserElement:
-    return seq(rx(_ID, "queue_id"), lit(": "))
-
-
-def _maybe_queued() -> pp.ParserElement:
-    return opt(first(lit("NOQUEUE: "), _queue_id()))
+_QUEUE_ID = seq(rx(_ID, "queue_id"), lit(": "))
+_NUMBERED = opt(first(lit("NOQUEUE: "), _QUEUE_ID))
 
 
 def _peer() -> pp.ParserElement:
@@ -162,11 +155,11 @@ def _ruleset(name: str, column: str = "") -> tuple[str, pp.ParserElement, pp.Par
         lit(", reject="),
         _refusal(),
     )
-    return "reject", seq(_maybe_queued(), lit("ruleset="), rx(name, "stage"), rx(r", arg1=(?=[^\r\n]*, reject=)")), body
+    return "reject", seq(_NUMBERED, lit("ruleset="), rx(name, "stage"), rx(r", arg1=(?=[^\r\n]*, reject=)")), body
 
 
 def _milter(stage: str, address: pp.ParserElement) -> tuple[str, pp.ParserElement, pp.ParserElement]:
-    start = seq(_maybe_queued(), lit("Milter: "), rx(rf"{stage}(?=[^\r\n]*, reject=)", "stage"))
+    start = seq(_NUMBERED, lit("Milter: "), rx(rf"{stage}(?=[^\r\n]*, reject=)", "stage"))
     return "milter_reject", start, seq(address, lit(", reject="), _refusal())
 
 
@@ -174,65 +167,71 @@ def _about_client(
     event: str, before: str, after: str, *more: pp.ParserElement
 ) -> tuple[str, pp.ParserElement, pp.ParserElement]:
     """A line whose only field is the client, between fixed words."""
-    return event, seq(_maybe_queued(), rx(rf"{before}(?={_PEER}{after})")), seq(_peer(), rx(after), *more)
+    return event, seq(_NUMBERED, rx(rf"{before}(?={_PEER}{after})")), seq(_peer(), rx(after), *more)
 
 
 Kind = tuple[str, pp.ParserElement, pp.ParserElement]
 
 _ROWS: tuple[Kind, ...] = (
-    ("auth_ok", seq(_maybe_queued(), lit("AUTH=server, relay=")), _AUTH_OK),
-    ("auth_failure", seq(_maybe_queued(), lit("AUTH failure (")), _AUTH_FAILURE),
-    ("accept", seq(_queue_id(), rx(r"from=(?=<)")), _from(seq(_BRACKETS, rx(_NO_MESSAGE)), _PEER, _peer())),
-    ("queued", seq(_queue_id(), rx(r"from=(?=<)")), _from(_BRACKETS, _PEER, _peer())),
+    ("accept", seq(_QUEUE_ID, rx(r"from=(?=<)")), _from(seq(_BRACKETS, rx(_NO_MESSAGE)), _PEER, _peer())),
+    ("queued", seq(_QUEUE_ID, rx(r"from=(?=<)")), _from(_BRACKETS, _PEER, _peer())),
     (
         "queued",
-        seq(_queue_id(), lit("from=")),
+        seq(_QUEUE_ID, lit("from=")),
         _from(_path("sender"), _USER, seq(rx(r"[^\s,@\[\]]+", "uid"), lit("@localhost"))),
     ),
     (
         "delivery",
-        seq(_queue_id(), rx(rf"to=<{_MAILED}")),
+        seq(_QUEUE_ID, rx(rf"to=<{_MAILED}")),
         seq(address(_STOP, "recipient"), lit(">"), opt(rx(rf'(?:,<(?:{_QUOTED}|[^">\r\n])*>)+', "nrcpt")), _outcome()),
     ),
     (
         "delivery",
-        seq(_queue_id(), rx(rf"to={_MAILED}")),
+        seq(_QUEUE_ID, rx(rf"to={_MAILED}")),
         seq(rx(_BARE, "recipient"), opt(rx(rf"(?:,(?! ){_BARE})+", "nrcpt")), _outcome()),
     ),
+    ("reject", seq(_QUEUE_ID, lit("<")), seq(address(r"\.\.\. ", "recipient"), lit(">... "), _text())),
+    ("milter_hold", seq(_QUEUE_ID, rx(r"milter=[^\s,]*, quarantine=")), _text()),
+    (
+        "notification",
+        seq(_QUEUE_ID, rx(rf"(?={_ID}: (?:DSN|return to sender|sender notify|postmaster notify): )")),
+        seq(rx(_ID, "response"), lit(": "), rest()),
+    ),
+    ("removed", seq(_QUEUE_ID, lit("done; ")), rest()),
+    ("auth_ok", seq(_NUMBERED, lit("AUTH=server, relay=")), _AUTH_OK),
+    ("auth_failure", seq(_NUMBERED, lit("AUTH failure (")), _AUTH_FAILURE),
     _ruleset("check_mail", "sender"),
     _ruleset("check_rcpt", "recipient"),
     _ruleset("check_relay"),
     (
         # here arg1 may be a header's text: nothing that stands behind it can be told from it
         "reject",
-        seq(_maybe_queued(), lit("ruleset="), rx(r"[A-Za-z_]+", "stage"), rx(r", arg1=(?=[^\r\n]*, reject=)")),
+        seq(_NUMBERED, lit("ruleset="), rx(r"[A-Za-z_]+", "stage"), rx(r", arg1=(?=[^\r\n]*, reject=)")),
         rest("reject_reason"),
     ),
-    _about_client("reject", "rejecting commands from ", " due to pre-greeting traffic", rest()),
-    ("reject", seq(_queue_id(), lit("<")), seq(address(r"\.\.\. ", "recipient"), lit(">... "), _text())),
     _milter("from", seq(lit("="), _path("sender"))),
     _milter("to", seq(lit("="), _path("recipient"))),
     _milter("data", rx(r"(?=,)")),
-    ("milter_hold", seq(_queue_id(), rx(r"milter=[^\s,]*, quarantine=")), _text()),
+    _about_client("reject", "rejecting commands from ", " due to pre-greeting traffic", rest()),
     _about_client("connect", "connect from ", rf"(?={END})"),
     _about_client("disconnect", "", " did not issue ", rest()),
     _about_client("lost_connection", "lost input channel from ", " to [^\\r\\n]* after ", rx(r"[^\s]+", "stage")),
     _about_client("lost_connection", "timeout waiting for input from ", " during ", rest("stage")),
     _about_client("rate_limit", "", ": possible SMTP attack: ", rest("reject_reason")),
-    (
-        "notification",
-        seq(_queue_id(), rx(rf"(?={_ID}: (?:DSN|return to sender|sender notify|postmaster notify): )")),
-        seq(rx(_ID, "response"), lit(": "), rest()),
-    ),
-    ("removed", seq(_queue_id(), lit("done; ")), rest()),
 )
 
-_QUEUE_RUNNER = {"sm-msp-queue": ("delivery", "notification", "removed")}  # the rest comes from the one that was called
+_RUN = ("delivery", "notification", "removed")  # what is told of mail that another process has taken in
 
 KINDS: dict[str, tuple[Kind, ...]] = {
-    daemon: tuple(row for row in _ROWS if daemon not in _QUEUE_RUNNER or row[0] in _QUEUE_RUNNER[daemon])
-    for daemon in _DAEMONS
+    **dict.fromkeys(("sendmail", "sm-mta"), _ROWS),
+    "sm-msp-queue": tuple(row for row in _ROWS if row[0] in _RUN),
 }
+
+SILENT = rx(
+    rf"(?:{_ID}: |NOQUEUE: )?(?:to=|from=|Milter|milter=|SMTP outgoing connect |STARTTLS|AUTH[:=]|starting daemon"
+    r"|started as|discarded|clone|alias database |gethostby|invalid domain name |connect from |engine=|done;"
+    rf"|error: safesasl|{_PEER}: probable open proxy: )"
+)
 
 _STAGES = {
     **dict.fromkeys((b"check_mail", b"from"), b"MAIL"),
