@@ -79,7 +79,8 @@ class _Walk:
         after = dict(before)
         for element in elements:
             self.open = before
-            written.append(self.source(element))
+            alone = isinstance(element, pp.Regex) and not element.resultsName  # atomic already, being an alternative
+            written.append(element.pattern if alone else self.source(element))
             after.update(
                 {
                     name: _AMBIGUOUS if name in after and name not in before else group
@@ -112,6 +113,8 @@ _RUN = re.compile(r"(?:\[(?:[^\]\\]|\\.)+\]|\\.|[^\\\[\](){}|?*+.^$])(?P<times>[
 
 def _atomic(pattern: str) -> str:
     """The pattern, never to be matched in another way once it has matched."""
+    if pattern == re.escape(pattern):
+        return pattern
     run = _RUN.fullmatch(pattern)
     if run is None:
         return f"(?>{pattern})"

@@ -51,8 +51,12 @@ def until(stop: str, column: str = "") -> pp.ParserElement:
 
     Leaps from one candidate to the next instead of looking ahead at every character.
     """
+    return rx(_until(stop), column)
+
+
+def _until(stop: str) -> str:
     head = stop[:2] if stop[0] == "\\" else stop[0]
-    return rx(rf"[^{head}\r\n]*(?:{head}(?!{stop[len(head) :]})[^{head}\r\n]*)*", column)
+    return rf"[^{head}\r\n]*+(?:{head}(?!{stop[len(head) :]})[^{head}\r\n]*+)*+"
 
 
 def rest(column: str = "") -> pp.ParserElement:
@@ -71,8 +75,8 @@ def address(successor: str, column: str) -> pp.ParserElement:
     A `>` inside a quoted local part is part of it. Postfix before 3.5 logged addresses without their quotes: where
     quotes do not come out even, the first successor ends the address.
     """
-    quoted = rf'(?:"(?:[^"\\\r\n]|\\[^\r\n])*"|[^">\r\n])*(?=>{successor})'
-    return rx(rf"{quoted}|[^>\r\n]*(?:>(?!{successor})[^>\r\n]*)*", column)
+    quoted = rf'(?:"(?:[^"\\\r\n]++|\\[^\r\n])*+"|[^">\r\n]++)*+(?=>{successor})'
+    return rx(rf"{quoted}|{_until(f'>{successor}')}", column)
 
 
 IPV4_OR_6 = r"[0-9A-Fa-f:.]+"
@@ -92,7 +96,7 @@ def header() -> pp.ParserElement:
 
 # Solaris numbers its messages; RFC 5424 has a message id, structured data, and sometimes a byte order mark.
 _AFTER_PID = (
-    r"\]: (?:\[ID [0-9]{1,10} [a-z0-9]+\.[a-z]+\] )?"
+    r"\]: (?!\[ID )|\]: (?:\[ID [0-9]{1,10} [a-z0-9]+\.[a-z]+\] )?"
     r"| [^ \r\n]+ (?:-|(?:\[(?:[^\]\\\r\n]|\\[^\r\n])*\])+) (?:\xef\xbb\xbf)?"
 )
 

@@ -26,9 +26,9 @@ WARNING = lit("warning: ")
 def _peer(named: bool = True) -> pp.ParserElement:
     """NAME[ADDRESS], with :PORT where smtpd_client_port_logging is on; the name comes from a verified look-up."""
     return seq(
-        *([rx(r"[^\s\[\]]*", "client_name")] if named else []),
+        *([rx(r"[^ \[\]\r\n]*", "client_name")] if named else []),
         lit("["),
-        rx(r"[^\s\[\]]*", "client_ip"),
+        rx(r"[^ \[\]\r\n]*", "client_ip"),
         lit("]"),
         opt(lit(":"), rx(r"[0-9]{1,5}", "client_port")),
     )
@@ -40,7 +40,7 @@ _AFTER_LOGIN = r", (?:sasl_sender=|orig_queue_id=|orig_client=)"
 # the names of the fields after it too: after a login, the original of a forwarded message is not looked for.
 _LOGGED_IN = seq(
     lit(", sasl_method="),
-    rx(r"[^\s,]*", "sasl_method"),
+    rx(r"[^ ,\r\n]*", "sasl_method"),
     opt(lit(", sasl_username="), until(_AFTER_LOGIN, "sasl_username")),
     opt(lit(", sasl_sender="), rest("sasl_sender")),
     rx(r"(?:, orig_[^\r\n]*)?"),
@@ -72,7 +72,7 @@ DELIVERY = seq(
     lit(">, "),
     opt(lit("orig_to=<"), address(r", relay=", "orig_to"), lit(">, ")),
     lit("relay="),
-    rx(r"[^\s,\[]+", "relay_host"),
+    rx(r"[^ ,\[\r\n]+", "relay_host"),
     # in brackets the address, or the path of a socket
     opt(lit("["), opt(rx(rf"{IPV4_OR_6}(?=\])", "relay_ip")), rx(r"[^\]\r\n]*"), lit("]")),
     opt(lit(":"), rx(r"[0-9]{1,5}", "relay_port")),
@@ -80,16 +80,16 @@ DELIVERY = seq(
     lit(", delay="),
     rx(r"[0-9.]+", "delay"),
     opt(lit(", delays="), rx(r"[0-9./]+")),
-    opt(lit(", tls="), rx(r"[^\s,]*")),
+    opt(lit(", tls="), rx(r"[^ ,\r\n]*")),
     opt(lit(", dsn="), rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn")),  # since 2.3
     lit(", status="),
     rx(r"[a-z-]+", "status"),
     # syslog may have cut a long reply, and its closing parenthesis with it
-    opt(lit(" ("), rx(rf"[^\r\n]*?(?=\)?{END})", "response"), opt(lit(")"))),
+    opt(lit(" ("), until(rf"\){END}", "response"), opt(lit(")"))),
 )
 
 _STAGE = r"[A-Z][A-Z-]*"
-_ADDRESS = r'(?>(?:"(?:[^"\\\r\n]|\\[^\r\n])*+"|[^"<>\\\s])*+)'  # with its quotes; Postfix before 3.5 left them out
+_ADDRESS = r'(?>(?:[^"<>\\ \r\n]++|"(?:[^"\\\r\n]++|\\[^\r\n])*+")*+)'  # with its quotes; Postfix before 3.5 left them out
 _WHAT = rf"<{_ADDRESS}>: "  # what smtpd refused: address, client, HELO name
 _CASE = r"\(case [0-9A-Z]{6}\)"
 
@@ -97,7 +97,7 @@ _CASE = r"\(case [0-9A-Z]{6}\)"
 def _envelope(comma: str) -> str:
     """`; from=<> to=<> proto= helo=<>`, without a login; postscreen has commas between its parts."""
     address = rf"=<{_ADDRESS}>{comma} "
-    return rf"; (?:from{address})?(?:to{address})?proto=[A-Za-z]+(?:{comma} helo=<[^<>\s]*>)?"
+    return rf"; (?:from{address})?(?:to{address})?proto=[A-Za-z]+(?:{comma} helo=<[^<> \r\n]*>)?"
 
 
 def _login(milter: bool) -> pp.ParserElement:
@@ -105,7 +105,7 @@ def _login(milter: bool) -> pp.ParserElement:
     if milter:
         return opt(lit(" sasl_username=<"), rx(rf"[^\r\n]*(?=>{END})", "sasl_username"), lit(">"))
     return seq(
-        opt(lit(" sasl_method="), rx(r"[^\s]*", "sasl_method")),
+        opt(lit(" sasl_method="), rx(r"[^ \r\n]*", "sasl_method")),
         opt(lit(" sasl_username="), until(r" sasl_sender=", "sasl_username")),
         opt(lit(" sasl_sender="), rest("sasl_sender")),
     )
@@ -121,7 +121,9 @@ def _refusal(milter: bool = False, comma: str = "", named: bool = True) -> pp.Pa
     envelope = _envelope(comma)
     login = r"(?: sasl_(?:(?!; (?:from=<|to=<|proto=))[^\r\n])*)?"
     whole = rf"{envelope}{login}{END}"
-    before = rf"(?:[^; \r\n]++|;(?!{envelope[1:]})| (?!{_CASE}(?:{END}|{whole})))*+"
+    ahead = rf"(?={END}|{whole})"
+    text = rf"(?:[^;(\r\n]++|;(?!{envelope[1:]})|\((?!{_CASE[2:]}))*+{ahead}"
+    before_case = rf"(?:[^; \r\n]++|;(?!{envelope[1:]})| (?!{_CASE}{ahead}))*+(?= {_CASE})"
     return seq(
         rx(_STAGE, "stage"),
         lit(" from "),
@@ -130,7 +132,7 @@ def _refusal(milter: bool = False, comma: str = "", named: bool = True) -> pp.Pa
         opt(rx(r"[245][0-9]{2}", "smtp_code"), lit(" ")),
         opt(rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn"), lit(" ")),
         opt(rx(_WHAT)),
-        rx(rf"{before}(?= {_CASE}|{END}|{whole})|[^\r\n]*", "reject_reason"),
+        rx(rf"{text}|{before_case}|[^\r\n]*", "reject_reason"),
         opt(lit(" (case "), rx(r"[0-9A-Z]{6}", "ref"), lit(")")),
         opt(
             lit("; "),
@@ -138,7 +140,7 @@ def _refusal(milter: bool = False, comma: str = "", named: bool = True) -> pp.Pa
             opt(lit("to=<"), rx(_ADDRESS, "recipient"), lit(f">{comma} ")),
             lit("proto="),
             rx(r"[A-Za-z]+"),
-            opt(lit(f"{comma} helo=<"), rx(r"[^<>\s]*", "helo"), lit(">")),
+            opt(lit(f"{comma} helo=<"), rx(r"[^<> \r\n]*", "helo"), lit(">")),
             _login(milter),
         ),
     )
@@ -147,7 +149,7 @@ def _refusal(milter: bool = False, comma: str = "", named: bool = True) -> pp.Pa
 AUTH_FAILURE = seq(
     _peer(),
     lit(": SASL "),
-    rx(r"[^\s]+", "sasl_method"),
+    rx(r"[^ \r\n]+", "sasl_method"),
     lit(" authentication failed:"),
     opt(lit(" ")),
     until(r", sasl_username=", "reject_reason"),
@@ -155,7 +157,7 @@ AUTH_FAILURE = seq(
 )
 
 # cut lines lack the closing bracket, ids of broken software both
-MESSAGE_ID = seq(opt(lit("<")), rx(rf"[^\r\n]*?(?=>?{END})", "message_id"), opt(lit(">")))
+MESSAGE_ID = seq(opt(lit("<")), until(f">{END}", "message_id"), opt(lit(">")))
 
 ABORTED = seq(
     rx(r"(?:lost connection|timeout|too many errors) after "),
@@ -205,7 +207,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
         ("lost_connection", seq(NUMBERED, _ABORTED), ABORTED),  # since 3.10
         ("removed", seq(NUMBERED, lit("removed")), REMOVED),
         ("lost_connection", _ABORTED, ABORTED),
-        ("auth_failure", seq(WARNING, rx(r"(?=[^\s\[\]]*\[[^\s\[\]]*\](?::[0-9]+)?: SASL )")), AUTH_FAILURE),
+        ("auth_failure", seq(WARNING, rx(r"(?=[^ \[\]\r\n]*\[[^ \[\]\r\n]*\](?::[0-9]+)?: SASL )")), AUTH_FAILURE),
         ("rate_limit", seq(WARNING, rx(r"(?=[A-Z][A-Za-z ]* rate limit exceeded: )")), RATE_LIMIT),
     ),
     "cleanup": (
@@ -237,6 +239,6 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 
 SILENT = rx(
     r"(?:Anonymous|Trusted|Untrusted|Verified) TLS connection |setting up TLS connection |statistics: |cache "
-    r"|connect to [^\s\[\]]*\[|(?:starting|stopping|refreshing) the Postfix mail system|daemon started|reload "
+    r"|connect to [^ \[\]\r\n]*\[|(?:starting|stopping|refreshing) the Postfix mail system|daemon started|reload "
     r"|(?:CONNECT|PASS|DISCONNECT|PREGREET|HANGUP|DNSBL|ALLOWLISTED|DENYLISTED|WHITELISTED|BLACKLISTED) "
 )
