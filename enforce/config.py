@@ -33,6 +33,10 @@ FORMATS = (
     "json",
 )
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+NOTICES = ("decision", "guard", "loss", "trouble")  # what notifications are about
+_ADDRESS = re.compile(r"(?!-)[!-?A-~]+@[!-?A-~]+")
+_WEB = re.compile(r"https?://[!-~]+")
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://[!-~]*")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -134,6 +138,61 @@ def _is_sentence(value: object) -> bool:
 def as_command(value: object) -> tuple[str, ...]:
     """A command as the list of its arguments; it may be empty. No shell takes it apart."""
     return () if value == [] else as_strings(value)
+
+
+def as_endpoint(value: object) -> str:
+    """Where to listen for HTTP, ADDRESS:PORT, or "" for nowhere."""
+    found = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([0-9]{1,5})", value) if isinstance(value, str) else None
+    try:
+        if found and ipaddress.ip_address(found[1] or found[2]) and int(found[3]) < 65536:
+            return found[0]
+    except ValueError:
+        pass
+    if value == "":
+        return ""
+    raise ValueError(f'expected an address and a port such as "127.0.0.1:9631" or "[::1]:9631", found {value!r}')
+
+
+def as_server(value: object) -> str:
+    """An SMTP server, HOST:PORT."""
+    found = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", value) if isinstance(value, str) else None
+    if not found or not 0 < int(found[2]) < 65536:
+        raise ValueError(f'expected a host and a port such as "localhost:25", found {value!r}')
+    return found[0]
+
+
+def as_addresses(value: object) -> tuple[str, ...]:
+    """A list of mail addresses; it may be empty."""
+    if not isinstance(value, list) or not all(isinstance(v, str) and _ADDRESS.fullmatch(v) for v in value):
+        raise ValueError(f'expected a list of addresses such as ["abuse@example.com"], found {value!r}')
+    return tuple(value)
+
+
+def as_sender(value: object) -> str:
+    """A mail address, or ""."""
+    return "" if value == "" else as_addresses([value])[0]
+
+
+def as_web(value: object) -> tuple[str, ...]:
+    """A list of URLs that HTTP serves; it may be empty."""
+    if not isinstance(value, list) or not all(isinstance(v, str) and _WEB.fullmatch(v) for v in value):
+        raise ValueError('expected a list of URLs such as ["https://example.com/hook"]')  # they may hold secrets
+    return tuple(value)
+
+
+def as_urls(value: object) -> tuple[str, ...]:
+    """A list of URLs of whatever kind; it may be empty."""
+    if not isinstance(value, list) or not all(isinstance(v, str) and _URL.fullmatch(v) for v in value):
+        raise ValueError('expected a list of URLs such as ["ntfys://example.com/topic"]')
+    return tuple(value)
+
+
+def as_notices(value: object) -> tuple[str, ...]:
+    """What to be told about."""
+    for name in as_strings(value):
+        if name not in NOTICES:
+            raise ValueError(f"there are no notifications about {name!r}; {_nearest(name, dict.fromkeys(NOTICES))}")
+    return as_strings(value)
 
 
 def as_files(value: object) -> dict[str, str]:
@@ -239,6 +298,35 @@ class Export:
 
 
 @dataclasses.dataclass(frozen=True)
+class Notify:
+    """`[notify]`: who is told when `watch` brakes an account, or cannot do its work; nobody by default."""
+
+    about: tuple[str, ...] = option(
+        list(NOTICES), as_notices, "newly enforced decisions, the guard, lines lost from the log, and other trouble"
+    )
+    every: int = option("10m", as_duration, "the first of its kind is told at once, what follows at most this often")
+    mail_to: tuple[str, ...] = option([], as_addresses, 'who gets mail, such as ["abuse@example.com"]')
+    mail_from: str = option("", as_sender, 'whose mail it is; "": mailbrake at this host')
+    smtp: str = option("localhost:25", as_server, "the MTA that takes it; see docs/notifications.md on not braking it")
+    sendmail: tuple[str, ...] = option(
+        [], as_command, 'instead of SMTP: a command, such as ["/usr/sbin/sendmail", "-i"], which gets -f and recipients'
+    )
+    webhooks: tuple[str, ...] = option([], as_web, "URLs to which JSON is posted")
+    command: tuple[str, ...] = option([], as_command, "command that gets the same JSON as its standard input")
+    apprise: tuple[str, ...] = option(
+        [], as_urls, "URLs of services that Apprise reaches: pip install 'mailbrake[apprise]'"
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Metrics:
+    """`[metrics]`: where Prometheus finds both halves; nowhere by default. See docs/metrics.md."""
+
+    watch: str = option("", as_endpoint, 'where `watch` serves metrics, such as "127.0.0.1:9631"; "": nowhere')
+    milter: str = option("", as_endpoint, 'where the milter does, such as "127.0.0.1:9632"; "": nowhere')
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """The whole file, checked; `file` is where it came from, for messages."""
 
@@ -247,6 +335,8 @@ class Config:
     state: State = State()
     milter: Milter = dataclasses.field(default_factory=Milter)
     export: Export = dataclasses.field(default_factory=Export)
+    notify: Notify = Notify()
+    metrics: Metrics = Metrics()
     file: str = "(defaults)"
 
     @property
@@ -260,7 +350,15 @@ class Config:
         return Path(self.state.directory) / "journal.sqlite"
 
 
-SECTIONS: dict[str, type] = {"log": Log, "policy": Policy, "state": State, "milter": Milter, "export": Export}
+SECTIONS: dict[str, type] = {
+    "log": Log,
+    "policy": Policy,
+    "state": State,
+    "milter": Milter,
+    "export": Export,
+    "notify": Notify,
+    "metrics": Metrics,
+}
 
 
 def load(path: str | Path | None) -> Config:
@@ -330,7 +428,14 @@ def _shown(field: dataclasses.Field[Any], values: object) -> str:
 _SHOWN: dict[Callable[[object], Any], Callable[[Any], object]] = {
     as_octal: "{:04o}".format,
     as_networks: lambda networks: [str(network) for network in networks],
+    as_web: lambda urls: [_without_secrets(url) for url in urls],
+    as_urls: lambda urls: [_without_secrets(url) for url in urls],
 }
+
+
+def _without_secrets(url: str) -> str:
+    """What may stand in a log: tokens are part of these URLs."""
+    return url.partition("://")[0] + "://…"
 
 
 def _render_section(name: str, kind: type) -> str:

@@ -29,16 +29,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from enforce import config as configuration
-from enforce import identity, key
+from enforce import exposition, identity, key, metrics
 from enforce.config import Config, ConfigError
 from enforce.notify import Notifier
 from enforce.repeats import Repeats
 from enforce.syslog import Outlet, Syslog
-from enforce.table import Reader, Unusable
-from enforce.verdict import Wording
+from enforce.table import Reader
+from enforce.verdict import Said, Wording
 
 if TYPE_CHECKING:
-    from enforce.milter import Brake, Rules
+    from enforce.milter import Brake, Doubts, Rules, Table
 
 _NO_PYMILTER = (
     "the milter needs pymilter: pip install 'mailbrake[milter]', which compiles it and therefore needs "
@@ -85,7 +85,9 @@ def run(config: Config) -> int:
     tell = partial(_tell, outlets)
     doubts = milter.Doubts(tell, time.monotonic)
     repeats = Repeats(tell)
-    brake = milter.Brake(rules_of(config), time.time, repeats.add, doubts)
+    meter = metrics.Meter() if config.metrics.milter else None
+    said = partial(_both, repeats.add, meter.said) if meter else repeats.add
+    brake = milter.Brake(rules_of(config, _opener(meter)), time.time, said, doubts)
     try:
         _open(config, whom, partial(milter.listen, brake, doubts))
         became = identity.become(whom)
@@ -98,21 +100,25 @@ def run(config: Config) -> int:
     tell(f"listening on {config.milter.socket}")
     notifier = Notifier()
     notifier.ready(f"listening on {config.milter.socket}")
-    again = Again(config, brake, tell, notifier)
-    failure = _until_stopped(milter.serve, [repeats.flush, notifier.alive], again)
+    again = Again(config, brake, tell, notifier, _opener(meter))
+    if meter:
+        _serve_metrics(config.metrics.milter, meter, tell)
+    look = partial(_look, brake, metrics.Pulse(tell), meter, doubts, outlets)
+    failure = _until_stopped(milter.serve, [repeats.flush, notifier.alive, look], again)
     notifier.stopping()
     repeats.flush()
-    tell(failure or f"stopped; mail was let through in doubt {doubts.total} times")
+    lost = ", ".join(f"{outlet.lost} log lines were lost ({name})" for name, outlet in outlets.items() if outlet.lost)
+    tell(failure or f"stopped; mail was let through in doubt {doubts.total} times{lost and f'; {lost}'}")
     return _end(config, outlets, 1 if failure else 0)
 
 
-def rules_of(config: Config) -> Rules:
+def rules_of(config: Config, opened: Callable[[Path], Table] = Reader) -> Rules:
     """What a configuration means to the milter; its table is opened at the first look-up."""
     from enforce.milter import Rules
 
     account = partial(key.account, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
     return Rules(
-        Reader(config.table),
+        opened(config.table),
         account,
         accounts=config.milter.judge != "clients",
         clients=config.milter.judge != "accounts",
@@ -133,8 +139,16 @@ def _within(networks: tuple[configuration.Network, ...]) -> Callable[[str], bool
 class Again:
     """Reads the configuration again, at SIGHUP."""
 
-    def __init__(self, config: Config, brake: Brake, tell: Callable[[str], None], notifier: Notifier) -> None:
+    def __init__(
+        self,
+        config: Config,
+        brake: Brake,
+        tell: Callable[[str], None],
+        notifier: Notifier,
+        opened: Callable[[Path], Table] = Reader,
+    ) -> None:
         self._config = config
+        self._opened = opened
         self._brake = brake
         self._tell = tell
         self._notifier = notifier
@@ -152,7 +166,7 @@ class Again:
             config = configuration.load(self._config.file)
         except ConfigError as error:
             return f"the configuration stays as it was: {error}"
-        rules = rules_of(config)
+        rules = rules_of(config, self._opened)
         same = config.table == self._config.table  # then its files stay open
         self._brake.rules = rules._replace(table=self._brake.rules.table) if same else rules
         old, self._config = self._config, config
@@ -165,28 +179,57 @@ def _say(line: str) -> None:
     sys.stderr.flush()
 
 
-def _outlets(config: Config) -> list[Outlet]:
+def _outlets(config: Config) -> dict[str, Outlet]:
     errors = Outlet(_say)
     path = config.milter.syslog
     if not path:
-        return [errors]
+        return {"stderr": errors}
     trouble = partial(_without_syslog, errors, path)
-    return [errors, Outlet(Syslog(path, f"mailbrake[{os.getpid()}]: "), trouble)]
+    return {"stderr": errors, "syslog": Outlet(Syslog(path, f"mailbrake[{os.getpid()}]: "), trouble)}
 
 
 def _without_syslog(errors: Outlet, path: str, why: str) -> None:
     errors.put(f"syslog at {path} does not take lines ({why}); trying again with each line")
 
 
-def _tell(outlets: list[Outlet], line: str) -> None:
-    for outlet in outlets:
+def _tell(outlets: dict[str, Outlet], line: str) -> None:
+    for outlet in outlets.values():
         outlet.put(line)
 
 
+def _both(first: Callable[[Said], None], second: Callable[[Said], None], said: Said) -> None:
+    first(said)
+    second(said)
+
+
+def _opener(meter: metrics.Meter | None) -> Callable[[Path], Table]:
+    """What opens a table: one whose look-ups are counted, if anybody wants to know."""
+    return (lambda path: metrics.Counted(Reader(path), meter.answered)) if meter else Reader
+
+
+def _serve_metrics(where: str, meter: metrics.Meter, tell: Callable[[str], None]) -> None:
+    """Serve them, or say why not: mail is braked without them too, and Prometheus notices that they are missing."""
+    try:
+        exposition.serve(where, metrics.METRICS, lambda: meter.snapshot)
+        tell(f"metrics are served at http://{where}/metrics")
+    except exposition.EndpointError as error:
+        tell(str(error))
+
+
+def _look(
+    brake: Brake, pulse: metrics.Pulse, meter: metrics.Meter | None, doubts: Doubts, outlets: dict[str, Outlet]
+) -> None:
+    """Once a second: whether the controller lives, and what there is to count."""
+    now = time.time()
+    state = brake.rules.table.state(now)
+    pulse.feel(state)
+    if meter:
+        meter.tick(state, doubts.total, pulse.stopped, {name: outlet.lost for name, outlet in outlets.items()}, now)
+
+
 def _look_at_table(rules: Rules) -> None:
-    answer = rules.table.look_up((), time.time())
-    if isinstance(answer, Unusable):
-        _say(f"all mail is let through until there is a table: {answer.reason}")
+    if reason := rules.table.state(time.time()).reason:
+        _say(f"all mail is let through until there is a table: {reason}")
 
 
 def _open(config: Config, whom: identity.Identity, listen: Callable[[str], None]) -> None:
@@ -288,13 +331,13 @@ def _until_stopped(serve: Callable[[], None], ticks: list[Callable[[], None]], a
     return failures[0] if failures else ""
 
 
-def _end(config: Config, outlets: list[Outlet], status: int) -> NoReturn:
+def _end(config: Config, outlets: dict[str, Outlet], status: int) -> NoReturn:
     """End the process; libmilter's threads do not end by themselves, and must not meet a finished interpreter."""
     kind, _, name = config.milter.socket.partition(":")
     if kind == "unix":
         with contextlib.suppress(OSError):  # the directory may be one where whom we became can only listen
             Path(name).unlink(missing_ok=True)
-    for outlet in outlets:
+    for outlet in outlets.values():
         outlet.close(_PATIENCE)
     os._exit(status)
 

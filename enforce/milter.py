@@ -43,7 +43,7 @@ from typing import Any, NamedTuple, Protocol
 import milter
 
 from enforce import key
-from enforce.table import Answer, NotListed, Unusable
+from enforce.table import Answer, NotListed, State, Unusable
 from enforce.verdict import ACCEPT, Attempt, Cap, Note, Reply, Said, Verdict, Wording, capped, decide, printable
 
 _UNWANTED = (
@@ -73,6 +73,9 @@ class Table(Protocol):
 
     def capped(self) -> bool:
         """Whether recipients may have to be counted."""
+
+    def state(self, now: float) -> State:
+        """Health of the table."""
 
 
 class Context(Protocol):

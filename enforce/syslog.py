@@ -15,12 +15,14 @@ _ROOM = 4096  # lines waiting
 class Outlet:
     """Passes lines to `write` in order; what does not fit, or cannot be written, is lost and counted.
 
-    After a loss the next line that gets through is preceded by one that says how many were lost.
+    After a loss the next line that gets through is preceded by one that says how many were lost; `lost` counts
+    them all.
     `trouble` is told an OSError of `write` once, until it works again.
     """
 
     def __init__(self, write: Callable[[str], None], trouble: Callable[[str], None] = lambda _: None) -> None:
         self.lost = 0
+        self._said = 0  # of the lost ones
         self._write = write
         self._trouble = trouble
         self._troubled = False
@@ -55,9 +57,9 @@ class Outlet:
                 self._troubled = True
 
     def _pass_on(self, line: str) -> None:
-        if lost := self.lost:
-            self._write(f"log lines lost: {lost}")
-            self.lost -= lost
+        if (lost := self.lost) > self._said:
+            self._write(f"log lines lost: {lost - self._said}")
+            self._said = lost
         self._write(line)
 
 

@@ -1,4 +1,4 @@
-"""The light half stays light: it imports the standard library, pymilter, lmdb and itself, and nothing else."""
+"""The light half stays light: it imports the standard library, pymilter, lmdb and itself, and for metrics one more."""
 
 import ast
 import subprocess
@@ -10,8 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "enforce").rglob("*.py"))
-ALLOWED = {"enforce", "lmdb", "milter", "Milter"} | sys.stdlib_module_names
-HEAVY = ("pandas", "numpy", "logwatch", "pyparsing", "watchdog", "rich", "pyarrow")
+ALLOWED = {"enforce", "lmdb", "milter", "Milter", "prometheus_client"} | sys.stdlib_module_names
+HEAVY = ("prometheus_client", "pandas", "numpy", "logwatch", "pyparsing", "watchdog", "rich", "pyarrow")
 
 
 def imported(source: Path) -> Iterator[str]:
@@ -37,3 +37,8 @@ def test_what_runs_has_loaded_nothing_heavy() -> None:
     code = f"import enforce.main, enforce.milter, sys; print([name for name in {HEAVY} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_only_exposition_knows_prometheus_client_and_only_where_metrics_are_served() -> None:
+    users = {source.name for source in SOURCES if "prometheus_client" in imported(source)}
+    assert users == {"exposition.py"}
