@@ -154,7 +154,7 @@ def decide(answer: Answer, attempt: Attempt = _NOBODYS, wording: Wording = _OURS
     note = _note(key, worst)
     if worst.action == "hold":
         return verdict._replace(hold=note)
-    return Verdict(_reply(key, worst, wording), (note, *observed), unenforced)
+    return Verdict(reply_of(key, worst, wording), (note, *observed), unenforced)
 
 
 def lot(seed: str, attempt: Attempt, generation: int) -> float:
@@ -192,7 +192,7 @@ def _caps(records: Sequence[_Listed], wording: Wording) -> tuple[Cap, ...]:
     found: dict[str, Cap] = {}
     for key, record in records:
         if record.action == "cap" and record.max_recipients is not None:
-            reply = _reply(key, record, wording) if record.mode == "enforce" else None
+            reply = reply_of(key, record, wording) if record.mode == "enforce" else None
             cap = Cap(record.max_recipients, _note(key, record), reply)
             found[record.mode] = min(found.get(record.mode, cap), cap, key=lambda cap: cap.most)
     return tuple(found[mode] for mode in ("enforce", "observe") if mode in found)
@@ -207,7 +207,8 @@ def _kind(key: str) -> str:
     return key.partition(":")[0]
 
 
-def _reply(key: str, record: Record, wording: Wording) -> Reply:
+def reply_of(key: str, record: Record, wording: Wording = _OURS) -> Reply:
+    """What a record says to a client."""
     reply = REPLIES[record.action]
     sentence = record.text or wording.texts.get(record.action) or reply.text
     help_ = f"; {_ascii(wording.help)[:_LONGEST_HELP]}" if wording.help else ""

@@ -1,8 +1,8 @@
 """The live controller: follow the log, decide, write the journal, publish.
 
-For every piece of log, in this order: judge it; write decisions, log position and memory to the journal in one
-transaction; publish. Killed between any two steps, the next start reads on from the journal and makes the table equal
-to it, so nothing is lost and nothing counted twice.
+For every piece of log, in this order: judge it; publish; write decisions, log position and memory to the journal in one
+transaction. Killed between any two steps, the next start reads on from the journal, decides the same again where it had
+not been written, and makes the table equal to it: nothing is lost, nothing counted twice, no reference changes.
 
 What cannot be written does not stop it: while the journal fails, decisions are kept in memory (the latest `_PENDING`)
 and published all the same; while the table fails, it is tried again at every beat. Both are said once a minute.
@@ -25,13 +25,16 @@ from logwatch.reading.follow import Wake
 from logwatch.rerun import start_of
 from logwatch.schema import Decision, iso
 from logwatch.settings import core_of, follower_of, policy_of, zone_of
+from logwatch.telling import orders
 from logwatch.telling.effects import Effects
 from logwatch.telling.evidence import Recent
+from logwatch.telling.export import Exporter
 from logwatch.telling.journal import TAKEN_BACK, Effect, Journal, Review
 from logwatch.telling.keeper import Keeper
 
 POLL = 1.0  # seconds after which files are looked at though nothing woke us
 _PENDING = 10_000
+_MINUTE = 60.0
 _DAY = 86400.0
 _QUIET = 60.0  # seconds before the same trouble is said again
 
@@ -61,10 +64,11 @@ class Controller:
         self._pending: list[tuple[Decision, list[str]]] = []
         self._troubles: dict[str, float] = {}
         self._taken: list[tuple[Review, float]] = []  # reviews in effect, from when; not yet noted in the journal
-        self._table = Keeper(config.table, config.state.lease, self._standing, self._say)
-        self._effects = Effects(self._standing())
+        self._exporter = Exporter(config, self._say)
+        self._table = Keeper(config.table, config.state.lease, self._standing, self._say, self._exporter)
+        self._effects = Effects(self._decided())
         self._came_of: list[Effect] = []  # of cases, not yet written
-        self._pruned = float("-inf")
+        self._tidied = self._pruned = float("-inf")
 
     def run(self, wake: Wake, stopped: Callable[[], bool]) -> None:
         """Until `stopped`."""
@@ -86,16 +90,19 @@ class Controller:
             if stopped():
                 break
         self._tell(self.follower.problems())
-        self._prune()
+        self._tidy()
 
-    def _prune(self) -> None:
-        """Once a day: forget what is older than the configuration wants kept."""
+    def _tidy(self) -> None:
+        """When all has been read: once in a while tidy up the journal, and forget what it need not keep."""
         now = self._now()
-        if now - self._pruned < _DAY:
+        if now - self._tidied < _MINUTE:
             return
-        self._pruned = now
+        self._tidied = now
         try:
-            self.journal.prune(now - self._config.state.keep)
+            self.journal.tidy()
+            if now - self._pruned >= _DAY:
+                self._pruned = now
+                self.journal.prune(now - self._config.state.keep)
         except sqlite3.Error as error:
             self._say("journal", f"{self._config.journal}: cannot be tidied up: {error}")
 
@@ -110,6 +117,7 @@ class Controller:
         """Write the last position; the table keeps what stands until its leases run out."""
         self._save()
         self._table.close()
+        self._exporter.close()
         self.follower.close()
         self.journal.close()
         os.close(self._lock)
@@ -131,11 +139,11 @@ class Controller:
 
     def _step(self, chunk: bytes) -> None:
         step = self.core.feed(chunk)
+        self._publish(step)
         self._recent.add(chunk, step.events)
         self._pending += [(decision, self._recent.lines(decision)) for decision in step.decisions]
         self._came_of += self._effects.take(step.events, step.decisions)
         self._save()
-        self._publish(step)
 
     def _save(self) -> None:
         """Decisions, position and memory, all or nothing."""
@@ -186,6 +194,8 @@ class Controller:
         if review.verdict in TAKEN_BACK:
             effective = self.core.release(Release(review.key, review.time, review.until or 0.0))
             self._table.forget(review.key, self._now())
+        elif order := orders.decision_of(review):
+            self._table.publish([order], self._now())
         self._taken.append((review, effective))
         self._save()
         log.info("%s %s by %s, in effect after %s", review.key, review.verdict, review.by, iso(effective))
@@ -193,6 +203,9 @@ class Controller:
     # What the table should hold.
 
     def _standing(self) -> list[Decision]:
+        return self._decided() + orders.standing(self.journal.reviews(), self._now())
+
+    def _decided(self) -> list[Decision]:
         unwritten = [decision for decision, _ in self._pending]
         found = (self.core.judge.still(d) for d in (*self.journal.standing(self._now()), *unwritten))
         return [decision for decision in found if decision and not self._released(decision)]

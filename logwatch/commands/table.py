@@ -1,38 +1,66 @@
-"""Show the deny table, or release a key from it."""
+"""Show the deny table, put a key on it by hand or release it, or export it for programs that ask no milter."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
-from typing import Any
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from enforce.config import Config
-from enforce.table import Reader, Record, TableError, Unusable
-from logwatch.commands import Failure
+from enforce.config import FORMATS, Config, as_duration
+from enforce.key import EVERYBODY
+from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, Writer
+from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of, json_argument, key_of
 from logwatch.commands.operator import say
-from logwatch.commands.output import now, safe, write_json, write_table
-from logwatch.schema import iso
+from logwatch.commands.output import clock, now, safe, write_json, write_table
+from logwatch.settings import zone_of
+from logwatch.telling import export
 
 _COLUMNS = ("key", "action", "mode", "until", "ref", "rule", "lease")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """list, show KEY, release KEY."""
-    actions = parser.add_subparsers(dest="action", metavar="list|show|release", required=True)
-    for name, sentence in (
-        ("list", "what counts now"),
-        ("show", "all records of a key"),
-        ("release", "let a key send again"),
-    ):
-        action = actions.add_parser(name, help=sentence, description=sentence)
+    """list, show KEY, release KEY, block|hold|tempfail|throttle|cap KEY, export."""
+    actions = parser.add_subparsers(dest="action", metavar="|".join(_ACTS), required=True)
+    for name, act in _ACTS.items():
+        action = actions.add_parser(name, help=act.sentence, description=act.sentence)
         config_argument(action)
-        json_argument(action)
-        action.set_defaults(act=_ACTS[name])
-        if name != "list":
+        if name != "export":
+            json_argument(action)
+        if name not in ("list", "export"):
             action.add_argument("key", metavar="KEY", help="account:LOGIN (or only LOGIN), client:ADDRESS, net:PREFIX")
-        if name == "release":
-            action.add_argument("--because", default="", metavar="TEXT", help="a note for the journal")
+            if name != "show":
+                action.add_argument("--because", default="", metavar="TEXT", help="a note for the journal")
+        act.more(action)
+        action.set_defaults(act=act.do)
+
+
+def _nothing(_parser: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _for(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--for", dest="span", required=True, metavar="DURATION", help="for how long: 90m, 2h, 7d")
+    parser.set_defaults(number=None)
+
+
+def _share(parser: argparse.ArgumentParser) -> None:
+    _for(parser)
+    parser.add_argument(
+        "--share", dest="number", type=float, default=0.1, help="of its attempts that are let in, 0 to 1 (default: 0.1)"
+    )
+
+
+def _recipients(parser: argparse.ArgumentParser) -> None:
+    _for(parser)
+    parser.add_argument("--recipients", dest="number", type=int, required=True, help="that a message may have")
+
+
+def _format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", required=True, choices=FORMATS, help="for whom (docs/enforcing.md)")
+    parser.add_argument("--output", metavar="FILE", help="written as a whole, then renamed; default: standard output")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _list(args: argparse.Namespace, config: Config) -> int:
     moment = now()
-    found = [row for key, record in _records(config) if record.counts(moment) for row in _rows(key, record)]
+    found = [export.row(key, record) for key, record in _records(config) if record.counts(moment)]
     _write(args, found)
     if not found and not args.json:
         print("Nobody is listed.")
@@ -51,7 +79,7 @@ def _list(args: argparse.Namespace, config: Config) -> int:
 
 def _show(args: argparse.Namespace, config: Config) -> int:
     key = key_of(args.key, config)
-    found = [row for name, record in _records(config) if name == key for row in _rows(name, record)]
+    found = [export.row(name, record) for name, record in _records(config) if name == key]
     if not found:
         raise Failure(f"{safe(key)} is not in the table")
     _write(args, found)
@@ -71,7 +99,102 @@ def _release(args: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-_ACTS: dict[str, Any] = {"list": _list, "show": _show, "release": _release}
+def _order(args: argparse.Namespace, config: Config) -> int:
+    """The review first, then the table: a controller that starts in between publishes the same."""
+    from logwatch.telling import orders
+
+    key = key_of(args.key, config)
+    moment = now()
+    until = moment + _span(args.span)
+    _check(args.action, key, args.number)
+    say(config, key, orders.verdict(args.action, args.number), args.because, until)
+    number = args.number
+    record = Record(
+        args.action,
+        "enforce",
+        until,
+        min(until, moment + config.state.lease),
+        orders.reference(key, until),
+        orders.rule(args.action),
+        share=number if args.action == "throttle" else None,
+        max_recipients=number if args.action == "cap" else None,
+    )
+    _publish(config, key, record, moment)
+    if args.json:
+        write_json([export.row(key, record)])
+    else:
+        print(f"{safe(key)}: {args.action} until {clock(until, zone_of(config))} (case {record.ref}).")
+    return 0
+
+
+def _publish(config: Config, key: str, record: Record, moment: float) -> None:
+    """Put a record beside what stands on a key: of what is enforced, a cap and the most severe of the others.
+
+    It takes the place of an earlier order.
+    """
+    listed: list[Record] = []
+    if (config.table / "data.mdb").exists():
+        reader = Reader(config.table)
+        answer = reader.look_up([key], moment)
+        reader.close()
+        listed = [found for _, found in answer.records] if isinstance(answer, Denied) else []
+    rivals = [r for r in listed if r.mode == "enforce" and (r.action == "cap") == (record.action == "cap")]
+    others = [r for r in listed if r not in rivals]
+    stronger = [r for r in rivals if r.rule != record.rule]
+    chosen = max([*stronger, record], key=lambda r: (ACTIONS.index(r.action), -(r.max_recipients or 0)))
+    with Writer(config.table) as writer:
+        writer.publish({key: [chosen, *others]}, moment, alive=False)
+
+
+def _span(written: str) -> int:
+    try:
+        return as_duration(written)
+    except ValueError as error:
+        raise UsageError(f"--for: {error}") from None
+
+
+def _check(action: str, key: str, number: float | None) -> None:
+    if key.partition(":")[0] not in ("account", "client", "net"):
+        raise UsageError(f"{key} has no SMTP session that could be refused: account:, client: and net: have")
+    if key == EVERYBODY and action != "cap":
+        raise UsageError(f"{action} for everybody is never meant: stop the MTA, or name a key; only a cap may be")
+    if number is not None and not 0 <= number <= (1 if action == "throttle" else 1e9):
+        raise UsageError(f"{action}: {number:g} is out of range")
+
+
+def _export(args: argparse.Namespace, config: Config) -> int:
+    exported = export.export(args.format, _records(config), now(), config)
+    if exported.left_out:
+        print(f"mailbrake: {exported.left_out} left out: {args.format} cannot say them", file=sys.stderr)
+    if args.output is None:
+        sys.stdout.write(exported.text)
+        return 0
+    try:
+        export.write(Path(args.output), exported.text)
+    except OSError as error:
+        raise Failure(f"{args.output}: cannot be written: {error.strerror}") from None
+    return 0
+
+
+class _Act(NamedTuple):
+    """What one word after `table` does: a sentence, what does it, and its own arguments."""
+
+    sentence: str
+    do: Callable[[argparse.Namespace, Config], int]
+    more: Callable[[argparse.ArgumentParser], None] = _nothing
+
+
+_ACTS: dict[str, _Act] = {
+    "list": _Act("what counts now", _list),
+    "show": _Act("all records of a key", _show),
+    "release": _Act("let a key send again", _release),
+    "block": _Act("refuse a key's mail for a while: 550", _order, _for),
+    "hold": _Act("accept a key's mail and hold it", _order, _for),
+    "tempfail": _Act("put a key's mail off: 450", _order, _for),
+    "throttle": _Act("put off a share of a key's mail: 450", _order, _share),
+    "cap": _Act("limit the recipients of a key's messages: 452; account:* is everybody", _order, _recipients),
+    "export": _Act("the table as a file, for what asks no milter", _export, _format),
+}
 
 
 def _records(config: Config) -> Iterator[tuple[str, Record]]:
@@ -79,20 +202,6 @@ def _records(config: Config) -> Iterator[tuple[str, Record]]:
         if isinstance(records, Unusable):
             raise TableError(config.table, f"{records.reason}; `mailbrake watch` mends it at its next start")
         yield from ((key, record) for record in records)
-
-
-def _rows(key: str, record: Record) -> Iterator[dict[str, Any]]:
-    extra = {"share": record.share, "max_recipients": record.max_recipients, "text": record.text or None}
-    yield {
-        "key": key,
-        "action": record.action,
-        "mode": record.mode,
-        "until": iso(record.until),
-        "ref": record.ref,
-        "rule": record.rule,
-        "lease": iso(record.lease),
-        **{name: value for name, value in extra.items() if value is not None},
-    }
 
 
 def _write(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:

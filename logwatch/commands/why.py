@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enforce import key as keys
 from enforce.config import Config
@@ -13,6 +13,9 @@ from logwatch.commands import Failure
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.output import clock, now, number, safe
 from logwatch.schema import Decision, iso
+
+if TYPE_CHECKING:
+    from logwatch.telling.journal import Journal
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     config = config_of(args)
     try:
         journal = Journal.read(config.journal)
-        decisions = journal.case(args.subject.upper()) or journal.case(_key(args.subject, config))
+        decisions = _found(journal, args.subject.upper()) or _found(journal, _key(args.subject, config))
     except JournalError as error:
         raise Failure(str(error)) from None
     if not decisions:
@@ -45,6 +48,14 @@ def run(args: argparse.Namespace) -> int:
     for case in _by_case(decisions):
         _tell(case, lines, [review for review in reviews if review.key == case[0].key])
     return 0
+
+
+def _found(journal: Journal, subject: str) -> list[Decision]:
+    """What was decided by rules and ordered by hand, newest first."""
+    from logwatch.telling import orders
+
+    decisions = [*journal.case(subject), *orders.case(journal.reviews(), subject)]
+    return sorted(decisions, key=lambda decision: decision.time, reverse=True)
 
 
 def _key(subject: str, config: Config) -> str:

@@ -27,6 +27,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -193,7 +194,7 @@ def _text(name: str, _key: str, record: Record, _config: Config) -> str:
 
 _ADDRESSES = ("client", "net")
 _FORMS: Mapping[str, _Form] = {
-    "postfix-sasl": _Form(("account",), _quoted, _postfix),
+    "postfix-sasl": _Form(("account",), _unspaced, _postfix),
     "postfix-client": _Form(_ADDRESSES, _prefixes, _postfix),
     "sendmail-access": _Form(("account", *_ADDRESSES), _sendmail_names, _sendmail),
     "rspamd": _Form(("account",), _unspaced, _rspamd),
@@ -249,6 +250,12 @@ class Exporter:
             except OSError as error:
                 self._say("export", f"{path}: cannot be written: {error.strerror}; what stands there is older")
         self._command()
+
+    def close(self, patience: float = 5.0) -> None:
+        """Let the command come to its end, for this many seconds at most; a slower one goes on by itself."""
+        if self._running is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._running.wait(patience)
 
     def _command(self) -> None:
         """Run it beside the controller, one at a time."""

@@ -30,6 +30,7 @@ from logwatch.memory import Memory
 from logwatch.schema import Decision
 
 TAKEN_BACK = ("released", "exempted")  # verdicts that end what was decided
+_WAL = 16_000  # pages: at 64 MB the write-ahead log is moved into the file, whatever the moment
 _PATIENCE = 1.0  # seconds for another writer to finish; the controller must not stand still
 # What each version of the schema adds to the one before; a journal is brought up to the last when it is opened.
 _VERSIONS = (
@@ -106,6 +107,7 @@ class Journal:
             connection.execute("PRAGMA journal_mode = WAL")
             # a power cut may cost the last moments, never consistency
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL}")
             _migrate(connection, path)
             return cls(connection)
         except (OSError, sqlite3.Error) as error:
@@ -129,6 +131,10 @@ class Journal:
     def close(self) -> None:
         """Give the file back."""
         self._db.close()
+
+    def tidy(self) -> None:
+        """Move what the write-ahead log holds into the file: waits for the disk, so not with every step."""
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -186,7 +192,7 @@ class Journal:
             gone = self._db.execute("DELETE FROM decisions WHERE time < ? AND until < ?", (before, before)).rowcount
             self._db.execute("DELETE FROM lines WHERE seq NOT IN (SELECT seq FROM decisions)")
             self._db.execute("DELETE FROM effects WHERE ref NOT IN (SELECT ref FROM decisions)")
-            self._db.execute("DELETE FROM reviews WHERE effective < ?", (before,))
+            self._db.execute("DELETE FROM reviews WHERE effective < ? AND coalesce(until, 0) < ?", (before, before))
         return gone
 
     # Effects.

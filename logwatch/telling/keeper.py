@@ -12,8 +12,9 @@ import sqlite3
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from enforce.table import TableError, Writer
+from enforce.table import Record, TableError, Unusable, Writer
 from logwatch.schema import Decision
+from logwatch.telling.export import Exporter
 from logwatch.telling.publish import Publisher
 
 BEAT = 5.0  # seconds between signs of life
@@ -25,12 +26,18 @@ class Keeper:
     """The table at `path`; `standing` gives the decisions that it should hold, `say` takes trouble (about, problem)."""
 
     def __init__(
-        self, path: Path, lease: float, standing: Callable[[], Iterable[Decision]], say: Callable[[str, str], None]
+        self,
+        path: Path,
+        lease: float,
+        standing: Callable[[], Iterable[Decision]],
+        say: Callable[[str, str], None],
+        exporter: Exporter | None = None,
     ) -> None:
         self._path = path
         self._lease = lease
         self._standing = standing
         self._say = say
+        self._exporter = exporter
         self._writer: Writer | None = None
         self._publisher: Publisher | None = None
         self._beaten = float("-inf")
@@ -51,6 +58,8 @@ class Keeper:
         if self._writer is None or not self._writer.in_place():
             self._open(now)
         self._attempt(lambda publisher: publisher.beat(now))
+        if self._exporter and self._writer:
+            self._export(self._exporter, self._writer, now)
 
     def close(self) -> None:
         """Let go of the files; what is listed stands until its leases run out."""
@@ -69,6 +78,16 @@ class Keeper:
         except (TableError, sqlite3.Error) as error:
             self.close()
             self._say("table", f"{error}; decisions are journalled, and published when it can be written")
+
+    def _export(self, exporter: Exporter, writer: Writer, now: float) -> None:
+        def records() -> list[tuple[str, Record]]:
+            listed = ((key, found) for key, found in writer.records() if not isinstance(found, Unusable))
+            return [(key, record) for key, found in listed for record in found]
+
+        try:
+            exporter.update(records, now)
+        except TableError as error:
+            self._say("export", f"the table cannot be read: {error}")
 
     def _attempt(self, act: Callable[[Publisher], None]) -> None:
         if self._publisher is None:

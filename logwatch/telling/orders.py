@@ -5,8 +5,9 @@ An order is a review in the journal, so it has who gave it, when and why, and a 
     verdict   `ordered ACTION`, `ordered throttle SHARE`, `ordered cap RECIPIENTS`
     until     when it ends
 
-For the table it is a decision of the rule `by-hand`, always enforced: who types it means it. The policy's mode, its
-exemptions and the guard are for rules. Its case reference is made of key and end, so that it needs no place of its own.
+For the table it is a decision of the rule `by-hand` (a cap: `by-hand-cap`, as it stands beside what else there is),
+always enforced: who types it means it. The policy's mode, its exemptions and the guard are for rules. A later order on
+the same key takes the place of an earlier one. Its case reference is made of key and end, so that it needs no place.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from collections.abc import Iterable
 from logwatch.schema import Decision
 from logwatch.telling.journal import TAKEN_BACK, Review
 
-RULE = "by-hand"
 ACTIONS = ("cap", "throttle", "tempfail", "hold", "block")
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as of all case references
 _VERDICT = re.compile(rf"ordered ({'|'.join(ACTIONS)})(?: ([0-9.]+))?")
@@ -41,7 +41,7 @@ def decision_of(review: Review) -> Decision | None:
         action=action,
         mode="enforce",
         until=review.until,
-        rule=RULE,
+        rule=rule(action),
         ref=reference(review.key, review.until),
         seq=-review.id,
         share=number if action == "throttle" else None,
@@ -51,13 +51,13 @@ def decision_of(review: Review) -> Decision | None:
 
 def standing(reviews: Iterable[Review], now: float) -> list[Decision]:
     """The orders that have neither ended nor been taken back, oldest first."""
-    found: list[Decision] = []
+    found: dict[tuple[str, str], Decision] = {}
     for review in sorted(reviews, key=lambda review: review.id):
         if review.verdict in TAKEN_BACK:
-            found = [decision for decision in found if decision.key != review.key]
-        elif (decision := decision_of(review)) and decision.until > now:
-            found.append(decision)
-    return found
+            found = {name: decision for name, decision in found.items() if decision.key != review.key}
+        elif decision := decision_of(review):
+            found[decision.key, decision.rule] = decision
+    return [decision for decision in found.values() if decision.until > now]
 
 
 def case(reviews: Iterable[Review], ref_or_key: str) -> list[Decision]:
@@ -67,7 +67,12 @@ def case(reviews: Iterable[Review], ref_or_key: str) -> list[Decision]:
     return sorted(found, key=lambda decision: decision.seq)
 
 
+def rule(action: str) -> str:
+    """The rule that an order counts as one of."""
+    return "by-hand-cap" if action == "cap" else "by-hand"
+
+
 def reference(key: str, until: float) -> str:
     """The case reference of an order."""
-    number = int.from_bytes(hashlib.blake2b(f"{RULE} {key} {until:.6f}".encode(), digest_size=4).digest())
+    number = int.from_bytes(hashlib.blake2b(f"by-hand {key} {until:.6f}".encode(), digest_size=4).digest())
     return "".join(_ALPHABET[number >> 5 * place & 31] for place in range(6))

@@ -1,6 +1,7 @@
 """From decisions to the deny table: the only bridge to the enforcing half.
 
-A key carries at most two records: the most severe of its standing enforced decisions, and the most severe observed one.
+Of a key's standing decisions the table carries, enforced and observed each, the most severe one, and the smallest cap
+beside it: a list that is throttled keeps a cap of its own, which would otherwise be the one for everybody.
 What has ended is not published, nor what concerns a key that no SMTP session has (`local:`, `site`).
 """
 
@@ -62,12 +63,18 @@ class Publisher:
 
     def _records(self, key: str, now: float) -> tuple[Record, ...]:
         standing = [decision for decision in self._standing.get(key, {}).values() if decision.until > now]
-        chosen = (_most_severe(d for d in standing if d.mode == mode) for mode in reversed(MODES))
+        chosen = (find(d for d in standing if d.mode == mode) for mode in reversed(MODES) for find in (_severest, _cap))
         return tuple(_record(decision, now + self._lease) for decision in chosen if decision)
 
 
-def _most_severe(decisions: Iterable[Decision]) -> Decision | None:
-    return max(decisions, key=lambda d: (ACTIONS.index(d.action), d.until), default=None)
+def _severest(decisions: Iterable[Decision]) -> Decision | None:
+    others = (decision for decision in decisions if decision.action != "cap")
+    return max(others, key=lambda d: (ACTIONS.index(d.action), d.until), default=None)
+
+
+def _cap(decisions: Iterable[Decision]) -> Decision | None:
+    caps = (decision for decision in decisions if decision.action == "cap")
+    return min(caps, key=lambda d: (d.max_recipients or 0, -d.until), default=None)
 
 
 def _record(decision: Decision, lease: float) -> Record:

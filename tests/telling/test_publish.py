@@ -57,6 +57,22 @@ def test_the_most_severe_of_each_mode_is_published(publisher: Publisher, writer:
     assert table(writer) == {BOB: [("flood", "tempfail", "enforce"), ("b", "block", "observe")]}
 
 
+def test_a_cap_stands_beside_what_is_more_severe(publisher: Publisher, writer: Writer) -> None:
+    """The smallest of each mode: a throttled list would otherwise have the cap that is meant for everybody."""
+    publisher.publish(
+        [
+            decision(1),
+            decision(2, rule="list", action="cap", max_recipients=500),
+            decision(3, rule="small", action="cap", max_recipients=100),
+            decision(4, rule="seen", action="cap", max_recipients=5, mode="observe"),
+        ],
+        NOW,
+    )
+    assert table(writer) == {
+        BOB: [("flood", "tempfail", "enforce"), ("small", "cap", "enforce"), ("seen", "cap", "observe")]
+    }
+
+
 def test_what_has_ended_or_has_no_session_is_not_published(publisher: Publisher, writer: Writer) -> None:
     """Decisions of an old log read at the first start; local users and the site."""
     publisher.publish([decision(1, until=NOW), decision(2, key="local:33"), decision(3, key="site")], NOW)

@@ -1,0 +1,106 @@
+"""By hand on a whole site: what an operator orders holds at once, across restarts, and until it is taken back."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.loop.site import PATIENCE, Site
+from tests.loop.test_loop import FLOOD
+from tests.mta.waiting import wait_for
+
+
+@pytest.fixture(params=["enforce", "observe"])
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    """The site's mode is for rules: who types a command means it."""
+    with Site(FLOOD.format(duration="1h", mode="enforce"), mode=request.param) as site:
+        yield site
+
+
+def ordered(site: Site, *words: str) -> dict[str, object]:
+    done = site.run("table", *words, "--json")
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout)
+    return found
+
+
+def test_an_order_holds_at_once_and_across_restarts_until_it_is_released(site: Site) -> None:
+    order = ordered(site, "block", "bob", "--for", "2h", "--because", "stolen, 4711")
+    reply = site.refused("bob")
+    assert reply is not None
+    assert (reply.code, reply.text[-13:]) == (550, f"(case {order['ref']})")
+    assert site.refused("alice") is None
+    for by in (signal.SIGTERM, signal.SIGKILL):
+        site.stop("watch", by)
+        (site.table / "data.mdb").unlink()
+        assert site.refused("bob") is None
+        site.start("watch")
+        wait_for(lambda: site.refused("bob"), PATIENCE, "bob to be refused again", site.errors("watch"))
+    told = site.run("why", str(order["ref"])).stdout
+    assert "account:bob@example.org" in told
+    assert "ordered block by root: stolen, 4711" in told
+    assert site.run("table", "release", "bob").returncode == 0
+    assert site.refused("bob") is None
+    site.stop("watch")
+    site.start("watch")
+    site.wait_until_read()
+    assert site.json("table", "list") == []
+    assert site.refused("bob") is None
+
+
+def test_an_order_stands_beside_what_the_controller_decides(site: Site) -> None:
+    """A decision on the key that comes later does not take a more severe order off."""
+    ordered(site, "block", "bob", "--for", "2h")
+    ordered(site, "cap", "bob", "--for", "2h", "--recipients", "7")
+    site.send("alice", recipients=50, messages=6)
+    wait_for(lambda: len(site.json("table", "list")) == 3, PATIENCE, "alice to be listed", site.errors("watch"))
+    listed = {(row["key"].partition("@")[0], row["action"]) for row in site.json("table", "list")}
+    assert listed == {("account:bob", "block"), ("account:bob", "cap"), ("account:alice", "tempfail")}
+
+
+def test_an_order_without_a_controller_holds_for_the_lease_and_is_taken_up_by_the_next_one() -> None:
+    with Site(FLOOD.format(duration="1h", mode="enforce")) as site:
+        site.stop("watch")
+        order = ordered(site, "tempfail", "bob", "--for", "7d")
+        assert str(order["lease"]) < str(order["until"])
+        assert site.refused("bob") is not None
+        site.start("watch")
+        site.wait_until_read()
+        (row,) = site.json("table", "list")
+        assert (row["ref"], row["until"]) == (order["ref"], order["until"])
+
+
+def test_everybody_may_be_capped_by_hand_and_nothing_else() -> None:
+    with Site(FLOOD.format(duration="1h", mode="enforce")) as site:
+        ordered(site, "cap", "account:*", "--for", "365d", "--recipients", "25")
+        (reply,) = site.send("bob", recipients=30)
+        assert (reply.code, reply.accepted) == (452, 25)
+        ordered(site, "cap", "bob", "--for", "365d", "--recipients", "100")
+        assert site.send("bob", recipients=30)[0].code == 250
+        done = site.run("table", "block", "account:*", "--for", "1h")
+        assert (done.returncode, "block for everybody is never meant" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["block", "local:33", "--for", "1h"], "local:33 has no SMTP session that could be refused"),
+        (["block", "bob", "--for", "soon"], "--for: expected a duration such as"),
+        (["throttle", "bob", "--for", "1h", "--share", "2"], "throttle: 2 is out of range"),
+        (["cap", "bob", "--for", "1h", "--recipients", "-1"], "cap: -1 is out of range"),
+        (["block", "client:bob", "--for", "1h"], "expected an address after client:"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_usage_error(shared: Site, words: list[str], problem: str) -> None:
+    done = shared.run("table", *words)
+    assert (done.returncode, problem in done.stderr) == (2, True), done.stderr
+    assert shared.json("table", "list") == []
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Site]:
+    with Site(FLOOD.format(duration="1h", mode="enforce")) as site:
+        yield site

@@ -1,0 +1,100 @@
+"""No milter: a real Postfix refuses the same accounts and clients by exported maps, which `watch` keeps current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from enforce import key
+from enforce.config import Config, Log
+from enforce.table import Record
+from logwatch.telling.export import export, write
+from tests.enforce.gate import LOGINS, REALM
+from tests.enforce.records import record
+from tests.loop.site import PATIENCE, Site
+from tests.loop.test_loop import FLOOD
+from tests.mta.client import Reply, submit
+from tests.mta.postfix import Postfix
+from tests.mta.waiting import wait_for
+
+CONFIG = Config(log=Log(default_realm=REALM))
+
+
+class Mapped:
+    """A Postfix that asks two maps; `kind` is what Postfix calls them."""
+
+    def __init__(self, postfix: Postfix, kind: str) -> None:
+        self.postfix = postfix
+        self._kind = kind
+        maps = {name: postfix.directory / name for name in ("postfix-sasl", "postfix-client")}
+        self._maps = maps
+        self.deny({})
+        postfix.reload(
+            {
+                "smtpd_sender_restrictions": f"check_sasl_access {kind}:{maps['postfix-sasl']}",
+                "smtpd_client_restrictions": f"check_client_access {kind}:{maps['postfix-client']}",
+            }
+        )
+
+    def deny(self, table: dict[str, Record]) -> None:
+        """Export this table, as `watch` does with `[export] command`."""
+        for name, path in self._maps.items():
+            write(path, export(name, table.items(), 0, CONFIG).text)
+            if self._kind != "texthash":
+                self.postfix.run("postmap", f"{self._kind}:{path}")
+        self.postfix.reload()  # by itself smtpd notices a new map of another second than the old one
+
+    def send(self, login: str | None) -> Reply:
+        port = self.postfix.submission_port if login else self.postfix.smtp_port
+        return submit(port, "a@example.org", ["r@ok.example"], login)[0]
+
+
+@pytest.fixture(scope="module", params=["texthash", "hash"])
+def mapped(request: pytest.FixtureRequest) -> Iterator[Mapped]:
+    accounts = dict.fromkeys(LOGINS, "secret")
+    with Postfix(accounts) as postfix:
+        yield Mapped(postfix, request.param)
+
+
+@pytest.mark.parametrize("login", [login for login in LOGINS if login not in ("free", "two words")])
+def test_the_map_refuses_the_same_logins_as_the_milter(mapped: Mapped, login: str) -> None:
+    mapped.deny({str(key.account(login, REALM)): record("block")})
+    reply = mapped.send(login)
+    assert reply.code == 550
+    assert reply.text.endswith("Sending is blocked for this account (case 4F7K2A)")
+    assert mapped.send("free").code == 250
+    assert mapped.send(None).code == 250
+
+
+def test_the_map_refuses_clients_and_networks_and_puts_off_and_holds(mapped: Mapped) -> None:
+    mapped.deny({"client:127.0.0.1": record("block")})
+    assert (mapped.send(None).code, mapped.send("bob").code) == (550, 550)
+    mapped.deny({"net:127.0.0.0/24": record("tempfail")})
+    assert (mapped.send(None).code, mapped.send("bob").code) == (450, 450)
+    mapped.deny({f"account:bob@{REALM}": record("hold")})
+    reply = mapped.send("bob")
+    assert reply.code == 250
+    wait_for(lambda: mapped.postfix.queue_ids("hold") == [reply.queue_id], 10, "the message on hold")
+
+
+def test_watch_keeps_a_map_current() -> None:
+    """From a decision to a map that refuses, from a release to one that does not; the command is run each time."""
+    with Site(FLOOD.format(duration="1h", mode="enforce")) as site:
+        site.stop("milter")
+        site.stop("watch")
+        path = site.directory / "sasl"
+        postmap = ["postmap", "-c", str(site.postfix.config_directory), f"hash:{path}"]
+        exports = f"[export]\nfiles = {{ postfix-sasl = {str(path)!r} }}\ncommand = {postmap}\n"
+        site.config.write_text(site.config.read_text() + exports)
+        site.start("watch")
+        compiled = Path(f"{path}.db")
+        wait_for(compiled.exists, PATIENCE, "the first map", site.errors("watch"))
+        site.postfix.reload({"smtpd_sender_restrictions": f"check_sasl_access hash:{path}"})
+        site.send("bob", recipients=50, messages=6)
+        reply = site.wait_until_refused("bob")
+        assert reply.code == 450
+        assert site.refused("alice") is None
+        site.run("table", "release", "bob")
+        wait_for(lambda: site.refused("bob") is None, PATIENCE, "bob to be accepted", site.errors("watch"))

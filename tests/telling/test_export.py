@@ -1,0 +1,255 @@
+"""Exports: what each format says of each action and key, and that a file changes as a whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from enforce import key as keys
+from enforce.config import FORMATS, Config, Export, Log, Milter
+from enforce.table import Record
+from logwatch.telling.export import Exporter, export, write
+from tests.enforce.records import FAR, record
+from tests.mta.waiting import wait_for
+
+NOW = 1000.0
+CONFIG = Config(log=Log(default_realm="example.com"))
+BOB, EVE = "account:bob@example.com", "account:eve@other.example"
+REFUSAL = "550 5.7.1 Sending is blocked for this account (case 4F7K2A)"
+LATER = "450 4.7.1 Too much mail from this account, try again later (case 4F7K2A)"
+
+
+def text(name: str, *listed: tuple[str, Record]) -> list[str]:
+    return export(name, listed, NOW, CONFIG).text.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("postfix-sasl", [f"bob@example.com\t{REFUSAL}", f"bob\t{REFUSAL}", f"eve@other.example\t{LATER}"]),
+        (
+            "sendmail-access",
+            [
+                'Brake:bob@example.com\tERROR:5.7.1:"550 Sending is blocked for this account (case 4F7K2A)"',
+                'Brake:bob\tERROR:5.7.1:"550 Sending is blocked for this account (case 4F7K2A)"',
+                "Brake:eve@other.example\tERROR:4.7.1:"
+                '"450 Too much mail from this account, try again later (case 4F7K2A)"',
+                'Connect:192.0.2.1\tERROR:5.7.1:"550 Sending is blocked for your address (case 4F7K2A)"',
+                "Connect:198.51.100\tQUARANTINE:mailbrake (case 4F7K2A)",
+            ],
+        ),
+        ("rspamd", ["bob@example.com block", "bob block", "eve@other.example tempfail"]),
+        ("rspamd-ip", ["192.0.2.1", "198.51.100.0/24"]),
+        (
+            "postfix-client",
+            [
+                "192.0.2.1\t550 5.7.1 Sending is blocked for your address (case 4F7K2A)",
+                "198.51.100\tHOLD mailbrake (case 4F7K2A)",
+            ],
+        ),
+        (
+            "exim",
+            [
+                '"bob@example.com": deny 5.7.1 Sending is blocked for this account (case 4F7K2A)',
+                '"bob": deny 5.7.1 Sending is blocked for this account (case 4F7K2A)',
+                '"eve@other.example": defer 4.7.1 Too much mail from this account, try again later (case 4F7K2A)',
+            ],
+        ),
+        (
+            "exim-client",
+            [
+                '"192.0.2.1": deny 5.7.1 Sending is blocked for your address (case 4F7K2A)',
+                '"198.51.100.0/24": freeze mailbrake (case 4F7K2A)',
+            ],
+        ),
+    ],
+)
+def test_each_format_says_it_in_its_own_way(name: str, expected: list[str]) -> None:
+    listed = [
+        ("net:198.51.100.0/24", record("hold")),
+        (EVE, record("tempfail")),
+        (BOB, record("block")),
+        ("client:192.0.2.1", record("block")),
+    ]
+    assert text(name, *listed) == expected
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_only_what_is_enforced_and_counts_is_exported_and_json_says_which(name: str) -> None:
+    """Invariant 2: who reads a list of keys must not act upon what is only observed."""
+    for key in (BOB, "client:192.0.2.1"):
+        observed = text(name, (key, record("block", "observe")))
+        assert [json.loads(line)["mode"] for line in observed] == (["observe"] if name == "json" else [])
+        assert text(name, (key, record("block", until=NOW)), (key, record("block", lease=NOW))) == []
+        assert text(name, (key, record("observe"))) == []
+
+
+def test_what_a_map_cannot_say_is_left_out_and_counted() -> None:
+    listed = [
+        (BOB, record("throttle", share=0.5)),
+        (EVE, record("cap", max_recipients=5)),
+        ("account:two words@example.com", record("block")),
+        (keys.EVERYBODY, record("cap", max_recipients=25)),
+        ("net:2001:db8::/48", record("block")),
+        ("client:192.0.2.1", record("block")),
+    ]
+    assert export("postfix-sasl", listed, NOW, CONFIG) == ("", 4)
+    assert export("postfix-client", listed, NOW, CONFIG).left_out == 1
+    assert export("json", listed, NOW, CONFIG).left_out == 0
+    assert len(text("text", *listed)) == 6
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("client:2001:db8::1", "2001:db8::1"),
+        ("net:192.0.0.0/16", "192.0"),
+        ("net:192.0.2.0/28", None),
+        ("net:2001:db8:7::/48", "2001:db8:7"),
+        ("net:2001:db8:7:a::/64", "2001:db8:7:a"),
+        ("net:2001:db8:7::/64", None),
+        ("net:2001:db8::/40", None),
+        ("net:0.0.0.0/0", None),
+    ],
+)
+def test_a_network_is_named_as_an_indexed_map_finds_it_or_not_at_all(key: str, expected: str | None) -> None:
+    """An IPv6 address is looked for without its run of zeros, so a prefix with zeros may never be met."""
+    assert [line.split("\t")[0] for line in text("postfix-client", (key, record("block")))] == (
+        [expected] if expected else []
+    )
+
+
+@given(st.text(), st.sampled_from([name for name in FORMATS if name not in ("json", "text")]))
+def test_a_login_cannot_add_a_line(login: str, name: str) -> None:
+    """Invariant 7."""
+    key = keys.account(login, "example.com")
+    if key is not None:
+        lines = export(name, [(key, record("block"))], NOW, CONFIG).text
+        assert lines.count("\n") in (0, 1, 2)
+        assert all(
+            line.startswith(('"', "Brake:")) or name in ("rspamd", "postfix-sasl") for line in lines.split("\n") if line
+        )
+
+
+def test_the_sites_own_words_are_exported_on_one_line() -> None:
+    config = Config(milter=Milter(texts={"block": "Closed\nfor good"}, help="call 4711"))
+    found = export("postfix-sasl", [(EVE, record("block"))], NOW, config).text
+    assert found == "eve@other.example\t550 5.7.1 Closed for good; call 4711 (case 4F7K2A)\n"
+
+
+# Files
+
+
+def test_a_file_is_replaced_as_a_whole_and_keeps_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "map"
+    assert write(path, "one\n")
+    assert path.stat().st_mode & 0o777 == 0o644
+    path.chmod(0o640)
+    with path.open() as reader:
+        assert write(path, "two\n")
+        assert reader.read() == "one\n"
+    assert path.read_text() == "two\n"
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_says_the_same_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "map"
+    write(path, "one\n")
+    inode = path.stat().st_ino
+    assert not write(path, "one\n")
+    assert path.stat().st_ino == inode
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(OSError):
+        write(tmp_path / "none" / "map", "one\n")
+    (tmp_path / "map").mkdir()
+    with pytest.raises(OSError):
+        write(tmp_path / "map", "one\n")
+    assert list(tmp_path.iterdir()) == [tmp_path / "map"]
+
+
+class Troubles:
+    """What an exporter complains of."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def __call__(self, about: str, problem: str) -> None:
+        self.said.append(f"{about}: {problem}")
+
+
+def exporter(directory: Path, *command: str, file: str = "map") -> tuple[Exporter, Troubles]:
+    troubles = Troubles()
+    config = Config(export=Export(files={"text": str(directory / file)}, command=command))
+    return Exporter(config, troubles), troubles
+
+
+def test_an_exporter_writes_what_changed_and_runs_its_command_then(tmp_path: Path) -> None:
+    """Arguments go to the command as they stand: no shell takes them apart."""
+    mark = tmp_path / "ran $(date)"
+    code = f"open({str(mark)!r}, 'a').write(open({str(tmp_path / 'map')!r}).read())"
+    keeping, troubles = exporter(tmp_path, sys.executable, "-c", code)
+    keeping.update(lambda: [(BOB, record("block"))], NOW)
+    wait_for(mark.exists, 10, "the command")
+    assert BOB in (tmp_path / "map").read_text()
+    inode = (tmp_path / "map").stat().st_ino
+    keeping.update(lambda: [(BOB, record("block"))], NOW)
+    assert (tmp_path / "map").stat().st_ino == inode
+    keeping.update(lambda: [(BOB, record("block", until=NOW))], NOW)
+    assert (tmp_path / "map").read_text() == ""
+    keeping.close()
+    assert troubles.said == []
+
+
+def test_a_command_is_run_again_for_what_changed_while_it_ran_and_never_beside_itself(tmp_path: Path) -> None:
+    go_on, log = tmp_path / "go", tmp_path / "log"
+    os.mkfifo(go_on)
+    code = f"open({str(log)!r}, 'a').write('x'); open({str(go_on)!r}).read()"
+    keeping, _ = exporter(tmp_path, sys.executable, "-c", code)
+    for number in range(4):
+        keeping.update(partial(list, [(f"account:{number}", record("block"))]), NOW)
+    wait_for(lambda: log.exists() and log.read_text() == "x", 10, "the command")
+    threading.Thread(target=go_on.write_text, args=("",), daemon=True).start()
+
+    def ran_twice() -> bool:
+        keeping.update(lambda: [("account:3", record("block"))], NOW)
+        return log.read_text() == "xx"
+
+    wait_for(ran_twice, 10, "the command again")
+    go_on.write_text("")
+    keeping.close()
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        (("/nonexistent",), "export command: /nonexistent: No such file or directory"),
+        ((sys.executable, "-c", "raise SystemExit(3)"), f"export command: {sys.executable}: exit status 3"),
+    ],
+)
+def test_a_command_that_fails_is_told(tmp_path: Path, command: tuple[str, ...], expected: str) -> None:
+    keeping, troubles = exporter(tmp_path, *command)
+
+    def told() -> bool:
+        keeping.update(lambda: [(BOB, record("block", until=FAR))], NOW)
+        return troubles.said == [expected]
+
+    wait_for(told, 10, expected)
+
+
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    keeping, troubles = exporter(tmp_path, file="none/map")
+    keeping.update(lambda: [(BOB, record("block"))], NOW)
+    assert troubles.said == [
+        f"export: {tmp_path}/none/map: cannot be written: No such file or directory; what stands there is older"
+    ]
