@@ -17,6 +17,7 @@ import numpy as np
 
 from logwatch.judging.decide import Judge
 from logwatch.measuring import signals
+from logwatch.measuring.origin import Site, registered
 from logwatch.measuring.rates import Rates
 from logwatch.memory import Memory
 from logwatch.reading import attribute
@@ -75,7 +76,7 @@ class Core:
         self.rates = Rates(
             {*WINDOWS, *(window for columns in needs.values() for _, window in columns if window)},
             distincts={kind: _distincts(columns) for kind, columns in needs.items()},
-            zone=zone,
+            site=Site(zone, registered, judge.policy.price, judge.policy.reputation),
         )
         self.judge = judge
         self.releases: list[Release] = []  # not yet reached by the log's clock

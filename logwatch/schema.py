@@ -100,6 +100,7 @@ SIGNALS = {
     "messages": "messages accepted into the queue",
     "recipients": "their recipients",
     "bytes": "their size",
+    "cost": "recipients, each at the price of the country that its message came from",
     "connections": "SMTP connections",
     "attempts": "messages accepted, and those that our milter refused",
     "new_recipients": "recipients to whom the account had not written for half a year",
@@ -130,6 +131,7 @@ MOMENTS = {
     "hour": "hour of the day of the event, 0 to 23, in the log's zone",
     "weekday": "day of the week of the event, 1 (Monday) to 7",
     "age": "days since the account's first message that is remembered (of other keys: 0)",
+    "reputation": "the highest score of the event's client address on the policy's lists, else 0",
 }
 
 RateColumn = tuple[str, int]  # (signal, window in seconds)

@@ -24,6 +24,7 @@ from logwatch.judging.policy import (
     MODES,
     NAME,
     OBSERVE,
+    OTHERS,
     QUOTED,
     UNITS,
     WATCHED_ONLY,
@@ -33,8 +34,10 @@ from logwatch.judging.policy import (
     Item,
     Let,
     Listed,
+    Price,
     Rule,
     Scope,
+    Score,
     Target,
     unquoted,
 )
@@ -42,7 +45,7 @@ from logwatch.judging.words import either, here, length, mark, refuse, regex, wo
 from logwatch.schema import KINDS
 
 DURATION = (1, 365 * 86400)  # shortest and longest, in seconds
-STATEMENTS = ("let", "exempt", "mode", "rule")
+STATEMENTS = ("let", "exempt", "price", "score", "mode", "rule")
 NO_LIST_NAMES = ("file", *STATEMENTS)
 
 # What an element is called in messages, and the words that a near miss may have meant.
@@ -69,6 +72,7 @@ WORDS: dict[str, Collection[str]] = {
 }
 ITEM = "an address, a network or an account"
 ITEM_OR_LIST = "an address, a network, an account or the name of a list"
+COUNTRY = "a country in two capital letters such as DE, or others"
 SCOPED = "the name of a list, an account or address in quotes, or file"
 _AMOUNT = "a whole number"
 _NAME = "a name (small letters, digits, hyphens)"
@@ -191,6 +195,12 @@ def grammar(signals: tuple[str, ...]) -> pp.ParserElement:
     named = (here() + name).add_parse_action(lambda _text, _at, tokens: [tokens[1], tokens[0]])
     mode = word("mode") - (words(MODES, MODE)).add_parse_action(lambda _text, at, tokens: Mode(tokens[0], at))
     duration = length(DURATION, "a duration such as 10m or 1h")
+    amount = regex("[0-9]{1,6}(?![0-9.])", _AMOUNT, lambda _text, _at, tokens: int(tokens[0]))
+    country = regex(rf"[A-Z]{{2}}(?![\w])|{OTHERS}(?![\w])", COUNTRY)
+    price = word("price") - here() - amount - word("for", '"for"') - country + (mark(",", "a comma") - country)[...]
+    price.add_parse_action(lambda tokens: Price(tokens[1], tuple(tokens[2:]), tokens[0]))
+    score = word("score") - amount - word("for", '"for"') - _items(_item, ITEM_OR_LIST)
+    score.add_parse_action(lambda tokens: Score(tokens[0], tuple(tokens[1:])))
     let = (word("let") - named - mark("=", "=") - _items(Item, ITEM)).add_parse_action(_let)
     exempt = word("exempt") - words(EXEMPTIBLE, EXEMPT_KIND) - word("in", IN) - _items(_item, ITEM_OR_LIST)
     exempt.add_parse_action(_exemption)
@@ -203,9 +213,9 @@ def grammar(signals: tuple[str, ...]) -> pp.ParserElement:
     percent = regex("[1-9][0-9]?%", "a percentage", lambda _text, _at, tokens: int(tokens[0][:-1]))
     some = (mode + pp.Opt(percent)).add_parse_action(lambda t: Mode(t[0].mode, t[0].at, *t[1:]))
     rule = (word("rule") - named - per - when - pp.Opt(stays) - deed - pp.Opt(some)).add_parse_action(_rule)
-    lists = (let | exempt)[...]
+    lists = (let | exempt | price | score)[...]
     misplaced = word("mode").add_parse_action(_misplaced)
-    body = (let | exempt | rule | misplaced)[...]
+    body = (let | exempt | price | score | rule | misplaced)[...]
     policy: pp.ParserElement = lists + pp.Opt(mode) + body - pp.StringEnd().set_name(STATEMENT)
     policy.ignore(pp.Suppress(pp.Regex("#[^\n]*"))).parse_with_tabs()
     return policy.streamline()  # here, as a grammar half prepared (for want of stack) must not stay in the cache

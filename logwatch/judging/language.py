@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,9 +15,9 @@ from pathlib import Path
 import pyparsing as pp
 
 from enforce import key
-from logwatch.judging.exemptions import Entry, Naming, entry, gather
+from logwatch.judging.exemptions import Entry, Exempted, Naming, entry, gather
 from logwatch.judging.grammar import WORDS, Mode, grammar
-from logwatch.judging.policy import ENFORCE, Exemption, File, Item, Let, Listed, Policy, Rule, quoted
+from logwatch.judging.policy import ENFORCE, Exemption, File, Item, Let, Listed, Policy, Price, Rule, Score, quoted
 from logwatch.judging.words import nearest, refuse
 from logwatch.schema import SIGNALS
 
@@ -26,6 +27,7 @@ Reader = Callable[[Path], str]
 
 _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _WORD = re.compile(r'"[^"\n]*"?|(?:[\w.@/+×-]|:(?=[\w:]))+|[<>=!]+|.', re.DOTALL)
+_LISTED = re.compile(r"\s*([^\s#;$:!,][^\s#;,]*)(?:\s*,?\s*([0-9]{1,6})\s*(?:[;#,].*)?$)?")
 _LONGEST = 60  # characters of a word shown in a message
 
 
@@ -84,6 +86,15 @@ def load(
     return parse(text, str(path), signals=signals, account=account, read=read_text)
 
 
+def _scored(reading: _Reading) -> dict[int, Exempted]:
+    """Addresses by score; those of a file that has scores of its own by these."""
+    found: defaultdict[int, list[Entry]] = defaultdict(list)
+    for score in reading.policy.scores:
+        for one, entered in reading.scored(score):
+            found[one].append(entered)
+    return {score: gather(entries) for score, entries in found.items()}
+
+
 def _assembled(text: str, statements: Iterable[object]) -> Policy:
     """One Policy of what the grammar found; names must be unique, and those of lists known."""
     found = list(statements)
@@ -92,11 +103,15 @@ def _assembled(text: str, statements: Iterable[object]) -> Policy:
     exemptions = tuple(one for one in found if isinstance(one, Exemption))
     _unique(text, "rule", rules)
     _unique(text, "list", lists)
-    exempted = [item for exemption in exemptions for item in exemption.items]
-    scoped = [item for rule in rules if rule.scope for item in rule.scope.items]
-    _defined(text, lists, (*exempted, *scoped))
+    prices = tuple(one for one in found if isinstance(one, Price))
+    scores = tuple(one for one in found if isinstance(one, Score))
+    _priced_once(text, prices)
+    named = [item for exemption in exemptions for item in exemption.items]
+    named += [item for score in scores for item in score.items]
+    named += [item for rule in rules if rule.scope for item in rule.scope.items]
+    _defined(text, lists, named)
     mode = next((one.mode for one in found if isinstance(one, Mode)), ENFORCE)
-    return Policy(rules, exemptions, lists, mode)
+    return Policy(rules, exemptions, lists, mode, prices, scores)
 
 
 def _resolved(reading: _Reading) -> Policy:
@@ -107,8 +122,18 @@ def _resolved(reading: _Reading) -> Policy:
     return replace(
         policy,
         exempted=gather(reading.entries(exempted)),
+        scored=_scored(reading),
         scopes={name: gather(reading.entries(named)) for name, named in scopes.items()},
     )
+
+
+def _priced_once(text: str, prices: Iterable[Price]) -> None:
+    seen = set[str]()
+    for price in prices:
+        for country in price.countries:
+            if country in seen:
+                refuse(text, price.at, f"{country} has a price already")
+            seen.add(country)
 
 
 def _unique(text: str, what: str, named: Iterable[Rule | Let]) -> None:
@@ -150,6 +175,15 @@ class _Reading:
             else:
                 yield self._meant(kind, item)
 
+    def scored(self, score: Score) -> Iterator[tuple[int, Entry]]:
+        """Addresses and networks with their scores."""
+        for _, item in self._unlisted(("client", item) for item in score.items):
+            if isinstance(item, File):
+                path = self.directory / item.path
+                yield from _listed(path, self._content(item, path), score.amount, self.account)
+            else:
+                yield score.amount, self._meant("client", item)
+
     def _unlisted(self, named: Iterable[Named]) -> Iterator[tuple[str, Item | File]]:
         lists = {let.name: let.items for let in self.policy.lists}
         for kind, item in named:
@@ -178,6 +212,20 @@ def _filed(kind: str, path: Path, content: str, account: Naming) -> Iterator[Ent
                 yield entry(kind, item, account)
             except ValueError as error:
                 raise PolicyError(str(path), number, row.index(item) + 1, str(error)) from None
+
+
+def _listed(path: Path, content: str, score: int, account: Naming) -> Iterator[tuple[int, Entry]]:
+    """Addresses and networks of a plain list, a DROP list (`; SBL…` behind), CSV (`ADDRESS,SCORE`), a zone of rbldnsd.
+
+    Comments (`#`, `;`) and what a zone says about itself (`$…`, `:…`, `!…`) are left out.
+    """
+    for number, row in enumerate(content.split("\n"), 1):
+        found = _LISTED.match(row)
+        if found:
+            try:
+                yield int(found[2] or score), entry("client", found[1], account)
+            except ValueError as error:
+                raise PolicyError(str(path), number, found.start(1) + 1, str(error)) from None
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -19,6 +19,7 @@ from logwatch.schema import PACE
 OBSERVE, ENFORCE = MODES = ("observe", "enforce")
 ACTIONS = ("cap", "throttle", "tempfail", "hold", "block")  # mild to severe
 SEVERITY = {action: rank for rank, action in enumerate((OBSERVE, *ACTIONS))}
+OTHERS = "others"  # countries that no price names
 UNITS = ("messages", "recipients")  # of a throttle's target
 MEAN = 86400  # seconds over which an account's recipients per message are taken
 WATCHED_ONLY = ("local", "site")  # kinds that no SMTP session belongs to, so that the milter cannot act on them
@@ -98,6 +99,29 @@ class Exemption:
 
     def __str__(self) -> str:
         return f"exempt {self.kind} in {', '.join(map(str, self.items))}"
+
+
+@dataclass(frozen=True)
+class Price:
+    """`price AMOUNT for COUNTRIES`: what a recipient costs that is written to from there, for the signal `cost`."""
+
+    amount: int
+    countries: tuple[str, ...]  # two capital letters each, or OTHERS
+    at: int = _offset()
+
+    def __str__(self) -> str:
+        return f"price {self.amount} for {', '.join(self.countries)}"
+
+
+@dataclass(frozen=True)
+class Score:
+    """`score AMOUNT for ITEMS`: the reputation of client addresses; a file may have scores of its own."""
+
+    amount: int
+    items: tuple[Item | File | Listed, ...]
+
+    def __str__(self) -> str:
+        return f"score {self.amount} for {', '.join(map(str, self.items))}"
 
 
 @dataclass(frozen=True)
@@ -194,8 +218,11 @@ class Policy:
     exemptions: tuple[Exemption, ...] = ()
     lists: tuple[Let, ...] = ()
     mode: str = ENFORCE
+    prices: tuple[Price, ...] = ()
+    scores: tuple[Score, ...] = ()
     exempted: Exempted = field(default=Exempted(), compare=False, repr=False)
     scopes: Mapping[str, Exempted] = field(default_factory=dict, compare=False, repr=False)  # by rule
+    scored: Mapping[int, Exempted] = field(default_factory=dict, compare=False, repr=False)  # addresses by score
 
     def exempt(self, key: str) -> bool:
         """Whether no rule counts for a key such as `account:bob@example.com` or `client:192.0.2.1`."""
@@ -205,6 +232,15 @@ class Policy:
         """Whether a rule counts for a key."""
         scoped = rule.scope is None or (key in self.scopes[rule.name]) == rule.scope.inside
         return scoped and key not in self.exempted
+
+    def price(self, country: str) -> int:
+        """What a recipient costs that is written to from a country."""
+        found = {code: price.amount for price in self.prices for code in price.countries}
+        return found.get(country, found.get(OTHERS, 1))
+
+    def reputation(self, client: str) -> int:
+        """The highest score of a client's key, 0 if it is on no list."""
+        return max((score for score, keys in self.scored.items() if client in keys), default=0)
 
     def needs(self) -> dict[str, frozenset[Rate]]:
         """The rates that the rules look at, by kind of key."""
@@ -219,9 +255,10 @@ class Policy:
 
 
 def render(policy: Policy) -> str:
-    """The policy in its own language: the mode first, then lists, exemptions and rules, each in their order."""
+    """The policy in its own language: the mode, lists, exemptions, prices, scores and rules, each in their order."""
     mode = [f"mode {policy.mode}"] if policy.mode != ENFORCE else []
-    heads = "\n".join([*mode, *map(str, policy.lists), *map(str, policy.exemptions)])
+    parts = (policy.lists, policy.exemptions, policy.prices, policy.scores)
+    heads = "\n".join([*mode, *(str(one) for part in parts for one in part)])
     return "\n\n".join(filter(None, [heads, *map(str, policy.rules)])) + "\n"
 
 

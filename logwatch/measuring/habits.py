@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from logwatch.measuring.contacts import Contacts
-from logwatch.measuring.origin import Country, network, registered
+from logwatch.measuring.origin import ANYWHERE, Site, mapped, network
 from logwatch.memory import Memory
 from logwatch.schema import Columns
 
@@ -43,9 +43,9 @@ _KINDS = np.array(["queued", "delivery"], dtype=object)
 class Habits:
     """Remembers, in order of events."""
 
-    def __init__(self, country: Country = registered) -> None:
+    def __init__(self, site: Site = ANYWHERE) -> None:
         self.contacts = Contacts()
-        self._country = country
+        self._site = site
         # first message, number of messages, day of the last one,
         # {network: first and last use}, {country: days, last day}, {sender: messages}
         self._accounts: Memory[list[Any]] = Memory("habits", 1_000_000)
@@ -69,10 +69,11 @@ class Habits:
         return None if record is None else float(record[0])
 
     def observe(self, events: Columns) -> Columns:
-        """The events with `network`, `country`, and a column of whole numbers for each of SIGNALS; learns from them."""
+        """The events with `network`, `country`, `price`, and a number for each of SIGNALS; learns from them."""
         added: Columns = {name: np.zeros(len(events["event"]), dtype=np.int64) for name in SIGNALS}
-        for name, of in (("network", network), ("country", self._country)):
-            added[name] = _mapped(events["client"], of)
+        for name, of in (("network", network), ("country", self._site.country)):
+            added[name] = mapped(events["client"], of)
+        added["price"] = mapped(added["country"], self._site.price, 1)
         rows = np.flatnonzero(events["counts"] & np.isin(events["event"], _KINDS) & _known(events["account"]))
         if len(rows):
             self._learn(rows, events, added)
@@ -177,11 +178,3 @@ def _short(account: str) -> str:
 
 def _known(column: Any) -> Any:
     return np.asarray(column != None, dtype=bool)  # noqa: E711  # for each element
-
-
-def _mapped(clients: Any, of: Any) -> Any:
-    found = np.empty(len(clients), dtype=object)
-    listed = clients.tolist()
-    known = {client: of(client) if client else None for client in set(listed)}
-    found[:] = [known[client] for client in listed]
-    return found

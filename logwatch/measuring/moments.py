@@ -1,4 +1,4 @@
-"""What a rule may look at that is no count: the hour and the day of an event in the log's zone, an account's age."""
+"""What a rule may look at that is no count: hour and day of an event in the log's zone, age, reputation."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from logwatch.measuring.habits import DAY, Habits
 _QUARTER = 900.0  # seconds; no zone's offset divides it
 
 
-def moment(name: str, times: NDArray[np.float64], keys: Iterable[str], zone: tzinfo | None, habits: Habits) -> Any:
-    """One of schema.MOMENTS for each event: its time (epoch seconds) and key."""
-    if name == "age":
-        first = [habits.first_seen(key) for key in keys]
-        since = np.array([time if one is None else one for one, time in zip(first, times.tolist(), strict=True)])
-        return np.maximum(times - since, 0.0) / DAY
+def age(times: NDArray[np.float64], keys: Iterable[str], habits: Habits) -> Any:
+    """Days for which each key has been known at a time."""
+    first = [habits.first_seen(key) for key in keys]
+    since = np.array([time if one is None else one for one, time in zip(first, times.tolist(), strict=True)])
+    return np.maximum(times - since, 0.0) / DAY
+
+
+def on_the_clock(name: str, times: NDArray[np.float64], zone: tzinfo | None) -> Any:
+    """The hour, or the weekday, of each time."""
     quarters, which = np.unique(times // _QUARTER, return_inverse=True)
     local = [datetime.fromtimestamp(quarter * _QUARTER, zone) for quarter in quarters.tolist()]
     return np.array([one.hour if name == "hour" else one.isoweekday() for one in local], dtype=float)[which]

@@ -2,17 +2,20 @@
 
 The country comes from the files of the five Regional Internet Registries as the package `iptocc` carries them (agrees
 with commercial data for about 95 % of IPv4), or from any `.mmdb` file. Addresses of nobody (10.0.0.0/8, documentation)
-have none.
+have none. What a site thinks of places, prices and scores, comes from its policy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import tzinfo
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import iptocc
+import numpy as np
 
 from enforce import key as keys
 
@@ -47,3 +50,25 @@ def mmdb(path: Path) -> Country:
         return place.get("iso_code") if isinstance(place, dict) else None
 
     return found
+
+
+def mapped(values: Any, of: Callable[[str], Any], nothing: Any = None) -> Any:
+    """What `of` says of each value of a column, asked once for each different one; `nothing` for None."""
+    listed = values.tolist()
+    known = {value: nothing if value is None else of(value) for value in set(listed)}
+    found = np.empty(len(listed), dtype=object if nothing is None else np.int64)
+    found[:] = [known[value] for value in listed]
+    return found
+
+
+@dataclass(frozen=True)
+class Site:
+    """What a site knows and thinks: its zone, where addresses are, the price of a recipient by country, scores."""
+
+    zone: tzinfo | None = None  # None is the machine's
+    country: Country = registered
+    price: Callable[[str], int] = lambda _: 1
+    reputation: Callable[[str], int] = lambda _: 0  # of a client's key
+
+
+ANYWHERE = Site()

@@ -15,9 +15,8 @@ and the points of the keys that occur in it, not with the keys that are known.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import tzinfo
 from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
@@ -30,7 +29,8 @@ from enforce import key as keys
 from logwatch.measuring import distinct, origin
 from logwatch.measuring.distinct import Occurrences
 from logwatch.measuring.habits import Habits
-from logwatch.measuring.moments import moment
+from logwatch.measuring.moments import age, on_the_clock
+from logwatch.measuring.origin import ANYWHERE, Site
 from logwatch.measuring.pace import Pace
 from logwatch.measuring.signals import amounts, shown
 from logwatch.measuring.track import BUCKETS, Order, window_start
@@ -40,7 +40,6 @@ from logwatch.schema import (
     ADDITIVE,
     DISTINCT,
     KINDS,
-    MOMENTS,
     PACE,
     SIGNALS,
     USUAL,
@@ -67,12 +66,11 @@ class Rates:
         windows: Iterable[int],
         kinds: Sequence[str] = KINDS,
         distincts: Mapping[str, Iterable[str]] | None = None,
-        country: origin.Country = origin.registered,
-        zone: tzinfo | None = None,
+        site: Site = ANYWHERE,
     ) -> None:
         """`distincts`: the distinct signals to count, by kind; default: all of them for every kind."""
         self.windows = tuple(sorted(set(windows)))
-        self.habits = Habits(country)
+        self.habits = Habits(site)
         self._steps = [window * _MICRO // BUCKETS for window in self.windows]
         self._kinds = tuple(kinds)
         self._memory: dict[str, Memory[Cells]] = {
@@ -86,7 +84,7 @@ class Rates:
         }
         self._usual = {kind: Usual(kind, _BOUNDS[kind]) for kind in self._kinds}
         self._pace = {kind: Pace(kind, _BOUNDS[kind]) for kind in self._kinds}
-        self._zone = zone
+        self._site = site
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks."""
@@ -167,9 +165,13 @@ class Rates:
     def _timed(self, kind: str, new: _New, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:
         """What is no count within a window."""
         times = new.events["clock"][new.rows]
-        found = {
-            (name, 0): moment(name, times, new.keys, self._zone, self.habits) for name, _ in wanted if name in MOMENTS
+        moments: dict[str, Callable[[], Any]] = {
+            "hour": lambda: on_the_clock("hour", times, self._site.zone),
+            "weekday": lambda: on_the_clock("weekday", times, self._site.zone),
+            "age": lambda: age(times, new.keys, self.habits),
+            "reputation": lambda: origin.mapped(new.events["client"][new.rows], self._site.reputation, 0),
         }
+        found = {(name, 0): moments[name]() for name, _ in wanted if name in moments}
         if (PACE, 0) in wanted:
             attempts = new.amounts[new.rows, _PLACE["attempts"]]
             found[PACE, 0] = self._pace[kind].learn(new.keys, times, attempts)

@@ -67,6 +67,7 @@ _COUNTED: dict[str, Callable[[Columns], Any]] = {
     "messages": _queued,
     "recipients": lambda events: _queued(events) * _number(events["nrcpt"]),
     "bytes": lambda events: _queued(events) * _number(events["size"]),
+    "cost": lambda events: _queued(events) * _number(events["nrcpt"]) * events["price"],
     "connections": lambda events: _is(events["event"], "connect"),
     "attempts": _attempted,
     **{name: _learned(name) for name in habits.SIGNALS},

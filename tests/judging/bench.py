@@ -8,6 +8,7 @@ from typing import Any
 
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
+from logwatch.measuring.origin import Site
 from logwatch.measuring.rates import Rates
 from logwatch.schema import Decision
 from tests.measuring.table import events
@@ -21,7 +22,10 @@ class Bench:
     def __init__(self, policy: str, mode: str = "enforce") -> None:
         self.judge = Judge(parse(policy), mode)
         needs = self.judge.needs()
-        self.rates = Rates({86400, *(w for columns in needs.values() for _, w in columns if w)}, zone=UTC)
+        self.rates = Rates(
+            {86400, *(w for columns in needs.values() for _, w in columns if w)},
+            site=Site(UTC, price=self.judge.policy.price, reputation=self.judge.policy.reputation),
+        )
 
     def feed(self, *rows: dict[str, Any]) -> list[Decision]:
         table = events(rows)

@@ -14,6 +14,7 @@ from logwatch.judging.policy import (
     ENFORCE,
     MODES,
     OBSERVE,
+    OTHERS,
     UNITS,
     WATCHED_ONLY,
     Deed,
@@ -23,8 +24,10 @@ from logwatch.judging.policy import (
     Let,
     Listed,
     Policy,
+    Price,
     Rule,
     Scope,
+    Score,
     Target,
 )
 from logwatch.schema import KINDS, MOMENTS, SIGNALS, USUAL
@@ -130,6 +133,18 @@ def _rules(draw: st.DrawFn, name: str, lists: dict[str, str]) -> Rule:
     )
 
 
+_prices = st.lists(st.sampled_from(["DE", "AT", "US", OTHERS]), unique=True, max_size=3).flatmap(
+    lambda codes: st.tuples(*(st.builds(Price, st.integers(0, 999_999), st.just((code,))) for code in codes))
+)
+
+
+def _scores(lists: list[str]) -> st.SearchStrategy[Score]:
+    items: st.SearchStrategy[Item | File | Listed] = st.builds(Item, _items["client"]) | st.builds(File, _text)
+    if lists:
+        items |= st.sampled_from(lists).map(Listed)
+    return st.builds(Score, st.integers(0, 999_999), st.lists(items, min_size=1, max_size=3).map(tuple))
+
+
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
     """Any policy that the language can say."""
@@ -142,4 +157,6 @@ def policies(draw: st.DrawFn) -> Policy:
         exemptions=tuple(draw(_exemptions(kind, name)) for kind, name in pairs),
         lists=tuple(draw(_lists(kind, name)) for kind, name in pairs),
         mode=draw(st.sampled_from(MODES)),
+        prices=draw(_prices),
+        scores=tuple(draw(st.lists(_scores([n for k, n in pairs if k == "client"]), max_size=2))),
     )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from logwatch.measuring.contacts import Contacts
 from logwatch.measuring.habits import DAY, SIGNALS, Habits
+from logwatch.measuring.origin import Site
 
 from .table import events, rows_of
 
@@ -38,7 +39,7 @@ def delivery(day: float, recipient: bytes, *, account: str = "alice", status: by
 
 
 def unusual(signal: str, *rows: dict[str, Any]) -> list[int]:
-    found: list[int] = Habits(country).observe(events(rows))[signal].tolist()
+    found: list[int] = Habits(Site(country=country)).observe(events(rows))[signal].tolist()
     return found
 
 
@@ -117,7 +118,7 @@ def test_what_does_not_count_teaches_nothing() -> None:
 
 
 def test_active_accounts_are_those_of_the_day_before() -> None:
-    habits = Habits(country)
+    habits = Habits(Site(country=country))
     habits.observe(events([queued(0), queued(0, account="bob"), queued(0.5), queued(1)]))
     assert habits.active == 2
     habits.observe(events([queued(2)]))
@@ -143,9 +144,9 @@ def test_restarts_change_nothing(data: st.DataObject, drawn: list[Any]) -> None:
         else delivery(day, address, account=account)
         for day, (_, is_queued, account, client, address) in zip(days, drawn, strict=True)
     )
-    whole = Habits(country).observe(table)
+    whole = Habits(Site(country=country)).observe(table)
     cut = data.draw(st.integers(0, len(drawn)))
-    first, second = Habits(country), Habits(country)
+    first, second = Habits(Site(country=country)), Habits(Site(country=country))
     before = first.observe(rows_of(table, 0, cut))
     for old, new in zip(first.memories(), second.memories(), strict=True):
         new.restore((key, time, value) for key, time, value in old.changes() if value is not None)

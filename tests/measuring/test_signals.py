@@ -21,7 +21,7 @@ OPEN = (
 LINES: dict[bytes, dict[str, int]] = {
     b"postfix/submission/smtpd[13626]: connect from unknown[192.0.2.1]": {"connections": 1},
     b"postfix/qmgr[13610]: 4jZ4r31mvlzJ9bM: from=<alice@example.org>, size=333, nrcpt=3 (queue active)": {
-        "messages": 1, "recipients": 3, "bytes": 333, "attempts": 1,
+        "messages": 1, "recipients": 3, "bytes": 333, "cost": 3, "attempts": 1,
     },
     b"postfix/discard[13616]: 4jZ4r31mvlzJ9bM: to=<x@ok.example>, relay=none, delay=0, delays=0/0/0/0, dsn=2.0.0, "
     b"status=sent (ok.example)": {},
