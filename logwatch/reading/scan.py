@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
-from functools import partial
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from logwatch.reading.grammar import OTHER, UNREADABLE, compiled, translators
+from logwatch.reading.grammar import UNREAD, UNREADABLE, compiled, first_look, translators
+from logwatch.reading.grammar.compile import Pattern
 from logwatch.reading.stamp import Stamps
 from logwatch.schema import INTEGERS, LINE_COLUMNS, NUMBERS, Columns
 
@@ -33,7 +33,7 @@ _REPEATED = re.compile(
     re.MULTILINE,
 )
 
-Row = tuple[Any, ...]
+Row = Any  # what match.group gives: a tuple, or the value itself where a kind has only one
 
 
 class Scanner:
@@ -49,69 +49,60 @@ class Scanner:
         self.other = 0  # lines of a known daemon that are of no known kind
         self.example = b""  # the latest unreadable line
         self._columns = tuple(columns)
-        names = ("prefix", "daemon") if "program" in columns else ()
-        self._fields = tuple(dict.fromkeys(("stamp", *names, *(name for name in columns if name not in _DERIVED))))
-        pattern = compiled(frozenset(self._fields), None if events is None else frozenset(events))
+        inputs = ("stamp", *(("prefix", "daemon") if "program" in columns else ()))
+        self._fields = tuple(dict.fromkeys((*inputs, *(name for name in columns if name not in _DERIVED))))
+        pattern = first_look(frozenset(self._fields), None if events is None else frozenset(events))
         self._find = pattern.regex.finditer
-        self._events: list[str] = [""] * (pattern.absent + 1)  # by tag
-        self._picks: list[tuple[int, ...] | None] = [None] * (pattern.absent + 1)
-        self._translate: dict[int, Callable[[Any], Row]] = {}
-        for tag, kind in pattern.kinds.items():
-            dialect, event, *broken = kind.split()
-            self._events[tag] = event if not broken else broken[0]
-            if event == OTHER:
-                self._events[tag] = OTHER
-            elif event != UNREADABLE:
-                self._picks[tag] = pattern.picks(self._fields)[tag]
-                if translate := translators().get(dialect):
-                    self._translate[tag] = partial(self._translated, translate, event, pattern.groups[tag])
+        self._kinds = [_Kind(pattern, tag, self._fields) for tag in range(pattern.regex.groups + 1)]
 
     def scan(self, chunk: bytes) -> Columns:
         """The events of whole lines, `\\n` after each; also `start`, the offset of each event's line in the chunk."""
         text, repeats = _unfold(chunk) if b"]: message repeated " in chunk else (chunk, ())
-        tags, starts, rows = self._rows(b"\n" + text)
-        columns = self._table(text, tags, starts, rows)
+        columns = self._table(text, *self._rows(b"\n" + text))
         if repeats:
             columns = self._repeated(columns, repeats)
         self.lines += chunk.count(b"\n")
         return columns
 
-    def _rows(self, text: bytes) -> tuple[list[int], list[int], list[Row]]:
-        """Tag, offset and fields of every event."""
+    def _rows(self, text: bytes) -> tuple[list[int], list[int], dict[int, list[Row]]]:
+        """Tag and offset of every event, and by tag, their fields."""
+        kinds = self._kinds
         tags: list[int] = []
         starts: list[int] = []
-        rows: list[Row] = []
-        picks, translate = self._picks, self._translate
+        rows: dict[int, list[Row]] = {tag: [] for tag, kind in enumerate(kinds) if kind.event}
         for match in self._find(text):
             tag = match.lastindex or 0  # every alternative ends in a tag
-            pick = picks[tag]
-            if pick is None:
-                self._count(tag, match)
+            if tag not in rows:
+                self._unread(match[0])
                 continue
             tags.append(tag)
             starts.append(match.start())
-            rows.append(translate[tag](match) if tag in translate else match.group(*pick))
+            rows[tag].append(match.group(*kinds[tag].groups))
         return tags, starts, rows
 
-    def _translated(self, translate: Any, event: str, groups: dict[str, int], match: re.Match[bytes]) -> Row:
-        fields: dict[str, bytes | None] = {name: match[group] for name, group in groups.items()}
-        translate(event, fields)
-        return tuple(map(fields.get, self._fields))
-
-    def _count(self, tag: int, match: re.Match[bytes]) -> None:
-        event = self._events[tag]
-        if event == OTHER:
-            self.other += 1
+    def _unread(self, line: bytes) -> None:
+        """Count a line that is none of the kinds: what should it have been?"""
+        pattern = compiled()
+        match = pattern.regex.match(line + b"\n")
+        kind = pattern.kinds[match.lastindex or 0].split() if match else []
+        if UNREADABLE in kind:
+            self.unreadable[kind[-1]] += 1
+            self.example = line[1 : _EXAMPLE + 1]
         else:
-            self.unreadable[event] += 1
-            self.example = match[0][1 : _EXAMPLE + 1]
+            self.other += 1
 
-    def _table(self, text: bytes, tags: list[int], starts: list[int], rows: list[Row]) -> Columns:
-        raw: dict[str, Any] = dict(zip(self._fields, zip(*rows, strict=True) if rows else [()] * len(self._fields)))  # noqa: B905
-        columns = {name: _objects(raw[name]) for name in self._columns if name in raw}
-        columns["event"] = _objects([self._events[tag] for tag in tags])
+    def _table(self, text: bytes, tags: list[int], starts: list[int], rows: dict[int, list[Row]]) -> Columns:
+        places = np.array(tags, dtype=np.int64)
+        raw = {name: np.full(len(tags), None, dtype=object) for name in ("event", *self._fields)}
+        for tag, found in rows.items():
+            if found:
+                kind, place = self._kinds[tag], np.flatnonzero(places == tag)
+                raw["event"][place] = kind.event
+                for name, values in kind.columns(found):
+                    raw[name][place] = np.fromiter(values, object, len(found))
+        columns = {name: raw[name] for name in ("event", *self._columns) if name in raw}
         columns["start"] = np.array(starts, dtype=np.int64)
-        columns["time"] = self._times(raw["stamp"])
+        columns["time"] = self._times(raw["stamp"].tolist())
         if None in raw.get("host", ()):  # lines without a header
             columns["host"][columns["host"] == None] = b""  # noqa: E711 - elementwise
         if "line" in self._columns:
@@ -150,6 +141,38 @@ class Scanner:
             shift[starts > at] += shorter
         columns["start"] = starts + shift
         return {name: np.repeat(column, times) for name, column in columns.items()}
+
+
+class _Kind:
+    """One kind of line: its event (None: unread), the groups of its wanted fields, and how they become columns."""
+
+    def __init__(self, pattern: Pattern, tag: int, fields: Sequence[str]) -> None:
+        dialect, event = pattern.kinds[tag].split() if tag in pattern.kinds else ("", UNREAD)
+        groups = pattern.groups.get(tag, {})
+        self.event = None if event == UNREAD else event
+        self._translate = translators().get(dialect)
+        self._wanted = tuple(fields)
+        self._names = tuple(name for name in (groups if self._translate else fields) if name in groups)
+        self.groups = tuple(groups[name] for name in self._names)
+
+    def columns(self, rows: Sequence[Row]) -> Iterator[tuple[str, Sequence[Any]]]:
+        """Names and values of the wanted columns that such lines have."""
+        named = (rows,) if len(self._names) == 1 else zip(*rows, strict=True)
+        found = dict(zip(self._names, named, strict=True))
+        if self._translate:
+            found = self._translated(found)
+        return ((name, found[name]) for name in self._wanted if name in found)
+
+    def _translated(self, found: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+        assert self._translate is not None
+        assert self.event is not None
+        lines: list[dict[str, bytes | None]] = [
+            dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)
+        ]
+        for fields in lines:
+            self._translate(self.event, fields)
+        names = dict.fromkeys(name for fields in lines for name in fields)
+        return {name: [fields.get(name) for fields in lines] for name in names}
 
 
 def _unfold(chunk: bytes) -> tuple[bytes, list[tuple[int, int, int]]]:

@@ -6,6 +6,7 @@ A dialect is a module with
     PROGRAM  how its programs are named, up to the daemon
     KINDS    daemon -> its kinds of line: event, how the text starts, what follows; daemons may share one tuple
     SILENT   how texts start that are known and say nothing about mail (optional)
+    BARE     what stands before the text in a file of its own that has no header of syslog's (optional)
     PID      the process id after the program's name, where it is not as usual (optional)
     translate  puts our words in place of the dialect's: event and fields of a line in, None out (optional)
 
@@ -13,7 +14,8 @@ One more dialect is one more module, one more entry in DIALECTS, and samples.
 
 A line that starts like one of the kinds and then does not go on like it is *unreadable*: it gives no event, but is
 counted, since evidence may be missing. A line of a known daemon that starts like none of its kinds is counted too, as
-*other*.
+*other*. The first look finds only that a line is one of these; which of them, and what the line should have been, is
+found by a second (`compiled`), so that the first has fewer groups.
 """
 
 from __future__ import annotations
@@ -25,13 +27,14 @@ from types import ModuleType
 
 import pyparsing as pp
 
-from logwatch.reading.grammar import postfix, sendmail, syslog, verdict
+from logwatch.reading.grammar import dovecot, exim, postfix, sendmail, syslog, verdict
 from logwatch.reading.grammar.compile import Pattern, compile_lines
 from logwatch.reading.grammar.parts import end, first, header, keep_all, nothing_of, pid, rest, rx, seq
 
-DIALECTS: tuple[ModuleType, ...] = (postfix, verdict, sendmail, syslog)
+DIALECTS: tuple[ModuleType, ...] = (postfix, verdict, sendmail, exim, dovecot, syslog)
 # A tag is a dialect's name and an event, or one of these words in its place. UNREADABLE is followed by the event that
 # the line should have been.
+UNREAD = "unread"
 UNREADABLE = "unreadable"
 OTHER = "other"
 
@@ -40,48 +43,64 @@ Kinds = tuple[Kind, ...]
 Translate = Callable[[str, dict[str, bytes | None]], None]
 
 
-def line(dialects: Sequence[ModuleType] = DIALECTS, events: Collection[str] | None = None) -> pp.ParserElement:
-    """The grammar of one whole line, its newline excepted; results are columns; `event` is the tag, which tells the
-    kind.
+def line(dialects: Sequence[ModuleType] = DIALECTS) -> pp.ParserElement:
+    """The grammar of one whole line, its newline excepted; results are columns, and `event` is the tag.
 
-    The text to parse must hold the newline, for lines must match to their end. `events`: the kinds that are wanted;
-    a line of another kind does not match. Default: all.
+    The text to parse must hold the newline, for lines must match to their end.
     """
-    whole = seq(header(), first(*(_dialect(dialect, events) for dialect in dialects)))
-    return whole.leave_whitespace(recursive=True).parse_with_tabs()
+    return _line(dialects, None, first_look=False)
 
 
-def _dialect(dialect: ModuleType, events: Collection[str] | None) -> pp.ParserElement:
+def _line(dialects: Sequence[ModuleType], events: Collection[str] | None, first_look: bool) -> pp.ParserElement:
+    logged = seq(header(), first(*(_dialect(dialect, events, first_look) for dialect in dialects)))
+    bare = (_bare(dialect, events, first_look) for dialect in dialects if hasattr(dialect, "BARE"))
+    return first(logged, *bare).leave_whitespace(recursive=True).parse_with_tabs()
+
+
+def _dialect(dialect: ModuleType, events: Collection[str] | None, first_look: bool) -> pp.ParserElement:
     alike: dict[tuple[int, ...], list[str]] = {}  # daemons that share their kinds
     for name, kinds in dialect.KINDS.items():
         alike.setdefault(tuple(map(id, kinds)), []).append(name)
-    whole = seq(dialect.PROGRAM, first(*(_daemons(dialect, names, events) for names in alike.values())))
+    daemons = (_daemons(dialect, names, events, first_look) for names in alike.values())
+    whole = seq(dialect.PROGRAM, first(*daemons))
     return keep_all(whole) if hasattr(dialect, "translate") else whole
 
 
-def _daemons(dialect: ModuleType, names: list[str], events: Collection[str] | None) -> pp.ParserElement:
-    kinds: Kinds = dialect.KINDS[names[0]]
+def _bare(dialect: ModuleType, events: Collection[str] | None, first_look: bool) -> pp.ParserElement:
+    whole = seq(dialect.BARE, _texts(dialect, next(iter(dialect.KINDS.values())), events, first_look))
+    return keep_all(whole) if hasattr(dialect, "translate") else whole
+
+
+def _daemons(
+    dialect: ModuleType, names: list[str], events: Collection[str] | None, first_look: bool
+) -> pp.ParserElement:
+    process: pp.ParserElement = getattr(dialect, "PID", pid())
+    texts = _texts(dialect, dialect.KINDS[names[0]], events, first_look)
+    return seq(rx("|".join(sorted(names, reverse=True)), "daemon"), process, texts)
+
+
+def _texts(dialect: ModuleType, kinds: Kinds, events: Collection[str] | None, first_look: bool) -> pp.ParserElement:
     wanted = [kind for kind in kinds if events is None or kind[0] in events]
     silent = [start for event, start, _ in kinds if not (events is None or event in events)]
     if hasattr(dialect, "SILENT"):
         silent.append(dialect.SILENT)
-    other = seq(*nothing_of(silent), rest(), pp.Tag("event", f"{dialect.NAME} {OTHER}"))
-    process: pp.ParserElement = getattr(dialect, "PID", pid())
-    texts = first(*_alternatives(dialect.NAME, wanted), other)
-    return seq(rx("|".join(sorted(names, reverse=True)), "daemon"), process, texts)
+    tag = pp.Tag("event", f"{dialect.NAME} {UNREAD if first_look else OTHER}")
+    others = [] if first_look else _broken(dialect.NAME, wanted)
+    return first(*_whole(dialect.NAME, wanted), *others, seq(*nothing_of(silent), rest(), tag))
 
 
-def _alternatives(dialect: str, kinds: Sequence[Kind]) -> list[pp.ParserElement]:
-    """The kinds as they should be, then as they may be broken.
+def _whole(dialect: str, kinds: Sequence[Kind]) -> Iterator[pp.ParserElement]:
+    tagged = ((start, seq(body, end(), pp.Tag("event", f"{dialect} {event}"))) for event, start, body in kinds)
+    return _factored(tagged)
 
-    Those in a row that start with the very same part (the queue id) have it in front of them all.
-    """
-    whole = [(start, seq(body, end(), pp.Tag("event", f"{dialect} {event}"))) for event, start, body in kinds]
-    broken = [(start, seq(rest(), pp.Tag("event", f"{dialect} {UNREADABLE} {event}"))) for event, start, _ in kinds]
-    return [*_factored(whole), *_factored(broken)]
+
+def _broken(dialect: str, kinds: Sequence[Kind]) -> Iterator[pp.ParserElement]:
+    tagged = ((start, seq(rest(), pp.Tag("event", f"{dialect} {UNREADABLE} {event}"))) for event, start, _ in kinds)
+    return _factored(tagged)
 
 
 def _factored(alternatives: Iterable[tuple[pp.ParserElement, pp.ParserElement]]) -> Iterator[pp.ParserElement]:
+    """Starts and what follows them; where several start with the very same part (the queue id), it comes once."""
     for _, group in groupby(alternatives, key=lambda alternative: id(_head(alternative[0]))):
         alike = list(group)
         head = _head(alike[0][0])
@@ -96,9 +115,18 @@ def _head(start: pp.ParserElement) -> pp.ParserElement | None:
 
 
 @cache
-def compiled(columns: frozenset[str] | None = None, events: frozenset[str] | None = None) -> Pattern:
-    """The pattern of every known dialect, with groups for these columns only, for lines of these kinds only."""
-    return compile_lines(line(events=events), columns)
+def compiled() -> Pattern:
+    """The pattern of every known dialect: all columns, all kinds, and what unread lines should have been."""
+    return compile_lines(line())
+
+
+@cache
+def first_look(columns: frozenset[str], events: frozenset[str] | None = None) -> Pattern:
+    """The pattern by which logs are scanned, with groups for these columns only, for lines of these kinds only.
+
+    Lines of a known daemon that are of no kind, and known to be neither silent nor unwanted, have the tag UNREAD.
+    """
+    return compile_lines(_line(DIALECTS, events, first_look=True), columns)
 
 
 def translators() -> dict[str, Translate]:

@@ -6,13 +6,13 @@ Only what log lines need is compiled: Literal, Regex, And, MatchFirst, Opt, NotA
 line. White space is never skipped, and no part may match a newline: one line is one match.
 
     match.lastindex     names the kind of line: the empty group that a Tag leaves is the last one to close
-    match.group(*pick)  gives the wanted columns, as many for every kind, None where a line has no such field
+    match.group(*some)  gives columns, None where a line has no such field
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,13 +26,6 @@ class Pattern:
     regex: re.Pattern[bytes]
     kinds: dict[int, str]  # number of the tag's group -> kind
     groups: dict[int, dict[str, int]]  # number of the tag's group -> column -> number of its group
-    absent: int  # a group that never takes part
-
-    def picks(self, columns: Sequence[str]) -> dict[int, tuple[int, ...]]:
-        """Per kind, the groups that hold `columns`, in their order."""
-        return {
-            tag: tuple(groups.get(column, self.absent) for column in columns) for tag, groups in self.groups.items()
-        }
 
 
 @dataclass
@@ -79,8 +72,10 @@ class _Walk:
         after = dict(before)
         for element in elements:
             self.open = before
-            alone = isinstance(element, pp.Regex) and not element.resultsName  # atomic already, being an alternative
-            written.append(element.pattern if alone else self.source(element))
+            if isinstance(element, pp.Regex) and not element.resultsName:
+                written.append(element.pattern)  # atomic already, being an alternative
+            else:
+                written.append(self.source(element))
             after.update(
                 {
                     name: _AMBIGUOUS if name in after and name not in before else group
@@ -143,6 +138,4 @@ def compile_lines(line: pp.ParserElement, columns: Iterable[str] | None = None) 
     """
     walk = _Walk(None if columns is None else frozenset(columns))
     source = walk.source(line)
-    # A group that cannot match gives every kind a place for the columns that it lacks.
-    regex = re.compile(rb"\n" + source.encode() + rb"(?:|(?!)())")
-    return Pattern(regex, walk.kinds, walk.groups, walk.number + 1)
+    return Pattern(re.compile(rb"\n" + source.encode()), walk.kinds, walk.groups)

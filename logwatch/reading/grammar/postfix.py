@@ -89,7 +89,7 @@ DELIVERY = seq(
 )
 
 _STAGE = r"[A-Z][A-Z-]*"
-_ADDRESS = r'(?>(?:[^"<>\\ \r\n]++|"(?:[^"\\\r\n]++|\\[^\r\n])*+")*+)'  # with its quotes; Postfix before 3.5 left them out
+_ADDRESS = r'(?>(?:[^"<>\\ \r\n]++|"(?:[^"\\\r\n]++|\\[^\r\n])*+")*+)'  # with its quotes, since 3.5
 _WHAT = rf"<{_ADDRESS}>: "  # what smtpd refused: address, client, HELO name
 _CASE = r"\(case [0-9A-Z]{6}\)"
 
