@@ -73,9 +73,10 @@ class Part:
         return self._stat().size < self.offset or os.pread(self._fd, len(self.head), 0) != self.head
 
     def again(self) -> Part:
-        """The same open file from its start."""
-        self.log.raw.seek(0)
-        return Part(self.log)
+        """The same open file after a truncation: from its start, or where the lines that were read are still there."""
+        whole = len(self.head) == HEAD and self._beginning() == self.head
+        offset = self.log.raw.seek(0, os.SEEK_END if whole else os.SEEK_SET)
+        return Part(self.log, offset)
 
     def continued(self, log: Log) -> Part | None:
         """Another file, read on from where this one was, if it begins like this one and holds as much."""

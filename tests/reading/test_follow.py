@@ -258,6 +258,18 @@ def test_a_truncation_without_a_copy_is_a_gap(logger: Logger, tail: Tail) -> Non
     assert "truncated" in tail.notice
 
 
+def test_a_file_that_was_cut_back_is_not_read_twice(logger: Logger, tail: Tail) -> None:
+    """By hand, for instance: what is left of it was read."""
+    logger.write(b"one\n" * 100)
+    everything(tail)
+    os.truncate(logger.path, 4 * 80)
+    assert everything(tail) == b""
+    logger.write(b"two\n")
+    assert everything(tail) == b"two\n"
+    assert tail.position().offset == 4 * 81
+    assert tail.losses == {"gaps": 1}
+
+
 def test_nul_bytes_of_a_writer_that_does_not_append_are_no_lines(logger: Logger, tail: Tail) -> None:
     """Truncated beneath such a writer, the file is at once as long as it was, with a hole where its lines were."""
     logger.write(b"one\n" * 100, flags=0)
@@ -538,6 +550,9 @@ def test_an_empty_file_is_not_taken_for_any_other(logger: Logger, tail: Tail) ->
     logger.path.touch()
     assert everything(tail) == b""
     replace(logger, b"two\n")
+    then = tail.position().modified
+    os.utime(logger.numbered(1), (then, then))
+    os.utime(logger.path, (then + 60, then + 60))
     again = after_restart(tail)
     assert everything(again) == b"two\n"
     assert not again.losses
@@ -573,11 +588,15 @@ def test_a_restart_while_the_file_may_not_be_read_loses_nothing(logger: Logger, 
     again.close()
 
 
-def test_a_restart_while_the_rotated_file_may_not_be_read_loses_nothing(logger: Logger, tail: Tail) -> None:
+@pytest.mark.parametrize("rest", [b"", b"two\n"])
+def test_a_restart_while_the_rotated_file_may_not_be_read_loses_nothing(
+    logger: Logger, tail: Tail, rest: bytes
+) -> None:
     """It is waited for, though the current one may be read."""
     logger.write(b"one\n")
     assert everything(tail) == b"one\n"
-    logger.write(b"two\n")
+    if rest:
+        logger.write(rest)
     renamed = logger.rotate()
     renamed.chmod(0)
     logger.write(b"three\n")
@@ -586,7 +605,7 @@ def test_a_restart_while_the_rotated_file_may_not_be_read_loses_nothing(logger: 
         assert everything(again) == b""
         assert f"{renamed}: cannot be read: Permission denied" in again.problem
     renamed.chmod(0o644)
-    assert everything(again) == b"two\nthree\n"
+    assert everything(again) == rest + b"three\n"
     assert not again.losses
     again.close()
 
@@ -767,8 +786,9 @@ def test_whatever_happens_all_that_was_written_is_read_and_nothing_twice(life: l
     assert not log.tail.losses
 
 
+@pytest.mark.parametrize("restarts", [False, True], ids=["one life", "restarts"])
 @pytest.mark.parametrize("way", ["numbered", "dated", "numbered and packed"])
-def test_nothing_is_lost_while_rotation_and_reading_race(logger: Logger, tail: Tail, way: str) -> None:
+def test_nothing_is_lost_while_rotation_and_reading_race(logger: Logger, tail: Tail, way: str, restarts: bool) -> None:
     """A logger that writes and is rotated as fast as it can, in another thread."""
     logger.write(b"0\n")
     found = everything(tail)
@@ -790,8 +810,10 @@ def test_nothing_is_lost_while_rotation_and_reading_race(logger: Logger, tail: T
     thread.start()
     while thread.is_alive():
         found += tail.read()
+        tail = after_restart(tail) if restarts else tail
     thread.join()
     found += everything(tail)
+    tail.close()
     lines = [b"0"]
     for number in range(1, rotations):
         lines += [*(b"%d.%d" % (number, line) for line in range(20)), b"%d" % number]
