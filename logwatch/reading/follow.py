@@ -62,11 +62,12 @@ class Wake(FileSystemEventHandler):
     def wait(self, seconds: float) -> bool:
         """Until something changes (True), `seconds` at most (False); two wakes are `GATHER` apart."""
         self._look()
-        woken = self._event.wait(seconds)
+        if not self._event.wait(seconds):
+            return False
         time.sleep(max(0.0, self._woken + GATHER - time.monotonic()))
         self._woken = time.monotonic()
         self._event.clear()
-        return woken
+        return True
 
     def close(self) -> None:
         """Stop watching."""
