@@ -19,6 +19,7 @@ BRIDGES = {
     "enforce.verdict": {"telling/export.py"},  # a map refuses in the words of the milter
     "enforce.exposition": {"telling/metrics.py", "commands/watch.py"},
     "enforce.main": {"commands/milter.py"},
+    "enforce.notify": {"commands/watch.py"},
     "enforce": None,
 }
 

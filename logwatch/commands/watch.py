@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import logging.handlers
 import signal
+import socket
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from enforce.config import Config, effective
+from enforce import exposition
+from enforce.config import Config, Notify, effective
+from enforce.notify import Notifier
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of
 from logwatch.commands.output import now
+
+if TYPE_CHECKING:
+    from logwatch.telling.notify import Notifications
+    from logwatch.watch import Controller
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,18 +40,62 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.watch import BusyError, Controller
 
     _log_to(config)
+    notifications = _notifications(config)
     try:
-        controller = Controller(config, now)
+        controller = Controller(config, now, notifications.tell)
     except PolicyError as error:
         raise UsageError(str(error)) from None
     except (JournalError, BusyError) as error:
         raise Failure(str(error)) from None
+    # a full collection walks all that is remembered, and nothing in it is garbage: decisions would wait for it
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1000)
     wake = Wake(controller.follower.directories)
     controller.follower.notify(wake.wake)
     stopped = _until_signal(wake.wake)
-    controller.run(wake, stopped)
+    notifier = Notifier()
+    notifier.ready("following the log")
+    end_metrics = _serve_metrics(config, controller, notifications)
+    controller.run(wake, lambda: _lives(notifier) and stopped())
+    notifier.stopping()
     wake.close()
+    end_metrics()
+    notifications.close()
     return 0
+
+
+def _lives(notifier: Notifier) -> bool:
+    """Asked after each piece of log, and once a second: the moment for a sign of life."""
+    notifier.alive()
+    return True
+
+
+def _notifications(config: Config) -> Notifications:
+    """What tells people; channels that cannot be had are left out, and that is told through the others."""
+    from logwatch.telling.notify import Clocks, Happening, Notifications, channels_of
+
+    notify = config.notify
+    host = socket.getfqdn() if notify != Notify() else ""  # it may have to ask the DNS
+    channels, problems = channels_of(notify, host)
+    notifications = Notifications(channels, notify.every, Clocks(time.monotonic, now), notify.about)
+    for problem in problems:
+        logging.getLogger("mailbrake").warning("%s", problem)
+        notifications.tell(Happening("trouble", now(), problem))
+    return notifications
+
+
+def _serve_metrics(config: Config, controller: Controller, notifications: Notifications) -> Callable[[], None]:
+    """Serve them where they are wanted, or say why not: nothing else depends on them; what ends it is returned."""
+    from logwatch.telling.metrics import METRICS
+
+    def snapshot() -> exposition.Snapshot:
+        return {**controller.figures(), "mailbrake_notifications_total": notifications.outcomes()}
+
+    try:
+        return exposition.serve(config.metrics.watch, METRICS, snapshot) if config.metrics.watch else lambda: None
+    except exposition.EndpointError as error:
+        logging.getLogger("mailbrake").warning("%s", error)
+        return lambda: None
 
 
 def _log_to(config: Config) -> None:

@@ -20,20 +20,26 @@ from tests.mta.waiting import wait_for
 from .daemon import Daemon
 
 REALM = "example.com"
+SOCKET = "unix:/run/mailbrake/milter.sock"
 LOGINS = ("bob", "user+tag", "two words", "jörg", "UPPER", "eve@other.example", "free")
 # a test may be refused more often than an honest client ever is
 PATIENT = {"smtpd_hard_error_limit": "100000", "smtpd_soft_error_limit": "100000"}
 
 
 class Gate:
-    """`mta` is "postfix" or "sendmail"; `exempt` and other options of [milter] come in `more`."""
+    """`mta` is "postfix" or "sendmail"; `exempt` and other options of [milter] come in `more`.
 
-    def __init__(self, mta: str, more: str = "exempt = []\n") -> None:
+    `snippet` configures the milter in Sendmail, with the socket that a real machine would have.
+    """
+
+    def __init__(self, mta: str, more: str = "exempt = []\n", snippet: str = "") -> None:
         port = _free_port()
         accounts = dict.fromkeys(LOGINS, "secret")
         milter = f"inet:127.0.0.1:{port}"
         self.mta: Postfix | Sendmail = (
-            Postfix(accounts, milter, PATIENT) if mta == "postfix" else Sendmail(accounts, milter)
+            Postfix(accounts, milter, PATIENT)
+            if mta == "postfix"
+            else Sendmail(accounts, None if snippet else milter, snippet.replace(SOCKET, f"inet:{port}@127.0.0.1"))
         )
         self.directory = Path(mkdtemp(prefix="mb-gate-"))
         configuration = (

@@ -1,0 +1,108 @@
+"""What is shipped for a real machine: units that start what there is, and may do little else; snippets that work."""
+
+from __future__ import annotations
+
+import configparser
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from logwatch.commands import parser as mailbrake
+from tests.enforce.gate import PATIENT, SOCKET, Gate
+from tests.enforce.records import record
+from tests.mta.postfix import Postfix
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+UNITS = sorted(DEPLOY.glob("*.service"))
+HARDENED = {
+    "ProtectSystem": "strict",
+    "NoNewPrivileges": "yes",
+    "ProtectHome": "yes",
+    "PrivateTmp": "yes",
+    "CapabilityBoundingSet": "",
+    "RestrictSUIDSGID": "yes",
+    "SystemCallArchitectures": "native",
+}
+
+
+def unit(path: Path) -> configparser.ConfigParser:
+    parsed = configparser.ConfigParser(strict=False, interpolation=None, delimiters=("=",))
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read(path)
+    return parsed
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_a_unit_is_hardened_ready_when_it_says_so_and_watched(path: Path) -> None:
+    service = unit(path)["Service"]
+    assert {name: service[name] for name in HARDENED} == HARDENED
+    assert (service["Type"], service["Restart"]) == ("notify", "always")
+    assert int(service["WatchdogSec"]) >= 10
+    assert service["User"] in (DEPLOY / "mailbrake.sysusers").read_text()
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_a_unit_starts_what_the_package_installs(path: Path) -> None:
+    command, *arguments = unit(path)["Service"]["ExecStart"].split()
+    scripts = (DEPLOY.parent / "pyproject.toml").read_text()
+    assert re.search(rf'^{Path(command).name} = "', scripts, re.MULTILINE)
+    if arguments[0] != "--config":
+        mailbrake().parse_args(arguments)
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+def test_systemd_takes_the_unit_as_it_is(path: Path, tmp_path: Path) -> None:
+    """Where systemd is at hand; its programs are replaced by one that is there, whatever machine this is."""
+    text = re.sub(r"^(ExecStart=)\S+", r"\1/bin/true", path.read_text(), flags=re.MULTILINE)
+    (tmp_path / path.name).write_text(text)
+    systemd = shutil.which("systemd-analyze")
+    command = [systemd, "verify", "--man=no", str(tmp_path / path.name)] if systemd else ["true"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, [line for line in done.stderr.splitlines() if path.name in line]) == (0, [])
+
+
+def settings(name: str) -> dict[str, str]:
+    lines = (line for line in (DEPLOY / name).read_text().splitlines() if line and line[0] != "#")
+    return {key.strip(): value.strip() for key, _, value in (line.partition("=") for line in lines)}
+
+
+def test_postfix_works_with_the_snippet_and_without_the_milter() -> None:
+    found = settings("postfix-main.cf")
+    assert found["milter_default_action"] == "accept"
+    with Gate("postfix") as gate:
+        assert isinstance(gate.mta, Postfix)
+        ours = gate.mta.run("postconf", "-h", "smtpd_milters").strip()
+        gate.mta.reload({**found, "smtpd_milters": found["smtpd_milters"].replace(SOCKET, ours)})
+        gate.deny(bob=record("block"))
+        assert gate.send("bob")[0].code == 550
+        gate.milter.kill()
+        assert gate.send("bob")[0].code == 250
+        assert gate.mta.lines("warning: (?!connect to Milter)") == []
+        restart(gate)
+
+
+def test_the_snippet_for_maps_names_restrictions_that_postfix_has() -> None:
+    with Postfix(extra=PATIENT) as postfix:
+        known = postfix.run("postconf", "-d")
+        for name, value in settings("postfix-maps.cf").items():
+            assert f"\n{name} =" in known
+            assert re.fullmatch(r"check_(sasl|client)_access lmdb:/etc/postfix/mailbrake/(sasl|client)", value)
+
+
+def test_sendmail_works_with_the_snippet_and_without_the_milter() -> None:
+    """Without F=, so that mail flows while the milter is away."""
+    with Gate("sendmail", snippet=(DEPLOY / "sendmail.mc").read_text()) as gate:
+        gate.deny(bob=record("block"))
+        assert gate.send("bob")[0].code == 550
+        gate.milter.kill()
+        assert gate.send("bob")[0].code == 250
+        restart(gate)
+        assert gate.send("bob")[0].code == 550
+
+
+def restart(gate: Gate) -> None:
+    gate.milter.start()
+    gate.milter.wait_for("listening on")
