@@ -29,8 +29,10 @@ from logwatch.telling import orders
 from logwatch.telling.effects import Effects
 from logwatch.telling.evidence import Recent
 from logwatch.telling.export import Exporter
+from logwatch.telling.herald import Herald, Tell, line
 from logwatch.telling.journal import TAKEN_BACK, Effect, Journal, Review
 from logwatch.telling.keeper import Keeper
+from logwatch.telling.metrics import Seen, Snapshot
 
 POLL = 1.0  # seconds after which files are looked at though nothing woke us
 _PENDING = 10_000
@@ -48,7 +50,8 @@ class BusyError(Exception):
 class Controller:
     """One controller on one state directory; `now` is the wall clock, for leases and ends."""
 
-    def __init__(self, config: Config, now: Callable[[], float]) -> None:
+    def __init__(self, config: Config, now: Callable[[], float], tell: Tell = lambda _: None) -> None:
+        """`tell` takes what people may want to be notified of, and returns at once."""
         self._config = config
         self._now = now
         policy = policy_of(config)
@@ -64,6 +67,7 @@ class Controller:
         self._pending: list[tuple[Decision, list[str]]] = []
         self._troubles: dict[str, float] = {}
         self._taken: list[tuple[Review, float]] = []  # reviews in effect, from when; not yet noted in the journal
+        self._herald = Herald(tell, self._standing(), self.core.judge.guarded)
         self._exporter = Exporter(config, self._say)
         self._table = Keeper(config.table, config.state.lease, self._standing, self._say, self._exporter)
         self._effects = Effects(self._decided())
@@ -90,6 +94,7 @@ class Controller:
             if stopped():
                 break
         self._tell(self.follower.problems())
+        self._measure()
         self._tidy()
 
     def _tidy(self) -> None:
@@ -112,6 +117,27 @@ class Controller:
             self._say("log", problem)
         if warning := self._warner.warning(self._losses(), self.follower.notices(), self._now()):
             log.warning("%s", warning)
+            self._herald.lost(warning, self._now())
+
+    def figures(self) -> Snapshot:
+        """What metrics tell, as of the last step; it never changes, and may be asked for from any thread."""
+        return self._herald.meter.snapshot
+
+    def _measure(self) -> None:
+        now = self._now()
+        seen = Seen(
+            now=now,
+            clock=self.core.attribution.clock,
+            lines=self.core.scanner.lines,
+            events=self.core.events,
+            lost=self._losses(),
+            guarded=self.core.judge.guarded,
+            memories=self.core.memories(),
+            unwritten=len(self._pending),
+            standing=self._herald.standing.counts(now),
+            table=self._table.health(now),
+        )
+        self._herald.meter.take(seen)
 
     def close(self) -> None:
         """Write the last position; the table keeps what stands until its leases run out."""
@@ -138,12 +164,15 @@ class Controller:
     # One piece of log.
 
     def _step(self, chunk: bytes) -> None:
+        begun = self._now()
         step = self.core.feed(chunk)
         self._publish(step)
         self._recent.add(chunk, step.events)
         self._pending += [(decision, self._recent.lines(decision)) for decision in step.decisions]
         self._came_of += self._effects.take(step.events, step.decisions)
         self._save()
+        self._herald.meter.stepped(begun, self._now(), self.core.attribution.clock)
+        self._measure()
 
     def _save(self) -> None:
         """Decisions, position and memory, all or nothing."""
@@ -175,6 +204,7 @@ class Controller:
         effective = [decision for decision in step.decisions if not self._released(decision)]
         if effective:
             self._table.publish(effective, self._now())
+        self._herald.decided(effective, self.core.judge.guarded, self._now())
 
     # What operators say.
 
@@ -194,8 +224,10 @@ class Controller:
         if review.verdict in TAKEN_BACK:
             effective = self.core.release(Release(review.key, review.time, review.until or 0.0))
             self._table.forget(review.key, self._now())
+            self._herald.standing.forget(review.key)
         elif order := orders.decision_of(review):
             self._table.publish([order], self._now())
+            self._herald.standing.take([order], self._now())
         self._taken.append((review, effective))
         self._save()
         log.info("%s %s by %s, in effect after %s", review.key, review.verdict, review.by, iso(effective))
@@ -219,13 +251,7 @@ class Controller:
         if now - self._troubles.get(about, float("-inf")) >= _QUIET:
             self._troubles[about] = now
             log.warning("%s", problem)
-
-
-def line(decision: Decision) -> str:
-    """A decision in one line, for the log."""
-    why = ", ".join(f"{what} {e['value']:g}, limit {e['threshold']:g}" for what, e in decision.evidence.items())
-    verb = decision.action if decision.mode == "enforce" else f"would-{decision.action}"
-    return f"{verb} {decision.key} until {iso(decision.until)} (rule {decision.rule}, case {decision.ref}): {why}"
+            self._herald.trouble(about, problem, now)
 
 
 def _alone(directory: Path) -> int:

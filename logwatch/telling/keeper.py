@@ -61,6 +61,14 @@ class Keeper:
         if self._exporter and self._writer:
             self._export(self._exporter, self._writer, now)
 
+    def health(self, now: float) -> tuple[int, int, float] | None:
+        """Commits, keys listed, and seconds since the last sign of life; None while the table cannot be written."""
+        try:
+            state = self._writer.state(now) if self._writer else None
+        except TableError:
+            return None
+        return (state.generation, state.entries, state.age) if state else None
+
     def close(self) -> None:
         """Let go of the files; what is listed stands until its leases run out."""
         if self._writer:

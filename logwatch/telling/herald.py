@@ -1,0 +1,53 @@
+"""What the world outside learns of the controller: happenings for notifications, figures for metrics.
+
+The controller says what it did; what of that is new, and worth telling, is decided here. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from logwatch.schema import Decision, iso
+from logwatch.telling.metrics import Meter
+from logwatch.telling.notify import Happening
+from logwatch.telling.standing import Standing
+
+Tell = Callable[[Happening], None]
+
+
+class Herald:
+    """Tells what is new; `standing` and `guarded` (the guard's count) were known before."""
+
+    def __init__(self, tell: Tell, standing: Iterable[Decision], guarded: int) -> None:
+        self.meter = Meter()
+        self.standing = Standing(standing)
+        self._tell = tell
+        self._guarded = guarded
+
+    def decided(self, decisions: Iterable[Decision], guarded: int, now: float) -> None:
+        """Decisions were taken, and published; what has ended by now is history, and told to nobody."""
+        decisions = list(decisions)
+        self.meter.decided(decisions)
+        for decision in self.standing.take(decisions, now):
+            self._tell(Happening("decision", decision.time, line(decision), decision))
+        if guarded > self._guarded:
+            more = guarded - self._guarded
+            what = f"{more} decisions were turned into observe: a rule hits too many accounts at once"
+            self._tell(Happening("guard", now, what))
+        self._guarded = guarded
+
+    def lost(self, warning: str, now: float) -> None:
+        """Something is missing from the log."""
+        self._tell(Happening("loss", now, warning))
+
+    def trouble(self, about: str, problem: str, now: float) -> None:
+        """Something cannot be read or written."""
+        self.meter.trouble(about)
+        self._tell(Happening("trouble", now, problem))
+
+
+def line(decision: Decision) -> str:
+    """A decision in one line, for the log and for people."""
+    why = ", ".join(f"{what} {e['value']:g}, limit {e['threshold']:g}" for what, e in decision.evidence.items())
+    verb = decision.action if decision.mode == "enforce" else f"would-{decision.action}"
+    return f"{verb} {decision.key} until {iso(decision.until)} (rule {decision.rule}, case {decision.ref}): {why}"

@@ -1,0 +1,44 @@
+"""Which decisions stand: a new one is told from an extension, and they can be counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from logwatch.schema import Decision
+
+RELEASE = "release"
+ENFORCE = "enforce"
+MODES = ("enforce", "observe")
+
+
+class Standing:
+    """Follows decisions in their order; as many are remembered as the judge has cases."""
+
+    def __init__(self, decisions: Iterable[Decision]) -> None:
+        """`decisions` stood before, and are nothing new."""
+        self._last = {(decision.key, decision.rule): decision for decision in decisions}
+
+    def take(self, decisions: Iterable[Decision], now: float) -> list[Decision]:
+        """Those that are enforced from now on and were not before: new cases, observed ones enforced now."""
+        return [decision for decision in decisions if self._took(decision, now)]
+
+    def forget(self, key: str) -> None:
+        """A key was released."""
+        for name in [name for name in self._last if name[0] == key]:
+            del self._last[name]
+
+    def counts(self, now: float) -> dict[str, int]:
+        """How many stand in each mode."""
+        self._last = {name: decision for name, decision in self._last.items() if decision.until > now}
+        found = Counter(decision.mode for decision in self._last.values())
+        return {mode: found[mode] for mode in MODES}
+
+    def _took(self, decision: Decision, now: float) -> bool:
+        name = (decision.key, decision.rule)
+        before = self._last.pop(name, None)
+        if decision.action == RELEASE or decision.until <= now:
+            return False
+        self._last[name] = decision
+        known = before is not None and before.until > now and (before.ref, before.mode) == (decision.ref, ENFORCE)
+        return decision.mode == ENFORCE and not known
