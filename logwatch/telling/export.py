@@ -148,8 +148,14 @@ def _prefixes(key: str, _config: Config) -> list[str]:
 
 def _sendmail_names(key: str, config: Config) -> list[str]:
     if _kind(key) == "account":
-        return [f"Brake:{name}" for name in _unspaced(key, config)]
+        return [f"Brake:{_xtext(name)}" for name in _unspaced(key, config)]
     return [f"Connect:{name}" for name in _prefixes(key, config)]
+
+
+def _xtext(name: str) -> str:
+    """As Sendmail has a login in its macro (RFC 3461); maps are folded to lower case."""
+    plain = name.encode(errors="replace")
+    return "".join(chr(c) if 33 <= c <= 126 and chr(c) not in "+=" else f"+{c:02x}" for c in plain)
 
 
 # What formats say of them.
@@ -168,7 +174,7 @@ def _postfix(name: str, key: str, record: Record, config: Config) -> str:
 
 def _sendmail(name: str, key: str, record: Record, config: Config) -> str:
     if record.action == "hold":
-        return f"{name}\tQUARANTINE:mailbrake (case {record.ref})"
+        return f"{name}\tQUARANTINE:mailbrake case {record.ref}"
     code, status, text = _said(key, record, config)
     return f'{name}\tERROR:{status}:"{code} {text.replace(chr(34), chr(39))}"'
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,8 +18,10 @@ from tests.loop.site import PATIENCE, Site
 from tests.loop.test_loop import FLOOD
 from tests.mta.client import Reply, submit
 from tests.mta.postfix import Postfix
+from tests.mta.sendmail import Sendmail
 from tests.mta.waiting import wait_for
 
+DEPLOY = Path(__file__).parents[2] / "deploy"
 CONFIG = Config(log=Log(default_realm=REALM))
 
 
@@ -77,6 +80,29 @@ def test_the_map_refuses_clients_and_networks_and_puts_off_and_holds(mapped: Map
     reply = mapped.send("bob")
     assert reply.code == 250
     wait_for(lambda: mapped.postfix.queue_ids("hold") == [reply.queue_id], 10, "the message on hold")
+
+
+def test_sendmail_refuses_and_holds_by_an_access_map(tmp_path: Path) -> None:
+    """With the snippet of deploy/: `Connect:` lines are Sendmail's own, `Brake:` lines are for its ruleset."""
+    snippet = (DEPLOY / "sendmail-maps.mc").read_text()
+    with Sendmail(dict.fromkeys(LOGINS, "secret"), extra=snippet.replace("/etc/mail", str(tmp_path))) as sendmail:
+
+        def code(table: dict[str, Record], login: str | None) -> int:
+            text = export("sendmail-access", table.items(), 0, CONFIG).text
+            makemap = [str(sendmail.prefix / "usr/libexec/sendmail/makemap"), "-C/dev/null", "hash"]
+            subprocess.run(
+                [*makemap, str(tmp_path / "mailbrake")], input=text.encode(), check=True, capture_output=True
+            )
+            port = sendmail.submission_port if login else sendmail.smtp_port
+            return submit(port, "a@example.org", ["r@sink.example"], login)[0].code
+
+        for login in ("bob", "user+tag", "jörg", "UPPER", "eve@other.example"):
+            blocked = {str(key.account(login, REALM)): record("block")}
+            assert (code(blocked, login), code(blocked, "free"), code(blocked, None)) == (550, 250, 250)
+        assert code({f"account:bob@{REALM}": record("tempfail")}, "bob") == 450
+        assert code({"client:127.0.0.1": record("block")}, None) == 550
+        assert code({f"account:bob@{REALM}": record("hold")}, "bob") == 250
+        sendmail.wait_for_line(r"quarantine=mailbrake case 4F7K2A")
 
 
 def test_watch_keeps_a_map_current() -> None:

@@ -43,7 +43,7 @@ def text(name: str, *listed: tuple[str, Record]) -> list[str]:
                 "Brake:eve@other.example\tERROR:4.7.1:"
                 '"450 Too much mail from this account, try again later (case 4F7K2A)"',
                 'Connect:192.0.2.1\tERROR:5.7.1:"550 Sending is blocked for your address (case 4F7K2A)"',
-                "Connect:198.51.100\tQUARANTINE:mailbrake (case 4F7K2A)",
+                "Connect:198.51.100\tQUARANTINE:mailbrake case 4F7K2A",
             ],
         ),
         ("rspamd", ["bob@example.com block", "bob block", "eve@other.example tempfail"]),
