@@ -108,7 +108,7 @@ class Attribution:
 
     def _connect(self, line: _Line) -> tuple[Owner, bool]:
         owner = (None, self._client(line), None)
-        self.sessions.put(line.session, list(owner), line.clock)
+        self._begin(line, owner)
         return owner, True
 
     def _disconnect(self, line: _Line) -> tuple[Owner, bool]:

@@ -5,6 +5,8 @@ the machine's. The year is the one that puts a stamp nearest to the line before 
 by order of lines, backwards too where a line is late; the first line is put by `first_year`. A quiet half year or more
 between two lines is misread. In the hour that daylight saving repeats, a step back of more than half an hour means
 that the second pass has begun.
+
+Exim's stamps (`2026-11-25 01:16:55`, a zone behind it on demand) have a year; theirs is the first pass of such an hour.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from datetime import datetime, timedelta, tzinfo
 
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _HALF_HOUR = 1800.0
+_YEARS = (1970, 9999)  # what every clock and calendar here can count
 
 
 class Stamps:
@@ -31,18 +34,26 @@ class Stamps:
         if not text[:1].isdigit():
             return self._traditional(text)
         try:
-            self.last = datetime.fromisoformat(text.decode("ascii")).timestamp()
+            moment = datetime.fromisoformat(text.decode("ascii").replace(" +", "+").replace(" -", "-"))
         except ValueError:
             return None
+        if not _YEARS[0] <= moment.year < _YEARS[1]:
+            return None
+        self.last = (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).timestamp()
         return self.last
 
     def _traditional(self, text: bytes) -> float | None:
+        if len(text) == 14:  # `Jan 6`, as some write it
+            text = text[:4] + b" " + text[4:]
         if text[:9] != self._hour and not self._enter(text[:9]):
             return None
-        stamp = self._base + int(text[10:12]) * 60 + int(text[13:15])
+        within = _within_hour(text)
+        if within is None:
+            return None
+        stamp = self._base + within
         if self._second_pass is not None and stamp < self.last - _HALF_HOUR:
             self._base, self._second_pass = self._second_pass, None
-            stamp = self._base + int(text[10:12]) * 60 + int(text[13:15])
+            stamp = self._base + within
         self.last = stamp
         return stamp
 
@@ -55,6 +66,14 @@ class Stamps:
         again = start.replace(fold=1).timestamp()
         self._second_pass = again if again > self._base else None
         return True
+
+
+def _within_hour(text: bytes) -> int | None:
+    """Seconds since the full hour of `Mmm dd hh:mm:ss`; a second may be a leap second."""
+    minute, second = text[10:12], text[13:15]
+    if text[9:10] != b":" or text[12:13] != b":" or not (minute + second).isdigit():
+        return None
+    return int(minute) * 60 + int(second) if int(minute) < 60 and int(second) <= 60 else None
 
 
 def nearest(hour: bytes, zone: tzinfo | None, to: float) -> datetime | None:

@@ -1,0 +1,229 @@
+"""What Exim's main log says, 4.x: one row per kind of line, in its own file or through syslog.
+
+Written after chapter 52 ("Log files") of its specification, `receive.c`, `deliver.c`, `smtp_in.c`, and the lines of a
+4.96. What differs from Postfix:
+
+- Its own file has neither host nor program: stamp, queue id (`1oYR3x-0003Ay-5k`, longer from 4.97 on), text.
+- An arrival `<=` is acceptance and entry into the queue, and has the login (`A=authenticator:login`) where the
+  authenticator sets `server_set_id`. Recipients are there only with `log_selector = +received_recipients`;
+  otherwise `nrcpt` is 1, and `recipients` undercounts.
+- `=>` `->` `>>` are deliveries, `**` bounces, `==` deferrals: `translate` gives their status, and the dsn, which Exim
+  does not log, from the next host's reply, or 5.1.1 where Exim itself found no such address.
+
+"Only the final address in square brackets can be relied on": what precedes it (a name, and in parentheses the HELO) has
+no blanks or parentheses of its own, unless `helo_accept_junk_hosts` lets them in, which then may forge addresses.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pyparsing as pp
+
+from logwatch.reading.grammar.parts import END, address, lit, opt, rest, rx, seq, until
+
+NAME = "exim"
+
+PROGRAM = rx(r"(?=e)", "prefix")
+
+_STAMP = r"[0-9]{4}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9](?:\.[0-9]{1,6})?(?: [+-][0-9]{4})?"
+_PROCESS = r"(?:\[[0-9]{1,10}\] )?"  # log_selector = +pid
+
+# a line of its own file
+BARE = seq(rx(_STAMP, "stamp"), lit(" "), rx(_PROCESS))
+
+_ID = r"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})"
+_QUOTED = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
+_PATH = rf'(?:{_QUOTED}|[^"\s])+'
+_IP = r"[0-9A-Fa-f:.]+"
+_HOST = rf"(?:[^\s()\[\]=]+ )?(?:\([^\s()]*\) )?\[{_IP}\]"
+
+# by syslog there is a stamp of its own once more, unless syslog_timestamp is off
+_AGAIN = opt(rx(_STAMP), lit(" "), rx(_PROCESS))
+_QUEUE_ID = seq(_AGAIN, rx(_ID, "queue_id"), lit(" "))
+_MAYBE_QUEUED = seq(_AGAIN, opt(rx(_ID, "queue_id"), lit(" ")))
+
+
+def _client() -> pp.ParserElement:
+    """NAME (HELO) [ADDRESS]:PORT, our own address, the user that ident gave."""
+    return seq(
+        opt(rx(r"[^\s()\[\]=]+", "client_name"), lit(" ")),
+        opt(lit("("), rx(r"[^\s()]*", "helo"), lit(") ")),
+        lit("["),
+        rx(_IP, "client_ip"),
+        lit("]"),
+        opt(lit(":"), rx(r"[0-9]{1,5}", "client_port")),
+        opt(lit(" I=["), rx(r"[^\s\]]*\](?::[0-9]+)?")),
+        opt(lit(" U="), rx(r"[^\s]*")),
+    )
+
+
+def _tls() -> pp.ParserElement:
+    return seq(
+        opt(lit(" X="), rx(r"[^\s]*")),
+        opt(lit(" CV="), rx(r"[a-z:]*")),
+        opt(lit(" DN="), rx(_QUOTED)),
+        opt(lit(" SNI="), rx(rf"{_QUOTED}|[^\s]*")),
+    )
+
+
+def _login(after: str) -> pp.ParserElement:
+    """A=AUTHENTICATOR:LOGIN; the login ends where what Exim writes next begins."""
+    return opt(
+        lit(" A="),
+        rx(r"[^\s:]*", "sasl_method"),
+        opt(lit(":"), rx(rf"[^\r\n]*?(?={after})", "sasl_username")),
+    )
+
+
+_SIZE = rf" S=[0-9]+(?: (?:M8S|RT|DKIM|id|T)=| from <| for |{END})"
+
+_ARRIVAL = seq(
+    rx(_PATH, "sender"),
+    opt(rx(rf" R={_ID} U=[^\s]*")),  # a bounce: its user is Exim's
+    opt(lit(" H="), _client()),
+    opt(lit(" U="), rx(r"[^\s]*", "uid")),
+    opt(lit(" P="), rx(r"[a-z0-9-]+")),
+    opt(lit(" L")),
+    opt(lit(" K")),
+    _tls(),
+    _login(rf"(?: PRX=[^\s]*)?(?: PRDR)?(?: L)?(?: K)?{_SIZE}"),
+    rx(r"(?: PRX=[^\s]*)?(?: PRDR)?(?: L)?(?: K)? S="),
+    rx(r"[0-9]{1,18}", "size"),
+    opt(lit(" M8S="), rx(r"[0-9]")),
+    opt(lit(" RT="), rx(r"[^\s]*")),
+    opt(lit(" DKIM="), rx(r"[^\s]*")),
+    opt(lit(" id="), rx(r"[^\s]*(?: (?!T=|from <|for |(?:M8S|DKIM|RT)=)[^\s]*)*", "message_id")),
+    opt(rx(rf"[^\r\n]* for (?={_PATH}(?: {_PATH})*{END})"), rest("nrcpt")),
+    rest(),
+)
+
+_NEXT_HOST = seq(
+    opt(rx(r"[^\s()\[\]=]+", "relay_host"), lit(" ")),
+    lit("["),
+    rx(_IP, "relay_ip"),
+    lit("]"),
+    opt(lit(":"), rx(r"[0-9]{1,5}", "relay_port")),
+)
+
+_DELIVERY = seq(
+    # logged without the quotes that it needs
+    rx(rf"[^<>\r\n]+?(?= <| F=<| P=<| R=| T=|: |{END})", "recipient"),
+    opt(lit(" <"), rx(rf'(?:{_QUOTED}|[^">\r\n])*', "orig_to"), lit(">")),
+    opt(lit(" F=<"), rx(rf'(?:{_QUOTED}|[^">\r\n])*'), lit(">")),
+    opt(lit(" P=<"), rx(rf'(?:{_QUOTED}|[^">\r\n])*'), lit(">")),
+    opt(lit(" R="), rx(r"[^\s:]*")),
+    opt(lit(" T="), rx(r"[^\s:]*")),
+    opt(lit(" defer ("), rx(r"-?[0-9]+"), lit(")")),
+    opt(lit(" S="), rx(r"[0-9]+")),
+    opt(lit(" H="), _NEXT_HOST),
+    rest("response"),
+)
+
+_REFUSAL = seq(
+    lit("H="),
+    _client(),
+    _tls(),
+    opt(lit(" F=<"), address(r" (?:A=|temporarily rejected |rejected )", "sender"), lit(">")),
+    _login(r" (?:temporarily )?rejected "),
+    rx(r" (?:temporarily )?rejected (?:connection in |after |by |during )?"),
+    rx(r"[A-Za-z\"]+", "stage"),
+    opt(lit(" <"), address(rf"(?:: |{END})", "recipient"), lit(">")),
+    opt(rx(r"[^:\r\n]*: ")),
+    rest("reject_reason"),
+)
+
+_AUTH_FAILURE = seq(
+    _client(),
+    lit(": "),
+    until(r" \(set_id=", "reject_reason"),
+    opt(lit(" (set_id="), rx(rf"[^\r\n]*(?=\){END})", "sasl_username"), lit(")")),
+)
+
+_REFUSED_GREETING = seq(_client(), lit(": "), rest("reject_reason"))
+
+Kind = tuple[str, pp.ParserElement, pp.ParserElement]
+
+_ROWS: tuple[Kind, ...] = (
+    ("queued", seq(_QUEUE_ID, lit("<= ")), _ARRIVAL),
+    ("delivery", seq(_QUEUE_ID, rx(r"[=>-]>|\*\*|==", "status"), lit(" ")), _DELIVERY),
+    ("removed", seq(_QUEUE_ID, lit("Completed")), rest()),
+    ("reject", seq(_MAYBE_QUEUED, rx(rf"(?=H={_HOST}[^\r\n]* rejected )")), _REFUSAL),
+    (
+        "reject",
+        seq(_AGAIN, lit("rejected "), rx(rf"(?:EHLO|HELO)(?= from {_HOST})", "stage"), lit(" from ")),
+        _REFUSED_GREETING,
+    ),
+    (
+        "auth_failure",
+        seq(_AGAIN, rx(r"[^\s]+(?= authenticator failed for )", "sasl_method"), lit(" authenticator failed for ")),
+        _AUTH_FAILURE,
+    ),
+    (
+        "lost_connection",
+        seq(_AGAIN, rx(rf"SMTP c(?:onnection|all) from (?={_HOST}[^\r\n]* (?:lost|dropped)\b)")),
+        seq(_client(), lit(" "), rest("reject_reason")),
+    ),
+    (
+        "lost_connection",
+        seq(_AGAIN, rx(rf"unexpected disconnection while reading SMTP command from (?={_HOST})")),
+        seq(_client(), rest()),
+    ),
+    ("disconnect", seq(_AGAIN, rx(rf"SMTP connection from (?={_HOST}[^\r\n]* closed by )")), seq(_client(), rest())),
+    ("connect", seq(_AGAIN, lit("SMTP connection from ")), seq(_client(), rest())),
+)
+
+KINDS: dict[str, tuple[Kind, ...]] = dict.fromkeys(("exim", "exim4"), _ROWS)
+
+SILENT = seq(
+    _MAYBE_QUEUED,
+    rx(
+        r"(?:Start queue run|End queue run|exim [0-9.]+ daemon started|no host name found for|no IP address found for"
+        r"|Frozen|Message is frozen|Unfrozen|Spool file is locked|SMTP data timeout"
+        r"|H=[^\r\n]* (?:Warning|sender verify fail)|SMTP error from |TLS error |DKIM: |cwd=|retry time not reached)"
+    ),
+)
+
+_STATUS = {b"=>": b"sent", b"->": b"sent", b">>": b"sent", b"**": b"bounced", b"==": b"deferred"}
+_STAGES = {b"connection": b"CONNECT", b'"connect"': b"CONNECT"}
+_REPLY = re.compile(rb"(?:: |(?:\A|\s)C=\")[245][0-9]{2}[ -]([245]\.[0-9]{1,3}\.[0-9]{1,3})\b")
+_ACCEPTED = re.compile(rb'(?:\A|\s)C="(.*)"(?: [QD]T=[^ ]*)*\Z', re.DOTALL)
+_UNKNOWN = (b"Unrouteable address", b"Unknown user")  # what Exim itself says of an address that it does not know
+_RECIPIENTS = re.compile(_PATH.encode())
+
+Fields = dict[str, bytes | None]
+
+
+def translate(event: str, fields: Fields) -> None:
+    """Put the vocabulary of events in place of Exim's signs and words."""
+    if fields.get("daemon") is None:  # a line of its own file
+        fields["prefix"], fields["daemon"] = b"", b"exim"
+    change = _TRANSLATIONS.get(event)
+    if change:
+        change(fields)
+
+
+def _arrived(fields: Fields) -> None:
+    fields["nrcpt"] = str(len(_RECIPIENTS.findall(fields.get("nrcpt") or b"-"))).encode()
+    fields["sender"] = b"" if fields.get("sender") == b"<>" else fields.get("sender")
+    if fields.get("client_ip"):
+        fields["uid"] = None
+
+
+def _delivered(fields: Fields) -> None:
+    response = (fields.get("response") or b"").lstrip(b" :")
+    fields["status"] = _STATUS[fields.get("status") or b"=>"]
+    found = _REPLY.search(response)
+    fields["dsn"] = found[1] if found else b"5.1.1" if response.startswith(_UNKNOWN) else None
+    accepted = _ACCEPTED.search(response)
+    fields["response"] = accepted[1] if accepted else response or None
+
+
+def _refused(fields: Fields) -> None:
+    stage = fields.get("stage") or b""
+    fields["stage"] = _STAGES.get(stage, stage)
+    if (fields.get("reject_reason") or b"").startswith(_UNKNOWN):
+        fields["dsn"] = b"5.1.1"
+
+
+_TRANSLATIONS = {"queued": _arrived, "delivery": _delivered, "reject": _refused}
