@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from logwatch.reading.names import age, current_name, dated_inside, is_rotated, ordered, parts
 from logwatch.reading.source import LONGEST_LINE, Lines, Log, SourceError, chunks, stamps
+from logwatch.reading.stamp import Stamps
 from logwatch.rerun import start_of
 from tests.reading.logger import PACK, unprivileged
 
@@ -182,6 +183,24 @@ def test_a_stamp_with_a_year_tells_that_of_those_before_it_and_ends_the_search(t
     (tmp_path / "mail.log.1.gz").write_bytes(b"damaged")
     logs = [str(path) for path in tmp_path.iterdir()]
     assert start_of(logs, ZoneInfo("UTC"), 1.8e9) == datetime(2019, 12, 31, 23, tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    "stamp",
+    [
+        b"Nov  5 03:27:47",
+        b"2026-11-05T03:27:47Z",
+        b"2026-11-05T03:27:47.123456+01:00",
+        b"2026-11-05T03:27:47,5+0100",
+        b"2026-11-05 03:27:47",
+        b"2026-11-05 03:27:47.123 +0100",
+    ],
+)
+def test_stamps_of_every_form_are_found(tmp_path: Path, stamp: bytes) -> None:
+    """BSD syslog, RFC 3339, and Exim's; with the PRI and version of RFC 5424 too. All can be read."""
+    log = write(tmp_path / "mail.log", b"x\n" + stamp + b" mx1 x\n<22>1 " + stamp + b" mx1 x\n")
+    assert set(stamps(log)) == {stamp}
+    assert Stamps(ZoneInfo("UTC"), 1.79e9).read(stamp) is not None
 
 
 def test_a_log_without_stamps_has_none(tmp_path: Path) -> None:
