@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config
-from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_of, key_of, log_arguments, logs_of
+from logwatch.commands import Failure
+from logwatch.commands.common import config_of, key_of, log_arguments, logs_of, time_of
 from logwatch.commands.output import clock, now, number, progress, safe, write_json
 from logwatch.schema import Columns, iso
 from logwatch.settings import zone_of
@@ -38,8 +37,9 @@ def run(args: argparse.Namespace) -> int:
 
     config = config_of(args)
     logs = logs_of(args)
+    since = now() - 86400 if args.since is None else time_of(args.since, "--since", config)
     try:
-        found = _collected(key_of(args.account, config), logs, config, _since(args, config))
+        found = _collected(key_of(args.account, config), logs, config, since)
     except SourceError as error:
         raise Failure(str(error)) from None
     if args.queue_ids:
@@ -51,16 +51,6 @@ def run(args: argparse.Namespace) -> int:
     else:
         _tell(found, config)
     return 0
-
-
-def _since(args: argparse.Namespace, config: Config) -> float:
-    if args.since is None:
-        return now() - 86400
-    try:
-        moment = datetime.fromisoformat(args.since)
-    except ValueError:
-        raise UsageError(f"--since: expected a time such as 2026-11-25T14:00, found {args.since!r}") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone_of(config))).timestamp()
 
 
 def _collected(account: str, logs: list[str], config: Config, since: float) -> Cleanup:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from enforce import key as keys
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
 from logwatch.reading.names import expanded
+from logwatch.settings import zone_of
 
 
 def config_argument(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
@@ -29,11 +31,11 @@ def json_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
-def log_arguments(parser: argparse.ArgumentParser) -> None:
-    """LOG… and how to read it."""
+def log_arguments(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
+    """LOG… and how to read it; `nargs`: whether there has to be one, as argparse writes it."""
     parser.add_argument(
         "log",
-        nargs="+",
+        nargs=nargs,
         metavar="LOG",
         help="log files, plain or .gz, .bz2, .xz, .zst, or directories; - for standard input",
     )
@@ -59,6 +61,15 @@ def key_of(written: str, config: Config) -> str:
         return keys.parse(written, config.log.default_realm, keep_case=config.log.keep_case)
     except ValueError as error:
         raise UsageError(str(error)) from None
+
+
+def time_of(written: str, option: str, config: Config) -> float:
+    """Epoch seconds of a time on the command line, in the log's zone where it names none."""
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError:
+        raise UsageError(f"{option}: expected a time such as 2026-11-25T14:00, found {written!r}") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone_of(config))).timestamp()
 
 
 _CHECKS = {"zone": configuration.as_zone, "default_realm": configuration.as_text}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from enforce.config import as_duration
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_of, log_arguments, logs_of
+from logwatch.commands.common import config_of, log_arguments, logs_of, time_of
 from logwatch.commands.output import number, progress, when, write_json, write_table
 from logwatch.schema import KINDS
 from logwatch.settings import zone_of
@@ -51,10 +50,11 @@ def run(args: argparse.Namespace) -> int:
     logs = logs_of(args)
     config = config_of(args)
     windows = _windows(args.window)
+    at = None if args.at is None else time_of(args.at, "--at", config)
     with progress(logs) as seen:
-        frame, at = prompt.rates_of(logs, config, windows, _at(args.at, config), seen)
+        frame, end = prompt.rates_of(logs, config, windows, at, seen)
     frame = _chosen(frame, args)
-    _write(frame, args, f"as of {when(at, zone_of(config))}")
+    _write(frame, args, f"as of {when(end, zone_of(config))}")
     return 0
 
 
@@ -63,16 +63,6 @@ def _windows(text: str) -> list[int]:
         return [as_duration(part.strip()) for part in text.split(",")]
     except ValueError as error:
         raise UsageError(f"--window: {error}") from None
-
-
-def _at(text: str | None, config: Any) -> float | None:
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError(f"--at: expected a time such as 2026-11-25T14:00, found {text!r}") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone_of(config))).timestamp()
 
 
 def _chosen(frame: pd.DataFrame, args: argparse.Namespace) -> pd.DataFrame:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config, as_duration
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_argument, config_of, json_argument, key_of
+from logwatch.commands.common import config_argument, config_of, json_argument, key_of, time_of
 from logwatch.commands.operator import say
 from logwatch.commands.output import clock, now, number, safe, write_json, write_table
 from logwatch.schema import Decision, iso
@@ -62,13 +61,12 @@ def _say(args: argparse.Namespace, config: Config) -> int:
 
 def _until(args: argparse.Namespace, config: Config) -> float:
     """Every exemption ends."""
+    if args.until:
+        return time_of(args.until, "--until", config)
     try:
-        if args.span:
-            return now() + as_duration(args.span)
-        moment = datetime.fromisoformat(args.until or "")
+        return now() + as_duration(args.span)
     except ValueError:
         raise UsageError("say for how long: --for 30d, or --until 2026-12-24") from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=zone_of(config))).timestamp()
 
 
 def _subject(subject: str, config: Config) -> str:
