@@ -11,7 +11,6 @@ values of a chunk come from one sort and one running sum, however many different
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -25,7 +24,6 @@ from logwatch.measuring.track import BUCKETS, Order, window_start
 Ints = NDArray[np.int64]
 
 MOST = 1000
-EMPTY: Ints = np.empty((0, 2), dtype=np.int64)  # rows: microseconds, then the value's mark
 
 
 @dataclass(frozen=True)
@@ -39,9 +37,8 @@ class Occurrences:
     again: Ints  # for each of these, where the key next has the same value, or its last position + 1
 
     @classmethod
-    def of(cls, order: Order, past: list[Ints], times: Ints, marks: Ints, has: Any) -> Occurrences:
-        """Past cells by key code, and the chunk's events: their times, marks, and whether they have a value."""
-        old = np.concatenate(past)
+    def of(cls, order: Order, old: Ints, times: Ints, marks: Ints, has: Any) -> Occurrences:
+        """Past cells (rows of microseconds and mark), and the chunk's events: times, marks, whether they have one."""
         every = np.concatenate((old[:, 1], marks))[order.sorting]
         stamps = np.concatenate((old[:, 0], times))[order.sorting]
         at = np.flatnonzero(np.concatenate((np.ones(len(old), dtype=bool), has))[order.sorting])
@@ -100,18 +97,3 @@ def marks_of(values: Any) -> Ints:
 def _mark(value: str | bytes) -> int:
     raw = value.encode() if isinstance(value, str) else value.lower()
     return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), signed=True)
-
-
-def dump(cells: Ints) -> bytes:
-    """Cells as they are stored."""
-    return cells.tobytes()
-
-
-def load(written: bytes) -> Ints:
-    """Cells as `dump` wrote them."""
-    return np.frombuffer(written, dtype=np.int64).reshape(-1, 2).copy()
-
-
-def by_code(codes: Ints, cells: Ints, keys: int) -> Iterable[Ints]:
-    """The cells of each key."""
-    return np.split(cells, np.cumsum(np.bincount(codes, minlength=keys))[:-1])

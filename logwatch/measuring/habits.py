@@ -17,6 +17,7 @@ a year.
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Habits:
         self._site = site
         # first message, number of messages, day of the last one,
         # {network: first and last use}, {country: days, last day}, {sender: messages}
-        self._accounts: Memory[list[Any]] = Memory("habits", 1_000_000)
+        self._accounts: Memory[bytes] = Memory("habits", 1_000_000, bytes, bytes)  # JSON: a fifth of the room
         self._networks: Memory[dict[str, float]] = Memory("networks", 200_000)  # network -> account -> first use
         self._days: Memory[Any] = Memory(
             "days", 3
@@ -66,7 +67,7 @@ class Habits:
     def first_seen(self, account: str) -> float | None:
         """When an account sent its first message that is remembered."""
         record = self._accounts.get(account)
-        return None if record is None else float(record[0])
+        return None if record is None else float(json.loads(record)[0])
 
     def observe(self, events: Columns) -> Columns:
         """The events with `network`, `country`, `price`, and a number for each of SIGNALS; learns from them."""
@@ -106,7 +107,8 @@ class Habits:
     def _message(
         self, account: str, sender: bytes | None, net: str | None, land: str | None, time: float
     ) -> tuple[bool, ...]:
-        record = self._accounts.get(account, time - MEMORY) or [time, 0, -1, {}, {}, {}]
+        known = self._accounts.get(account, time - MEMORY)
+        record: list[Any] = json.loads(known) if known else [time, 0, -1, {}, {}, {}]
         day = int(time // DAY)
         if record[2] != day:
             record[2] = day
@@ -118,7 +120,7 @@ class Habits:
             bool(sender) and _odd_sender(record[5], _text(sender or b""), record[1]),
         )
         record[1] += 1
-        self._accounts.put(account, record, time)
+        self._accounts.put(account, json.dumps(record, separators=(",", ":")).encode(), time)
         return found
 
     def _count_active(self, day: int, time: float) -> None:

@@ -32,6 +32,7 @@ from logwatch.measuring.habits import Habits
 from logwatch.measuring.moments import age, on_the_clock
 from logwatch.measuring.origin import ANYWHERE, Site
 from logwatch.measuring.pace import Pace
+from logwatch.measuring.packing import pack, unpack
 from logwatch.measuring.signals import amounts, shown
 from logwatch.measuring.track import BUCKETS, Order, window_start
 from logwatch.measuring.usual import Usual
@@ -73,12 +74,12 @@ class Rates:
         self.habits = Habits(site)
         self._steps = [window * _MICRO // BUCKETS for window in self.windows]
         self._kinds = tuple(kinds)
-        self._memory: dict[str, Memory[Cells]] = {
-            kind: Memory(f"rates {kind}", _BOUNDS[kind], _dump, _load) for kind in self._kinds
+        self._memory: dict[str, Memory[bytes]] = {
+            kind: Memory(f"rates {kind}", _BOUNDS[kind], bytes, bytes) for kind in self._kinds
         }
         wanted = dict.fromkeys(kinds, DISTINCT) if distincts is None else distincts
-        self._sets: dict[tuple[str, str], Memory[Ints]] = {
-            (kind, signal): Memory(f"rates {kind} {signal}", _BOUNDS[kind], distinct.dump, distinct.load)
+        self._sets: dict[tuple[str, str], Memory[bytes]] = {
+            (kind, signal): Memory(f"rates {kind} {signal}", _BOUNDS[kind], bytes, bytes)
             for kind in self._kinds
             for signal in sorted(wanted.get(kind, ()))
         }
@@ -98,7 +99,7 @@ class Rates:
     def layout(self) -> str:
         """What stored cells look like: what was stored under another layout cannot be taken up."""
         sets = ",".join(f"{kind} {signal}" for kind, signal in self._sets)
-        return f"2 {','.join(ADDITIVE)} {','.join(map(str, self.windows))} {sets}"
+        return f"3 {','.join(ADDITIVE)} {','.join(map(str, self.windows))} {sets}"
 
     def add(self, events: Columns, needs: Mapping[str, Iterable[RateColumn]]) -> dict[str, History]:
         """Count a chunk whose clock never steps back; for each kind, the wanted values as of each event that counts.
@@ -131,11 +132,11 @@ class Rates:
         return History(new.rows, new.keys, history, partial(view.above, history))
 
     def _sums(self, kind: str, new: _New, codes: Any, known: Any) -> _Track:
-        past = [_EMPTY if cells is None else cells for cells in map(self._memory[kind].get, known)]
-        track = _Track.joined(past, codes, new.times[new.rows], new.amounts[new.rows])
+        lengths, past = unpack([*map(self._memory[kind].get, known)], len(ADDITIVE))
+        track = _Track.joined(lengths, past, codes, new.times[new.rows], new.amounts[new.rows])
         kept = track.kept(self._steps)
         cells = np.column_stack((track.times[kept], track.totals[kept]))
-        _remember(self._memory[kind], known, track.order, distinct.by_code(track.order.codes[kept], cells, len(known)))
+        _remember(self._memory[kind], known, track.order, track.order.codes[kept], cells)
         return track
 
     def _occurrences(self, kind: str, new: _New, codes: Any, known: Any) -> dict[str, Occurrences]:
@@ -143,12 +144,11 @@ class Rates:
         for signal in (signal for of, signal in self._sets if of == kind):
             memory = self._sets[kind, signal]
             values, has = shown(signal, new.events)
-            past = [distinct.EMPTY if cells is None else cells for cells in map(memory.get, known)]
-            order = Order.of([len(cells) for cells in past], codes)
+            lengths, past = unpack([*map(memory.get, known)], 1)
+            order = Order.of(lengths, codes)
             marks = distinct.marks_of(np.where(has, values, None))
             seen = Occurrences.of(order, past, new.times[new.rows], marks[new.rows], has[new.rows])
-            kept_codes, cells = seen.kept(self.windows[-1])
-            _remember(memory, known, order, distinct.by_code(kept_codes, cells, len(known)))
+            _remember(memory, known, order, *seen.kept(self.windows[-1]))
             found[signal] = seen
         return found
 
@@ -209,7 +209,7 @@ class Rates:
     def totals(self, key: str, at: float) -> list[int] | None:
         """Running totals of a key, in the order of ADDITIVE; None if all it did has left every window by `at`."""
         cells = self._memory[key.partition(":")[0]].get(key, at - self.windows[-1])
-        return None if cells is None else cells[-1, 1:].tolist()
+        return None if cells is None else _cells(cells)[-1, 1:].tolist()
 
     def frame(self, at: float, columns: Iterable[RateColumn] | None = None) -> pd.DataFrame:
         """One row per key, one column per (signal, window), as of epoch time `at`; without keys that count nothing.
@@ -221,7 +221,7 @@ class Rates:
         for kind, memory in self._memory.items():
             for name, cells in memory.items():
                 names.append(name)
-                values.append([self._as_of(kind, name, cells, round(at * _MICRO), column) for column in wanted])
+                values.append([self._as_of(kind, name, _cells(cells), round(at * _MICRO), column) for column in wanted])
         index = pd.Index(names, name="key", dtype=object)
         frame = pd.DataFrame(np.array(values, np.int64).reshape(len(names), len(wanted)), index=index)
         frame.columns = pd.MultiIndex.from_tuples(wanted, names=("signal", "window"))
@@ -232,7 +232,7 @@ class Rates:
         if signal in _PLACE:
             return _sum_as_of(cells, at, column)
         seen = self._sets[kind, signal].get(name) if (kind, signal) in self._sets else None
-        return 0 if seen is None else distinct.as_of(seen, at, window)
+        return 0 if seen is None else distinct.as_of(unpack([seen], 1)[1], at, window)
 
 
 class _New(NamedTuple):
@@ -254,14 +254,12 @@ class _Track:
     totals: Ints
 
     @classmethod
-    def joined(cls, past: list[Cells], codes: Any, times: Any, amount: Any) -> _Track:
-        """Past cells by key code, and new events with their codes."""
-        lengths = [len(cells) for cells in past]
+    def joined(cls, lengths: list[int], old: Cells, codes: Any, times: Any, amount: Any) -> _Track:
+        """Past cells, so many for each key code, and new events with their codes."""
         order = Order.of(lengths, codes)
-        old = np.concatenate(past)
         # totals of the past are kept; what is new adds to the last of them
         steps = np.concatenate((np.diff(old[:, 1:], axis=0, prepend=0), amount))
-        firsts = np.flatnonzero(np.diff(np.repeat(np.arange(len(past)), lengths), prepend=-1))
+        firsts = np.flatnonzero(np.diff(np.repeat(np.arange(len(lengths)), lengths), prepend=-1))
         steps[firsts] = old[firsts, 1:]
         running = np.cumsum(steps[order.sorting], axis=0)
         before = np.where(order.starts[:, np.newaxis] > 0, running[order.starts - 1], 0)
@@ -320,16 +318,25 @@ class _View:
         return since if since >= 0 else total
 
 
-def _remember(memory: Memory[Ints], known: Any, order: Order, cells: Iterable[Ints]) -> None:
-    """Keep each key's cells, in the order in which keys were last heard of, whatever the chunks are."""
-    listed = list(cells)
+def _remember(memory: Memory[bytes], known: Any, order: Order, codes: Ints, table: Ints) -> None:
+    """Keep each key's cells, in the order in which keys were last heard of, whatever the chunks are.
+
+    `table` has the cells of all, key after key, `codes` says whose each row is.
+    """
+    counts = np.bincount(codes, minlength=len(known))
+    ends = np.cumsum(counts)
+    packed = pack(table, ends)
     latest = np.zeros(len(known), np.int64)
     latest[order.codes[order.new]] = np.arange(len(order.new))
     for code in np.argsort(latest, kind="stable").tolist():
-        if len(listed[code]):
-            memory.put(known[code], listed[code].copy(), float(listed[code][-1, 0]) / _MICRO)
+        if counts[code]:
+            memory.put(known[code], packed[code], float(table[ends[code] - 1, 0]) / _MICRO)
         else:
             memory.drop(known[code])
+
+
+def _cells(packed: bytes) -> Cells:
+    return unpack([packed], len(ADDITIVE))[1]
 
 
 def _frame(values: Mapping[RateColumn, NDArray[Any]]) -> pd.DataFrame:
@@ -345,9 +352,6 @@ def _sum_as_of(cells: Cells, at: int, column: RateColumn) -> int:
     start = int(np.searchsorted(cells[:, 0], window_start(at, window * _MICRO // BUCKETS)))
     totals = cells[:, 1 + _PLACE[signal]]
     return int(totals[upto - 1] - (totals[start - 1] if start else 0)) if upto > start else 0
-
-
-_EMPTY: Cells = np.empty((0, 1 + len(ADDITIVE)), dtype=np.int64)
 
 
 def _expand(kind: str, events: Columns, counting: Any) -> tuple[Any, Any]:
@@ -367,11 +371,3 @@ def _networks(counting: Any, clients: Any) -> tuple[Any, Any]:
     names = np.empty(len(rows), dtype=object)
     names[:] = list(chain.from_iterable(found))
     return rows, names
-
-
-def _dump(cells: Cells) -> bytes:
-    return cells.tobytes()
-
-
-def _load(written: bytes) -> Cells:
-    return np.frombuffer(written, dtype=np.int64).reshape(-1, 1 + len(ADDITIVE)).copy()

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from enforce import key as keys
 from logwatch.measuring.distinct import MOST
+from logwatch.measuring.packing import pack, unpack
 from logwatch.measuring.rates import Rates
 from logwatch.measuring.track import BUCKETS
-from logwatch.schema import KINDS, Columns, RateColumn
+from logwatch.schema import ADDITIVE, KINDS, Columns, RateColumn
 
 from .table import events, rows_of
 
@@ -148,8 +149,9 @@ def test_a_key_holds_few_points_whatever_it_sends() -> None:
     ]
     for begin in range(0, len(rows), 500):
         rates.add(rows_of(events(rows), begin, begin + 500), {})
-    (cells,) = [value for memory in rates.memories() if memory.name == "rates account" for _, value in memory.items()]
-    assert len(cells) <= 2 * BUCKETS + 2
+    (packed,) = [value for memory in rates.memories() if memory.name == "rates account" for _, value in memory.items()]
+    ((length,), _) = unpack([packed], len(ADDITIVE))
+    assert length <= 2 * BUCKETS + 2
 
 
 def test_what_is_counted_once_has_a_bound() -> None:
@@ -161,10 +163,10 @@ def test_what_is_counted_once_has_a_bound() -> None:
     )
     history = rates.add(table, {"site": [("senders", 600)]})["site"]
     assert history.values["senders", 600].tolist() == [min(n + 1, MOST) for n in range(MOST + 50)]
-    (cells,) = [
+    (packed,) = [
         value for memory in rates.memories() if memory.name == "rates site senders" for _, value in memory.items()
     ]
-    assert len(cells) == MOST
+    assert unpack([packed], 1)[0] == [MOST]
 
 
 @pytest.mark.parametrize(("idle", "known"), [(2 * 3600 - 1, True), (2 * 3600 + 1, False)])
@@ -197,3 +199,18 @@ def test_an_event_counts_for_both_networks_of_an_ipv6_client() -> None:
         "net:2001:db8:1:2::/64",
         "net:2001:db8:1::/48",
     ]
+
+
+@untimed
+@given(
+    st.lists(
+        st.lists(st.tuples(*[st.integers(-(2**63), 2**63 - 1) | st.just(0)] * 4), min_size=1, max_size=4), max_size=5
+    )
+)
+def test_what_is_packed_is_unpacked_as_it_was(keys_rows: list[list[tuple[int, ...]]]) -> None:
+    table = np.array([row for rows in keys_rows for row in rows], dtype=np.int64).reshape(-1, 4)
+    packed: list[bytes | None] = [*pack(table, np.cumsum([len(rows) for rows in keys_rows], dtype=np.int64))]
+    packed.insert(len(packed) // 2, None)
+    lengths, again = unpack(packed, 3)
+    assert again.tolist() == table.tolist()
+    assert [length for length in lengths if length] == [len(rows) for rows in keys_rows]
