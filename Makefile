@@ -40,7 +40,7 @@ clean:
 	@touch $@
 
 .venv/dev: pyproject.toml .venv/demo
-	@sh deploy/packages postfix
+	@sh deploy/packages postfix chromium
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@$(BIN)/python -m tests.mta.unpack
 	@touch $@

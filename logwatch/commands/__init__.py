@@ -28,6 +28,7 @@ COMMANDS = (
     "review",
     "rollout",
     "cleanup",
+    "report",
     "check",
     "status",
 )

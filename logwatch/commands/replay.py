@@ -35,12 +35,10 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.commands.summary import Summary
 
     logs = logs_of(args)
-    config = config_of(args)
-    if args.policy:
-        config = dataclasses.replace(config, policy=dataclasses.replace(config.policy, file=args.policy))
-    core = _core(logs, config, args)
+    config = judged_by(args.policy, config_of(args))
+    core = core_for(logs, config, args)
     summary = Summary(core)
-    for step in _steps(core, logs):
+    for step in steps_of(core, logs):
         if args.json:
             write_json(decision.as_json() for decision in step.decisions)
         else:
@@ -50,7 +48,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _core(logs: list[str], config: Config, args: argparse.Namespace) -> Core:
+def judged_by(policy: str | None, config: Config) -> Config:
+    """The configuration with the policy named on the command line, if there is one."""
+    return dataclasses.replace(config, policy=dataclasses.replace(config.policy, file=policy)) if policy else config
+
+
+def core_for(logs: list[str], config: Config, args: argparse.Namespace) -> Core:
+    """A core for these logs and this policy; UsageError if the policy cannot be used, Failure if a log cannot."""
     from logwatch.judging.language import PolicyError
     from logwatch.judging.policy import ENFORCE
     from logwatch.rerun import start_of
@@ -65,12 +69,13 @@ def _core(logs: list[str], config: Config, args: argparse.Namespace) -> Core:
         raise Failure(str(error)) from None
     # without a configuration nothing caps the rules' own modes
     core = core_of(config, policy, start, config.policy.mode if args.config else ENFORCE)
-    if args.state:
+    if getattr(args, "state", None):
         _remember(core, Path(args.state))
     return core
 
 
-def _steps(core: Core, logs: list[str]) -> Iterator[Step]:
+def steps_of(core: Core, logs: list[str]) -> Iterator[Step]:
+    """The core's steps over the logs, with a progress bar; Failure if one cannot be read."""
     from logwatch.rerun import rerun
 
     try:

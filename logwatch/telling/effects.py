@@ -7,7 +7,8 @@ through all the same. Counted from the event after the one that tipped it until 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,33 +34,44 @@ class Effects:
             self._note(decision)
 
     def take(self, events: Columns, decisions: Iterable[Decision]) -> list[Effect]:
-        """The effects of a step's events on the cases that stood before it, and on those that it began."""
-        begun = {(decision.key, decision.rule): decision for decision in decisions}
-        for decision in begun.values():
+        """The effects of a step's events on the cases that stood before it, and on those that it began.
+
+        Whatever the steps are, the sum over them is the same.
+        """
+        made: defaultdict[str, defaultdict[str, list[Decision]]] = defaultdict(lambda: defaultdict(list))
+        for decision in decisions:
+            made[decision.key][decision.rule].append(decision)
+        found = [effect for key in self._concerned(events, made) for effect in self._of(key, events, made[key])]
+        for decision in (one for rules in made.values() for several in rules.values() for one in several):
             self._note(decision)
-        found = [effect for key in self._concerned(events) for effect in self._of(key, events, begun)]
         self._expire(float(events["clock"][-1]) if len(events["clock"]) else 0.0)
         return found
 
     def _note(self, decision: Decision) -> None:
-        if decision.action == RELEASE:
+        case = _case(decision)
+        if case is None:
             self._standing[decision.key].pop(decision.rule, None)
         else:
-            self._standing[decision.key][decision.rule] = _Standing(decision.ref, decision.until)
+            self._standing[decision.key][decision.rule] = case
 
-    def _concerned(self, events: Columns) -> Iterator[str]:
+    def _concerned(self, events: Columns, made: Iterable[str]) -> Iterator[str]:
         """Keys with a case that occur in the events."""
-        if self._standing:
+        known = dict.fromkeys((*self._standing, *made))
+        if known:
             present = {*events["account"].tolist(), *events["client"].tolist(), *events["local"].tolist()}
-            yield from (key for key in list(self._standing) if key in present)
+            yield from (key for key in known if key in present)
 
-    def _of(self, key: str, events: Columns, begun: dict[tuple[str, str], Decision]) -> Iterator[Effect]:
+    def _of(self, key: str, events: Columns, made: Mapping[str, list[Decision]]) -> Iterator[Effect]:
         mine = np.flatnonzero(events[key.partition(":")[0]] == key)
-        for rule, case in self._standing[key].items():
-            rows = mine[(mine > _tipped(events, begun.get((key, rule)))) & (events["clock"][mine] < case.until)]
-            effect = _counted(events, rows, Effect(case.ref, key, rule))
-            if effect[3:] != (0, 0, 0):
-                yield effect
+        before = self._standing.get(key, {})
+        for rule in dict.fromkeys((*before, *made)):
+            changes = [(_tipped(events, decision), _case(decision)) for decision in made.get(rule, ())]
+            stretches = [(-1, before.get(rule)), *changes, (len(events["clock"]), None)]
+            for (after, case), (upto, _) in pairwise(stretches):
+                rows = mine[(mine > after) & (mine <= upto)]
+                if case is not None:
+                    standing = rows[events["clock"][rows] < case.until]
+                    yield from _some(_counted(events, standing, Effect(case.ref, key, rule)))
 
     def _expire(self, clock: float) -> None:
         for key, rules in list(self._standing.items()):
@@ -70,15 +82,23 @@ class Effects:
                 del self._standing[key]
 
 
-def _tipped(events: Columns, decision: Decision | None) -> int:
-    """The row after which a case counts: that of its first event in these, or -1 where it stood before."""
-    if decision is None:
-        return -1
+def _case(decision: Decision) -> _Standing | None:
+    return None if decision.action == RELEASE else _Standing(decision.ref, decision.until)
+
+
+def _some(effect: Effect) -> Iterator[Effect]:
+    """The effect, if it is any."""
+    if effect[3:] != (0, 0, 0):
+        yield effect
+
+
+def _tipped(events: Columns, decision: Decision) -> int:
+    """The row after which a decision holds: that of the event that tipped it."""
     if decision.queue_id:
         rows = np.flatnonzero(events["queue_id"] == decision.queue_id.encode("latin-1"))
-        queued = rows[np.asarray(events["event"][rows] == "queued", dtype=bool)]
-        if len(queued):
-            return int(queued[0])
+        tipping = rows[np.asarray((events["event"][rows] == "queued") & (events["clock"][rows] == decision.time), bool)]
+        if len(tipping):
+            return int(tipping[0])
     return int(np.searchsorted(events["clock"], decision.time, side="right")) - 1
 
 

@@ -1,0 +1,151 @@
+"""Gathers what a report shows: from logs, by a replay, or from the journal of a controller."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from enforce.config import Config
+from logwatch.commands import Failure, UsageError
+from logwatch.commands.output import now
+from logwatch.commands.replay import core_for, steps_of
+from logwatch.commands.summary import said
+from logwatch.core import Core
+from logwatch.judging.language import PolicyError
+from logwatch.judging.policy import ENFORCE, Policy
+from logwatch.judging.restraint import GUARD, GUARD_SHARE
+from logwatch.nearest import Nearest
+from logwatch.reading.loss import KINDS as LOSSES
+from logwatch.reading.loss import totals
+from logwatch.settings import core_of, policy_of, zone_of
+from logwatch.telling.journal import Journal, JournalError
+from logwatch.telling.report.findings import Case, Findings, Guard, Nearby, Sender, Written
+from logwatch.telling.report.tally import Tally, cases
+
+_DAY = 86400
+_SENDERS = 15
+
+
+def of_logs(logs: list[str], config: Config, args: argparse.Namespace) -> Findings:
+    """What a policy would have done over logs; `args` as for a replay, and `title`."""
+    core = core_for(logs, config, args)
+    tally, nearest = Tally(zone_of(config)), Nearest(core.judge.policy)
+    for step in steps_of(core, logs):
+        tally.add(step.events, step.decisions)
+        nearest.add(step)
+    made = cases(tally.decisions, tally.effects)
+    near = nearest.best((case.rule, case.key) for case in made)
+    return Findings(
+        title=args.title,
+        sources=logs,
+        policy=_policy_name(config),
+        live=False,
+        made=now(),
+        begin=tally.begin or 0.0,
+        end=tally.end,
+        totals=_read(core, tally, made),
+        rules=_written(core.judge.policy, config if args.config else None),
+        cases=made,
+        hours=tally.hours(),
+        senders=tally.senders(),
+        near=[Nearby(key, rule, found.near, found.time, said(found.rates)) for rule, key, found in near],
+        guard=Guard(core.judge.guarded, GUARD, GUARD_SHARE),
+        losses=_losses(core.facts(), {}),
+        said=tally.said() or None,
+        zone=zone_of(config),
+    )
+
+
+def of_journal(path: Path, config: Config, title: str) -> Findings:
+    """What a controller decided, by its journal, and whom it counted most for within its last day."""
+    try:
+        policy = policy_of(config)
+        journal = Journal.read(path)
+        decisions, effects = journal.decisions(), journal.effects()
+        reviews, facts = journal.reviews()[::-1], journal.noted("facts")
+        losses, memories = journal.noted("losses") or {}, journal.remembered()
+        journal.close()
+    except PolicyError as error:
+        raise UsageError(str(error)) from None
+    except JournalError as error:
+        raise Failure(str(error)) from None
+    if facts is None:
+        raise Failure(f"{path}: no log line has been read yet")
+    core = core_of(config, policy, facts["clock"])
+    counted = core.restore(facts, memories)
+    made = cases(decisions, effects, reviews)
+    return Findings(
+        title=title,
+        sources=[str(path)],
+        policy=_policy_name(config),
+        live=True,
+        made=now(),
+        begin=decisions[0].time if decisions else facts["clock"],
+        end=facts["clock"],
+        totals={"lines read": facts["lines"], "messages accepted": _accepted(facts), **_made(made)},
+        rules=_written(policy, config),
+        cases=made,
+        senders=_last_day(core) if counted else [],
+        guard=Guard(facts["guarded"], GUARD, GUARD_SHARE),
+        losses=_losses(facts, losses),
+        zone=zone_of(config),
+    )
+
+
+def _policy_name(config: Config) -> str:
+    return f"Policy: {config.policy.file}" if config.policy.file else "Policy: the one that comes with mailbrake"
+
+
+def _written(policy: Policy, config: Config | None) -> list[Written]:
+    """The rules in their own words, with the mode in which they count."""
+    return [Written(rule.name, rule.kind, f"{rule.deed}", _mode(policy, rule, config)) for rule in policy.rules]
+
+
+def _mode(policy: Policy, rule: Any, config: Config | None) -> str:
+    mode = policy.mode_of(rule) if config is None else min(policy.mode_of(rule), config.policy.mode, key=_RANK.index)
+    return f"{mode} {rule.percent}%" if mode == ENFORCE and rule.percent < 100 else mode
+
+
+_RANK = ("observe", "enforce")
+
+
+def _read(core: Core, tally: Tally, made: Iterable[Case]) -> dict[str, int]:
+    hours = tally.hours().values()
+    return {
+        "lines read": core.scanner.lines,
+        "messages": sum(hour.messages for hour in hours),
+        "recipients": sum(hour.recipients for hour in hours),
+        "accounts that sent": tally.accounts,
+        "failed logins": core.events["auth_failure"],
+        **_made(made),
+    }
+
+
+def _accepted(facts: Mapping[str, Any]) -> int:
+    return int(facts["events"].get("accept", 0) + facts["events"].get("pickup", 0))
+
+
+def _made(made: Iterable[Case]) -> dict[str, int]:
+    found = list(made)
+    observed = [case for case in found if case.mode != ENFORCE]
+    return {
+        "cases": len(found),
+        "senders hit": len({case.key for case in found}),
+        "recipients in observed cases": sum(case.recipients for case in observed),
+        "attempts refused": sum(case.refused for case in found),
+    }
+
+
+def _losses(facts: Mapping[str, Any], followed: Mapping[str, int]) -> dict[str, int]:
+    return {LOSSES[kind]: count for kind, count in totals(facts, followed).items()}
+
+
+def _last_day(core: Core) -> list[Sender]:
+    """The accounts with the most recipients within a day, as the controller counts them."""
+    signals = ("messages", "recipients", "unknown_recipients")
+    frame = core.rates.frame(core.attribution.clock, [(signal, _DAY) for signal in signals])
+    counted = [Sender(str(row[0]), int(row[1]), int(row[2]), int(row[3]), {}) for row in frame.itertuples(name=None)]
+    accounts = (sender for sender in counted if sender.key.startswith("account:"))
+    return sorted(accounts, key=lambda sender: -sender.recipients)[:_SENDERS]

@@ -1,0 +1,184 @@
+"""Counts what a page shows: traffic by hour, senders, what the milter wrote, and cases out of decisions.
+
+Bounded: hours by the length of the log, accounts by their number, and of each day only its largest senders.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from logwatch.schema import Columns, Decision
+from logwatch.telling.effects import Effects
+from logwatch.telling.journal import TAKEN_BACK, Effect, Review
+from logwatch.telling.report.findings import Case, Hour, Said, Sender
+
+_SENDERS = 15
+_DAILY = 500  # senders of a day whose recipients are remembered by day
+_HOUR = 3600
+
+CaseName = tuple[str, str, str]  # reference, key, rule
+
+
+class Tally:
+    """Takes in events and decisions, step after step."""
+
+    def __init__(self, zone: Any = None) -> None:
+        self.begin: float | None = None
+        self.end = 0.0
+        self.decisions: list[Decision] = []
+        self.effects: dict[CaseName, Effect] = {}
+        self._zone = zone
+        self._following = Effects()
+        self._hours: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self._accounts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._days: defaultdict[str, dict[int, int]] = defaultdict(dict)
+        self._day, self._today = 0, Counter[str]()
+        self._verdicts: Counter[tuple[str, bool]] = Counter()  # (reference, whether it only would have)
+
+    def add(self, events: Columns, decisions: list[Decision]) -> None:
+        """One more chunk of the log."""
+        self.decisions.extend(decisions)
+        for effect in self._following.take(events, decisions):
+            name = (effect.ref, effect.key, effect.rule)
+            self.effects[name] = added(self.effects.get(name), effect)
+        if len(events["clock"]):
+            self.begin = float(events["clock"][0]) if self.begin is None else self.begin
+            self.end = max(self.end, float(events["clock"].max()))
+            self._count(events)
+
+    @property
+    def accounts(self) -> int:
+        """How many different ones sent something."""
+        return len(self._accounts)
+
+    def hours(self) -> dict[int, Hour]:
+        """The site's mail by hour since the epoch."""
+        names = Hour._fields
+        return {hour: Hour(*(counted[name] for name in names)) for hour, counted in sorted(self._hours.items())}
+
+    def senders(self) -> list[Sender]:
+        """Those with the most recipients, most first."""
+        self._close_day(self._day)
+        ranked = sorted(self._accounts.items(), key=lambda item: (-item[1]["recipients"], item[0]))
+        return [
+            Sender(key, counted["messages"], counted["recipients"], counted["unknown"], self._days.get(key, {}))
+            for key, counted in ranked[:_SENDERS]
+            if counted["recipients"]
+        ]
+
+    def said(self) -> dict[str, Said]:
+        """What the milter's lines say, by rule; those of cases that are not known here under ""."""
+        rules = {decision.ref: decision.rule for decision in self.decisions}
+        found: dict[str, Said] = {}
+        for (ref, would), count in self._verdicts.items():
+            refused, so_far = found.get(rules.get(ref, ""), Said())
+            found[rules.get(ref, "")] = Said(refused + count * (not would), so_far + count * would)
+        return found
+
+    def _count(self, events: Columns) -> None:
+        kinds = events["event"]
+        for row in np.flatnonzero(np.isin(kinds, tuple(_COUNTED))).tolist():
+            _COUNTED[kinds[row]](self, events, row, float(events["clock"][row]))
+
+    def _queued(self, events: Columns, row: int, clock: float) -> None:
+        recipients = int(events["nrcpt"][row] or 0)
+        if events["counts"][row]:
+            self._hours[int(clock // _HOUR)].update(messages=1, recipients=recipients)
+            account = events["account"][row]
+            if account is not None:
+                self._accounts[account].update(messages=1, recipients=recipients)
+                self._turn(clock)
+                self._today[account] += recipients
+
+    def _delivery(self, events: Columns, row: int, _clock: float) -> None:
+        account = events["account"][row]
+        unknown = events["status"][row] == b"bounced" and events["dsn"][row] == b"5.1.1"
+        if unknown and account is not None and events["counts"][row]:
+            self._accounts[account]["unknown"] += 1
+
+    def _verdict(self, events: Columns, row: int, clock: float) -> None:
+        count = int(events["count"][row] or 1)
+        if events["counts"][row]:
+            self._hours[int(clock // _HOUR)].update(refused=count)
+        if events["event"][row] == "verdict":
+            self._verdicts[(events["ref"][row] or b"").decode("ascii", "replace"), _would(events, row)] += count
+
+    def _turn(self, clock: float) -> None:
+        day = day_of(clock, self._zone)
+        if day != self._day:
+            self._close_day(day)
+
+    def _close_day(self, day: int) -> None:
+        for account, recipients in self._today.most_common(_DAILY):
+            self._days[account][self._day] = self._days[account].get(self._day, 0) + recipients
+        self._day, self._today = day, Counter()
+
+
+_COUNTED = {
+    "queued": Tally._queued,
+    "delivery": Tally._delivery,
+    "verdict": Tally._verdict,
+    "milter_reject": Tally._verdict,
+}
+
+
+def day_of(clock: float, zone: Any) -> int:
+    """The day, counted from the epoch, of an epoch time in a zone."""
+    return datetime.fromtimestamp(clock, zone).date().toordinal() - _EPOCH
+
+
+_EPOCH = datetime(1970, 1, 1).date().toordinal()
+
+
+def _would(events: Columns, row: int) -> bool:
+    return bool((events["verdict"][row] or b"").startswith(b"would-"))
+
+
+def added(before: Effect | None, more: Effect) -> Effect:
+    """Both effects of one case together."""
+    if before is None:
+        return more
+    return Effect(*before[:3], *(a + b for a, b in zip(before[3:], more[3:], strict=True)))
+
+
+def cases(
+    decisions: Iterable[Decision], effects: Mapping[CaseName, Effect], reviews: Iterable[Review] = ()
+) -> list[Case]:
+    """One for each reference, key and rule, in the order in which they began; `reviews` oldest first."""
+    grouped: dict[CaseName, list[Decision]] = {}
+    for decision in decisions:
+        grouped.setdefault((decision.ref, decision.key, decision.rule), []).append(decision)
+    words: defaultdict[str, list[Review]] = defaultdict(list)
+    for review in reviews:
+        words[review.key].append(review)
+    return [_case(name, made, effects.get(name, Effect(*name)), words[name[1]]) for name, made in grouped.items()]
+
+
+def _case(name: CaseName, made: list[Decision], effect: Effect, words: list[Review]) -> Case:
+    begun, last = made[0], made[-1]
+    taken_back = next((r for r in words if r.verdict in TAKEN_BACK and begun.time <= _holds(r) < last.until), None)
+    end = min(last.until, _holds(taken_back)) if taken_back else last.until
+    about = [review.verdict for review in words if _holds(review) >= begun.time]
+    return Case(
+        *name,
+        action=begun.action,
+        mode=last.mode,
+        begun=begun.time,
+        until=end,
+        released=last.action == "release" or taken_back is not None,
+        extended=sum(decision.action != "release" for decision in made[1:]),
+        evidence=begun.evidence,
+        messages=effect.messages,
+        recipients=effect.recipients,
+        refused=effect.refused,
+        verdict=about[0] if about else "",
+    )
+
+
+def _holds(review: Review) -> float:
+    return review.time if review.effective is None else review.effective

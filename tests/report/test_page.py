@@ -1,0 +1,185 @@
+"""The page as text: what it says, what it may not contain, and that nothing of a stranger becomes markup."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from datetime import UTC
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logwatch.commands.report import STYLE
+from logwatch.telling.report.charts import nice
+from logwatch.telling.report.findings import Case, Findings, Guard, Hour, Nearby, Said, Sender, Written
+from logwatch.telling.report.markup import escaped, tag
+from logwatch.telling.report.page import page
+
+BEGIN = 1_764_039_600.0
+RULE = Written("flood", "account", "tempfail", "enforce 10%")
+
+
+def case(**changes: object) -> Case:
+    """A case on bob, with some fields changed."""
+    plain = Case(
+        ref="7K2M9Q",
+        key="account:bob",
+        rule="flood",
+        action="tempfail",
+        mode="enforce",
+        begun=BEGIN + 600,
+        until=BEGIN + 4200,
+        released=False,
+        extended=2,
+        evidence={"recipients in 10m": {"value": 201, "threshold": 200}},
+        messages=3,
+        recipients=75,
+        refused=9,
+    )
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
+
+
+def findings(**changes: object) -> Findings:
+    """A small report, with some fields changed."""
+    plain = Findings(
+        title="Report",
+        sources=["mail.log"],
+        policy="Policy: p",
+        live=False,
+        made=BEGIN,
+        begin=BEGIN,
+        end=BEGIN + 86400,
+        totals={"messages": 1234},
+        rules=[RULE],
+        cases=[case()],
+        hours={int(BEGIN // 3600): Hour(5, 80, 2)},
+        senders=[Sender("account:bob", 5, 80, 1, {20417: 80})],
+        near=[Nearby("account:eve", "flood", 0.75, BEGIN, "recipients in 10m: 150")],
+        zone=UTC,
+    )
+    return dataclasses.replace(plain, **changes)  # type: ignore[arg-type]
+
+
+class Reader(HTMLParser):
+    """Collects elements and text, and notices what is not closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.open: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self.elements.add(tag)
+        self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self.elements.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+
+def read(text: str) -> Reader:
+    """What is in a document; every element that is opened is closed."""
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    assert reader.open == []
+    return reader
+
+
+def words(found: Findings) -> str:
+    """The page's text, runs of white space as one blank."""
+    return re.sub(r"\s+", " ", " ".join(read(page(found, "")).words))
+
+
+@given(st.text())
+def test_text_comes_back_as_it_was(text: str) -> None:
+    """Whatever can be seen; and no text makes an element."""
+    reader = read(tag("p", text, title=text))
+    assert reader.elements == {"p"}
+    seen = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    assert "".join(reader.words) == seen
+
+
+def test_markup_is_not_escaped_twice() -> None:
+    """An element within an element stays one."""
+    assert escaped([tag("b", "1 < 2"), None, 3]) == "<b>1 &lt; 2</b>3"
+
+
+HOSTILE = '"><script>alert(1)</script><style>*{}</style>\u202e\x1b[2J'
+
+
+def test_nothing_that_a_stranger_wrote_becomes_markup() -> None:
+    """In any field of any section."""
+    evil = case(
+        ref=HOSTILE, key=HOSTILE, rule=HOSTILE, evidence={HOSTILE: {"value": 1, "threshold": 1}}, verdict=HOSTILE
+    )
+    found = findings(
+        title=HOSTILE,
+        sources=[HOSTILE],
+        policy=HOSTILE,
+        totals={HOSTILE: 1},
+        rules=[Written(HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
+        cases=[evil],
+        senders=[Sender(HOSTILE, 1, 1, 1, {20417: 1})],
+        near=[Nearby(HOSTILE, HOSTILE, 0.9, BEGIN, HOSTILE)],
+        losses={HOSTILE: 1},
+        said={HOSTILE: Said(1, 1)},
+    )
+    text = page(found, "")
+    assert "script" not in read(text).elements
+    assert text.count("<style>") == 1
+    assert "\u202e" not in text and "\x1b" not in text
+
+
+def test_the_page_loads_nothing() -> None:
+    """No address, script or foreign style is in it, and it forbids them all by itself."""
+    text = page(findings(), STYLE.read_text())
+    assert not re.search(r"https?:|//|url\(|@import|<script|<link|<img|\ssrc=", text)
+    assert "default-src &#x27;none&#x27;" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, "would have acted once, on 1 sender. 1 case enforced, 0 only observed."),
+        ({"live": True}, "The policy acted once"),
+        ({"cases": []}, "everybody was left alone"),
+        ({"cases": []}, "Never held: flood (tempfail per account, enforce 10%)."),
+        ({"cases": [case(mode="observe")]}, "nobody was refused"),
+        ({}, "recipients in 10m: 201 , limit 200"),
+        ({}, "extended twice"),
+        ({"cases": [case(released=True, verdict="released")]}, "released"),
+        ({"cases": [case(verdict="confirmed")]}, "confirmed"),
+        ({"rules": []}, "no longer in the policy"),
+        ({"guard": Guard(3)}, "It turned 3 decisions into observe"),
+        ({"losses": {"lines that were left out": 7}}, "7 lines that were left out"),
+        ({"said": {"flood": Said(9, 0)}}, "75%"),  # nine refused, three came through
+        ({"said": {"": Said(1, 4)}}, "cases that are not among these"),
+        ({"cases": [case(key=f"account:u{i}", ref=f"R{i}") for i in range(600)]}, "and 100 more"),
+        ({"cases": [case(key="net:192.0.2.0/24")]}, "limit 200 - - - extended"),
+    ],
+)
+def test_what_the_page_says(changes: dict[str, object], told: str) -> None:
+    """In words, for each turn that things can take."""
+    assert told in words(findings(**changes))
+
+
+def test_sections_without_anything_to_show_are_left_out() -> None:
+    """As from a journal, which knows neither the hours nor who came near."""
+    text = page(findings(cases=[], hours={}, senders=[], near=[]), "")
+    assert re.findall(r'<section id="(\w+)"', text) == ["summary", "rules", "guard", "loss"]
+
+
+@given(st.floats(0, 1e12))
+def test_an_axis_holds_what_is_shown(most: float) -> None:
+    """And is at most two and a half times as long as that."""
+    assert most <= nice(most)
+    assert nice(most) <= max(1.0, 2.5 * most)

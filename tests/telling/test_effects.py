@@ -1,0 +1,72 @@
+"""What comes of cases: mail accepted while they stood, and attempts refused, whatever the chunks are."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from itertools import pairwise
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logwatch.core import Core
+from logwatch.judging import language
+from logwatch.judging.decide import Judge
+from logwatch.telling.effects import Effects
+from tests import maillog
+
+POLICY = """
+rule burst per account:
+    when recipients in 10m > 6
+    tempfail for 10m
+    mode observe
+rule fast per client:
+    when messages in 10m > 3
+    block for 1h
+    mode observe
+"""
+Effect = dict[tuple[str, str, str], tuple[int, ...]]
+
+
+def effects(chunks: Iterable[bytes]) -> Effect:
+    """The effects over a log that comes in these chunks, summed up by case."""
+    core = Core(Judge(language.parse(POLICY)), start=maillog.START)
+    following = Effects()
+    sums: defaultdict[tuple[str, str, str], tuple[int, ...]] = defaultdict(lambda: (0, 0, 0))
+    for chunk in chunks:
+        step = core.feed(chunk)
+        for effect in following.take(step.events, step.decisions):
+            sums[effect[:3]] = tuple(a + b for a, b in zip(sums[effect[:3]], effect[3:], strict=True))
+    return dict(sums)
+
+
+def sending(minutes: Iterable[int], login: str = "bob") -> list[bytes]:
+    """A message to four recipients in each of these minutes."""
+    lines = [
+        (60.0 * minute + 5 * number, line)
+        for number, minute in enumerate(sorted(minutes))
+        for line in maillog.submission(f"4cX{number:04d}{login}", login, [f"r{i}@example.net" for i in range(4)])
+    ]
+    return maillog.log(lines)
+
+
+def test_what_follows_counts_and_what_tipped_it_does_not() -> None:
+    """The second message tips the rule; the third stood in its way, the fourth came after its end."""
+    found = effects([b"".join(sending([0, 1, 2, 40]))])
+    assert {name[1:]: counts for name, counts in found.items()} == {("account:bob", "burst"): (1, 4, 0)}
+
+
+def test_an_extension_within_a_chunk_loses_nothing() -> None:
+    """A case that is extended at every message counts all of them but the first two."""
+    found = effects([b"".join(sending(range(0, 20, 2)))])
+    assert {counts for name, counts in found.items() if name[2] == "burst"} == {(8, 32, 0)}
+
+
+@settings(deadline=None, max_examples=30)
+@given(minutes=st.lists(st.integers(0, 60), max_size=20), cuts=st.sets(st.integers(0, 100)))
+def test_chunks_make_no_difference(minutes: list[int], cuts: set[int]) -> None:
+    """Line by line, or all at once."""
+    lines = sending(minutes)
+    places = [0, *sorted(cut for cut in cuts if cut < len(lines)), len(lines)]
+    chunks = [b"".join(lines[begin:end]) for begin, end in pairwise(places)]
+    assert effects(chunks) == effects([b"".join(lines)])
