@@ -18,6 +18,8 @@ class Standing:
     def __init__(self, decisions: Iterable[Decision]) -> None:
         """`decisions` stood before, and are nothing new."""
         self._last = {(decision.key, decision.rule): decision for decision in decisions}
+        self._counted: dict[str, int] = {}
+        self._count_until = float("-inf")  # so long as nothing changes, the last count holds
 
     def take(self, decisions: Iterable[Decision], now: float) -> list[Decision]:
         """Those that are enforced from now on and were not before: new cases, observed ones enforced now."""
@@ -27,16 +29,21 @@ class Standing:
         """A key was released."""
         for name in [name for name in self._last if name[0] == key]:
             del self._last[name]
+        self._count_until = float("-inf")
 
     def counts(self, now: float) -> dict[str, int]:
         """How many stand in each mode."""
-        self._last = {name: decision for name, decision in self._last.items() if decision.until > now}
-        found = Counter(decision.mode for decision in self._last.values())
-        return {mode: found[mode] for mode in MODES}
+        if now >= self._count_until:
+            self._last = {name: decision for name, decision in self._last.items() if decision.until > now}
+            found = Counter(decision.mode for decision in self._last.values())
+            self._counted = {mode: found[mode] for mode in MODES}
+            self._count_until = min((decision.until for decision in self._last.values()), default=float("inf"))
+        return self._counted
 
     def _took(self, decision: Decision, now: float) -> bool:
         name = (decision.key, decision.rule)
         before = self._last.pop(name, None)
+        self._count_until = float("-inf")
         if decision.action == RELEASE or decision.until <= now:
             return False
         self._last[name] = decision

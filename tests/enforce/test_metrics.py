@@ -17,14 +17,10 @@ from enforce.exposition import PLAIN, EndpointError, Metric, Snapshot
 from enforce.metrics import METRICS, STALE, Meter, Pulse
 from enforce.table import NOT_LISTED, Denied, State, Unusable, Writer
 from enforce.verdict import Note, Said
+from tests.mta.postfix import free_ports
 
 from .daemon import ROOT, Daemon, wait_until
 from .records import record
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def scraped(where: str) -> dict[str, float]:
@@ -43,7 +39,7 @@ class TestEndpoint:
             Metric("z", "gauge", "never set"),
         )
         snapshots: list[Snapshot] = [{"x_total": {("a",): 1.0}, "y": {PLAIN: 0.5}}]
-        where = f"127.0.0.1:{free_port()}"
+        where = f"127.0.0.1:{next(free_ports())}"
         close = exposition.serve(where, metrics, lambda: snapshots[-1])
         try:
             assert scraped(where) == {'x_total{of="a"}': 1.0, "y": 0.5}
@@ -54,7 +50,7 @@ class TestEndpoint:
 
     def test_gives_its_port_back_when_it_is_closed(self) -> None:
         """So that it can be opened again."""
-        where = f"127.0.0.1:{free_port()}"
+        where = f"127.0.0.1:{next(free_ports())}"
         for _ in range(2):
             exposition.serve(where, (), dict)()
 
@@ -151,7 +147,7 @@ class TestPulse:
 @pytest.fixture
 def metered(tmp_path: Path) -> tuple[Daemon, str]:
     """A milter that is not running yet, and where its metrics will be."""
-    where = f"127.0.0.1:{free_port()}"
+    where = f"127.0.0.1:{next(free_ports())}"
     daemon = Daemon(tmp_path, more=f'[metrics]\nmilter = "{where}"\n')
     daemon.publish()
     return daemon, where
