@@ -58,6 +58,7 @@ _UNWANTED = (
 _RESULTS = {"4": int(milter.TEMPFAIL), "5": int(milter.REJECT)}  # libmilter sends a reply only with that of its class
 _MOST_KINDS = 256  # reasons remembered
 PASS = {
+    "NEGOTIATE": int(milter.CONTINUE),
     "CONNECT": int(milter.CONTINUE),
     "MAIL": int(milter.ACCEPT),
     "RCPT": int(milter.CONTINUE),
@@ -195,11 +196,14 @@ class Brake:
 
     def negotiate(self, context: Context, options: list[int]) -> int:
         """Have everything left out but connect and MAIL, and RCPT where there are caps, as far as the MTA can."""
+        offered = options[1]
+        # first: left as offered, they would promise the MTA that no command is answered
+        options[:] = [options[0] & milter.QUARANTINE, offered & _UNWANTED, 0, 0]
         recipients = self.rules.table.capped()
-        unwanted = _UNWANTED & ~milter.P_NORCPT if recipients else _UNWANTED
-        options[:] = [options[0] & milter.QUARANTINE, options[1] & unwanted, 0, 0]
         context.setpriv(Connection(recipients))
-        return int(milter.CONTINUE)
+        if recipients:
+            options[1] &= ~milter.P_NORCPT
+        return PASS["NEGOTIATE"]
 
     def connect(self, context: Context, _name: str, _family: int, address: object) -> int:
         """Judge the client."""
@@ -301,6 +305,18 @@ def _refuse(context: Context, reply: Reply) -> int:
     return _RESULTS[code[0]]
 
 
+def callbacks(brake: Brake, doubts: Doubts) -> dict[str, Callable[..., int]]:
+    """What libmilter calls, by stage: whatever goes wrong in it, mail passes."""
+    acts: dict[str, Callable[..., int]] = {
+        "NEGOTIATE": brake.negotiate,
+        "CONNECT": brake.connect,
+        "MAIL": brake.mail,
+        "RCPT": brake.recipient,
+        "EOM": brake.end,
+    }
+    return {stage: fail_open(act, PASS[stage], doubts) for stage, act in acts.items()}
+
+
 def listen(brake: Brake, doubts: Doubts, socket: str) -> None:
     """Register the callbacks and open `socket`, in libmilter's notation: MTAs can connect when this returns.
 
@@ -308,13 +324,14 @@ def listen(brake: Brake, doubts: Doubts, socket: str) -> None:
     """
     milter.set_flags(milter.QUARANTINE)
     milter.set_exception_policy(milter.CONTINUE)
-    milter.set_connect_callback(fail_open(brake.connect, PASS["CONNECT"], doubts))
-    milter.set_envfrom_callback(fail_open(brake.mail, PASS["MAIL"], doubts))
-    milter.set_envrcpt_callback(fail_open(brake.recipient, PASS["RCPT"], doubts))
-    milter.set_eom_callback(fail_open(brake.end, PASS["EOM"], doubts))
+    called = callbacks(brake, doubts)
+    milter.set_connect_callback(called["CONNECT"])
+    milter.set_envfrom_callback(called["MAIL"])
+    milter.set_envrcpt_callback(called["RCPT"])
+    milter.set_eom_callback(called["EOM"])
     milter.setconn(socket)
     milter.setbacklog(512)
-    milter.register("mailbrake", negotiate=fail_open(brake.negotiate, milter.CONTINUE, doubts))
+    milter.register("mailbrake", negotiate=called["NEGOTIATE"])
     try:
         milter.opensocket(False)
     except milter.error as error:
