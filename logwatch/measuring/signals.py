@@ -34,8 +34,14 @@ def _number(column: Any) -> Amounts:
     return np.fromiter((int(value) if value else 0 for value in column), np.int64, len(column))
 
 
+def _delivered(events: Columns, status: bytes) -> Any:
+    """Recipients with this fate: a line of Sendmail's may stand for several."""
+    fate = _is(events["event"], "delivery") & _is(events["status"], status)
+    return fate * np.maximum(_number(events["nrcpt"]), 1)
+
+
 def _bounced(events: Columns) -> Any:
-    return _is(events["event"], "delivery") & _is(events["status"], b"bounced")
+    return _delivered(events, b"bounced")
 
 
 def _refused_recipient(events: Columns) -> Any:
@@ -71,10 +77,10 @@ _COUNTED: dict[str, Callable[[Columns], Any]] = {
     "connections": lambda events: _is(events["event"], "connect"),
     "attempts": _attempted,
     **{name: _learned(name) for name in habits.SIGNALS},
-    "unknown_recipients": lambda events: (_bounced(events) | _refused_recipient(events)) & _is(events["dsn"], b"5.1.1"),
+    "unknown_recipients": lambda events: (_bounced(events) + _refused_recipient(events)) * _is(events["dsn"], b"5.1.1"),
     "bounces": _bounced,
-    "policy_rejections": lambda events: _bounced(events) & _starts(events["dsn"], b"5.7."),
-    "deferrals": lambda events: _is(events["event"], "delivery") & _is(events["status"], b"deferred"),
+    "policy_rejections": lambda events: _bounced(events) * _starts(events["dsn"], b"5.7."),
+    "deferrals": lambda events: _delivered(events, b"deferred"),
     "auth_failures": _failed_login,
 }
 

@@ -35,6 +35,10 @@ LINES: dict[bytes, dict[str, int]] = {
     },
     b"postfix/smtp[13621]: 4jZ4r31mvlzJ9bM: to=<x@busy.example>, relay=none, delay=0.02, delays=0/0/0/0.02, "
     b"dsn=4.4.1, status=deferred (connect to 127.0.0.1[127.0.0.1]:25: Connection refused)": {"deferrals": 1},
+    b"sm-mta[30596]: 4jZ4r31mvlzJ9bM: to=<a@x.example>,<b@x.example>, delay=00:00:01, xdelay=00:00:01, mailer=esmtp, "
+    b"pri=30020, relay=mx.x.example. [198.51.100.5], dsn=5.1.1, stat=User unknown": {
+        "unknown_recipients": 2, "bounces": 2,
+    },
     b"postfix/submission/smtpd[13612]: warning: unknown[192.0.2.1]: SASL PLAIN authentication failed: (reason "
     b"unavailable), sasl_username=alice": {"auth_failures": 1},
     b"postfix/smtpd[13629]: NOQUEUE: reject: RCPT from unknown[192.0.2.1]: 550 5.1.1 <n1@reject.example>: Recipient "
