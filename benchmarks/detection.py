@@ -1,0 +1,220 @@
+"""How well a policy tells abused logins from honest ones: on made-up months whose truth is known.
+
+    python -m benchmarks.detection [--policy FILE] [--seeds 11,12] [--sites company,provider] [--write docs/detection.md]
+
+Seeds below 10 are for tuning a policy, those from 10 on for reporting. Every month is run with the policy in force
+(`closed_loop`). An attack counts as stopped when it was braked and at most a tenth of what it still tried came through.
+False alarms are days of accounts on which something was decided against them although nobody abused them by then, by
+what it was: mild (throttle, tempfail, cap) or hard (hold, block).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import statistics
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.closed_loop import ClosedLoop, Outcome, Run
+from benchmarks.traffic.month import DAYS, Month
+from benchmarks.traffic.profile import SITES
+from benchmarks.traffic.scene import DAY, START
+from logwatch.judging.language import SHIPPED, parse
+
+MILD, HARD = ("throttle", "tempfail", "cap"), ("hold", "block")
+
+SIMPLE = {
+    "100 messages an hour": "messages in 1h > 100",
+    "1,000 recipients a day": "recipients in 24h > 1000",
+    "3 countries or 10 addresses an hour": "countries in 1h > 3 or clients in 1h > 10",
+}
+
+
+@dataclass
+class Result:
+    """One month under one policy."""
+
+    site: str
+    seed: int
+    outcomes: list[Outcome]
+    account_days: Counter[str] = field(default_factory=Counter)  # by class
+    mild: Counter[str] = field(default_factory=Counter)
+    hard: Counter[str] = field(default_factory=Counter)
+    clients: int = 0  # decisions against clients and networks that did nothing
+    wrong: list[str] = field(default_factory=list)
+
+
+def simple(condition: str) -> str:
+    """A policy of one rule."""
+    return f"rule simple per account:\n when {condition}\n tempfail for 1h\n"
+
+
+def measure(site: str, seed: int, policy: str, each: int, accounts: int | None = None) -> Result:
+    """A month of a site under a policy given as text."""
+    profile = SITES[site]
+    month = Month(dataclasses.replace(profile, accounts=accounts or profile.accounts), seed, each=each)
+    return scored(ClosedLoop(month, parse(policy)).run(), site, seed)
+
+
+def scored(run: Run, site: str, seed: int) -> Result:
+    """What a run is worth."""
+    result = Result(site, seed, list(run.outcomes.values()))
+    labels = {f"account:{account}": label for account, label in run.month.labels().items()}
+    abused = {f"account:{account}": first for account, first in run.abused.items()}
+    for key, label in labels.items():
+        result.account_days[label] += int((abused.get(key, START + DAYS * DAY) - START) // DAY)
+    seen: set[tuple[str, int, str]] = set()
+    for decision in run.decisions:
+        day, kind = int((decision.time - START) // DAY), "hard" if decision.action in HARD else "mild"
+        if decision.action == "release" or (decision.key, day, kind) in seen:
+            continue
+        if decision.key in labels and decision.time < abused.get(decision.key, decision.time + 1):
+            seen.add((decision.key, day, kind))
+            getattr(result, kind)[labels[decision.key]] += 1
+            numbers = ", ".join(f"{name} {one['value']}" for name, one in decision.evidence.items())
+            result.wrong.append(
+                f"{site} {seed} day {day} {labels[decision.key]} {decision.key} {decision.action} {decision.rule}: {numbers}"
+            )
+    guilty = {key for outcome in result.outcomes for key in outcome.keys}
+    strangers = {d.key for d in run.decisions if not d.key.startswith("account:") and d.key not in guilty}
+    result.clients = len(strangers)
+    result.wrong += [f"{site} {seed} {key}" for key in sorted(strangers)]
+    return result
+
+
+def stopped(outcome: Outcome) -> bool:
+    """Braked, and at most a tenth of what it still tried came through."""
+    return outcome.decided is not None and outcome.through <= 0.1 * outcome.after
+
+
+def families(results: Iterable[Result]) -> list[tuple[str, ...]]:
+    """A row for each family: attacks, stopped, seconds until braked, recipients leaked."""
+    by_family: dict[str, list[Outcome]] = defaultdict(list)
+    for result in results:
+        for outcome in result.outcomes:
+            by_family[outcome.attack.family].append(outcome)
+    return [_family(name, outcomes) for name, outcomes in by_family.items()]
+
+
+def _family(name: str, outcomes: list[Outcome]) -> tuple[str, ...]:
+    found = [outcome for outcome in outcomes if outcome.decided is not None]
+    blocked = sum(outcome.blocked is not None for outcome in outcomes)
+    delays = sorted(outcome.decided - outcome.attack.first for outcome in found if outcome.decided is not None)
+    beyond = sorted(sum(outcome.delivered[1:]) for outcome in outcomes)
+    total = sorted(sum(outcome.delivered) for outcome in outcomes)
+    share = sum(total) / max(1, sum(outcome.attempted for outcome in outcomes))
+    return (
+        name,
+        str(len(outcomes)),
+        _percent(len(found), len(outcomes)),
+        _percent(sum(map(stopped, outcomes)), len(outcomes)),
+        _percent(blocked, len(outcomes)),
+        f"{span(_median(delays))} / {span(_p95(delays))}" if delays else "–",
+        f"{_median(beyond):.0f} / {_p95(beyond):.0f}",
+        f"{_median(total):.0f} / {_p95(total):.0f}",
+        f"{share:.1%}",
+    )
+
+
+def alarms(results: Iterable[Result]) -> list[tuple[str, ...]]:
+    """A row for each class of account, then all together: account-days, false alarms, and per 10,000 account-days."""
+    results = list(results)
+    days, mild, hard = (
+        sum((getattr(result, name) for result in results), Counter()) for name in ("account_days", "mild", "hard")
+    )
+    rows = [(label, days[label], mild[label], hard[label]) for label in sorted(days, key=lambda one: -days[one])]
+    rows.append(("all", days.total(), mild.total(), hard.total()))
+    return [
+        (label, f"{count:,}", str(soft), f"{soft / count * 1e4:.1f}", str(stiff), f"{stiff / count * 1e4:.2f}")
+        for label, count, soft, stiff in rows
+        if count
+    ]
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %"
+
+
+def _median(values: Sequence[float]) -> float:
+    return statistics.median(values)
+
+
+def _p95(values: Sequence[float]) -> float:
+    return sorted(values)[min(len(values) - 1, round(0.95 * (len(values) - 1)))]
+
+
+def span(seconds: float) -> str:
+    """A length of time for people."""
+    size, unit = next(
+        (size, unit)
+        for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+        if seconds >= size or size == 1
+    )
+    return f"{seconds / size:.1f} {unit}" if size > 60 else f"{seconds / size:.0f} {unit}"
+
+
+FAMILY_HEAD = (
+    "family",
+    "attacks",
+    "found",
+    "stopped",
+    "blocked",
+    "delay med / p95",
+    "leak beyond first med / p95",
+    "leak in all med / p95",
+    "got through",
+)
+ALARM_HEAD = ("class", "account-days", "false mild", "per 10,000", "false hard", "per 10,000")
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table, its columns of equal width."""
+    every = [head, *rows]
+    widths = [max(len(row[place]) for row in every) for place in range(len(head))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in every
+    ]
+    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(lines)
+
+
+def _job(arguments: tuple[str, int, str, int, int | None]) -> Result:
+    return measure(*arguments)
+
+
+def main() -> None:
+    """Measure, print, and write if asked to."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection")
+    parser.add_argument("--policy", type=Path, default=SHIPPED)
+    parser.add_argument("--simple", action="store_true", help="the simple limits of others instead")
+    parser.add_argument("--seeds", default="1")
+    parser.add_argument("--sites", default=",".join(SITES))
+    parser.add_argument("--attacks", type=int, default=2, help="of every family, each month")
+    parser.add_argument("--accounts", type=int)
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    args = parser.parse_args()
+    policies = {name: simple(rule) for name, rule in SIMPLE.items()} if args.simple else {"": args.policy.read_text()}
+    sites, seeds = args.sites.split(","), [int(seed) for seed in args.seeds.split(",")]
+    for name, policy in policies.items():
+        began = time.perf_counter()
+        jobs = [(site, seed, policy, args.attacks, args.accounts) for site in sites for seed in seeds]
+        with ProcessPoolExecutor(args.workers) as pool:
+            results = list(pool.map(_job, jobs))
+        for site in sites:
+            mine = [result for result in results if result.site == site]
+            print(f"\n## {site} {name}\n\n{table(FAMILY_HEAD, families(mine))}\n\n{table(ALARM_HEAD, alarms(mine))}")
+            print("clients hit:", sum(result.clients for result in mine))
+        for result in results:
+            print("\n".join(result.wrong), file=sys.stderr)
+        print(f"{time.perf_counter() - began:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
