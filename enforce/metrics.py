@@ -31,6 +31,13 @@ METRICS = (
     Metric("mailbrake_milter_log_lines_lost_total", "counter", "Log lines that could not be written", ("log",)),
     Metric("mailbrake_milter_alive_timestamp_seconds", "gauge", "When these figures were last brought up to date"),
 )
+# where each action is said; every counter is there from the start, since Prometheus sees no rise in a first value
+_STAGES = {
+    **dict.fromkeys(("throttle", "tempfail", "block"), ("CONNECT", "MAIL")),
+    "cap": ("RCPT",),
+    "hold": ("EOM",),
+}
+_VERDICTS = [(action, stage) for action, stages in _STAGES.items() for stage in stages]
 _ANSWERS: Mapping[type, str] = {Denied: "denied", NotListed: "not_listed", Unusable: "unusable"}
 
 
@@ -41,6 +48,8 @@ class Meter:
         self.snapshot: Snapshot = {}
         self._lock = threading.Lock()
         self._verdicts: Counter[tuple[str, ...]] = Counter()
+        for action, stage in _VERDICTS:
+            self._verdicts[action, "enforce", stage] = self._verdicts[f"would-{action}", "observe", stage] = 0
         self._answers: Counter[tuple[str, ...]] = Counter({(answer,): 0 for answer in _ANSWERS.values()})
 
     def said(self, said: Said) -> None:

@@ -67,7 +67,9 @@ class Controller:
         self._pending: list[tuple[Decision, list[str]]] = []
         self._troubles: dict[str, float] = {}
         self._taken: list[tuple[Review, float]] = []  # reviews in effect, from when; not yet noted in the journal
-        self._herald = Herald(tell, self._standing(), self.core.judge.guarded)
+        self._herald = Herald(
+            tell, self._standing(), self.core.judge.guarded, [(rule.name, rule.action) for rule in policy.rules]
+        )
         self._exporter = Exporter(config, self._say)
         self._table = Keeper(config.table, config.state.lease, self._standing, self._say, self._exporter)
         self._effects = Effects(self._decided())

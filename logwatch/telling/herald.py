@@ -16,10 +16,15 @@ Tell = Callable[[Happening], None]
 
 
 class Herald:
-    """Tells what is new; `standing` and `guarded` (the guard's count) were known before."""
+    """Tells what is new; `standing` and `guarded` (the guard's count) were known before.
 
-    def __init__(self, tell: Tell, standing: Iterable[Decision], guarded: int) -> None:
-        self.meter = Meter()
+    `rules` are names and actions of the policy's rules.
+    """
+
+    def __init__(
+        self, tell: Tell, standing: Iterable[Decision], guarded: int, rules: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        self.meter = Meter(rules)
         self.standing = Standing(standing)
         self._tell = tell
         self._guarded = guarded

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from enforce.exposition import PLAIN, Metric, Snapshot
 from logwatch.memory import Memory
-from logwatch.schema import Decision
+from logwatch.schema import EVENTS, Decision
 
 __all__ = ["METRICS", "Meter", "Seen", "Snapshot"]
 
@@ -76,16 +76,26 @@ class Seen(NamedTuple):
     table: tuple[int, int, float] | None
 
 
-class Meter:
-    """Counts what nobody else does; `snapshot` is what `take` last made of it all, and is never changed."""
+TROUBLES = ("export", "export command", "journal", "log", "table", "wake")
+_MODES = ("enforce", "observe")
 
-    def __init__(self) -> None:
+
+class Meter:
+    """Counts what nobody else does; `snapshot` is what `take` last made of it all, and is never changed.
+
+    Every counter is there from the start: Prometheus sees no rise in a first value.
+    """
+
+    def __init__(self, rules: Iterable[tuple[str, str]] = ()) -> None:
+        """`rules`: name and action of each."""
         self.snapshot: Snapshot = {}
         self._steps = 0
         self._busy = 0.0
         self._lag: float | None = None
         self._decisions: Counter[tuple[str, ...]] = Counter()
-        self._troubles: Counter[tuple[str, ...]] = Counter()
+        for name, action in rules:
+            self._decisions.update({(name, did, mode): 0 for did in (action, "release") for mode in _MODES})
+        self._troubles: Counter[tuple[str, ...]] = Counter({(about,): 0 for about in TROUBLES})
 
     def stepped(self, begun: float, ended: float, clock: float) -> None:
         """A piece of log was dealt with; its last line has the time `clock`."""
@@ -108,7 +118,7 @@ class Meter:
             "mailbrake_steps_total": {PLAIN: self._steps},
             "mailbrake_busy_seconds_total": {PLAIN: self._busy},
             "mailbrake_lines_total": {PLAIN: seen.lines},
-            "mailbrake_events_total": _labelled(seen.events),
+            "mailbrake_events_total": _labelled({**dict.fromkeys(EVENTS, 0), **seen.events}),
             "mailbrake_log_clock_timestamp_seconds": {PLAIN: seen.clock},
             "mailbrake_lost_total": _labelled(seen.lost),
             "mailbrake_troubles_total": dict(self._troubles),

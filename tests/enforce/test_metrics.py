@@ -90,7 +90,9 @@ class TestMeter:
             note = Note("tempfail", "enforce", f"REF{number}", f"rule{number}", "account")
             meter.said(Said(note, "MAIL", f"192.0.2.{number}", f"login{number}"))
         meter.tick(self.STATE, 0, 0, {}, 1e9)
-        assert meter.snapshot["mailbrake_milter_verdicts_total"] == {("tempfail", "enforce", "MAIL"): 100}
+        verdicts = meter.snapshot["mailbrake_milter_verdicts_total"]
+        assert len(verdicts) == 16  # all there are, from zero on
+        assert {labels: count for labels, count in verdicts.items() if count} == {("tempfail", "enforce", "MAIL"): 100}
 
     @pytest.mark.parametrize(
         ("answer", "name"),
@@ -176,8 +178,7 @@ def test_a_running_milter_serves_what_it_did(metered: tuple[Daemon, str]) -> Non
             assert session.mail("free") == "accept"
             not_listed = 'mailbrake_milter_lookups_total{answer="not_listed"}'  # the client, and the other login
             verdict = 'mailbrake_milter_verdicts_total{action="block",mode="enforce",stage="MAIL"}'
-            found = reached(where, lambda found: verdict in found and found[not_listed] == 2)
-    assert found[verdict] == 1
+            found = reached(where, lambda found: found.get(verdict) == 1 and found[not_listed] == 2)
     assert found['mailbrake_milter_lookups_total{answer="denied"}'] == 1
     assert found["mailbrake_milter_table_usable"] == 1
     assert found["mailbrake_milter_table_keys"] == 1
