@@ -104,3 +104,8 @@ class Memory(Generic[V]):
             return 0.0, None
         time, place, value = entry
         return time, place.to_bytes(_PLACE) + self._dump(value)
+
+
+def unplaced(written: bytes) -> bytes:
+    """A value as `changes` gives it, as its memory's own `dump` wrote it."""
+    return written[_PLACE:]

@@ -11,6 +11,7 @@ from enforce import key as keys
 from enforce.config import Config
 from logwatch.commands import Failure
 from logwatch.commands.common import config_argument, config_of, json_argument
+from logwatch.commands.current import as_json, current_of, tell
 from logwatch.commands.output import clock, now, number, safe
 from logwatch.schema import Decision, iso
 
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     except JournalError as error:
         raise Failure(str(error)) from None
     if not decisions:
-        raise Failure(f"no case {safe(args.subject)}: neither a reference nor a key on which anything was decided")
+        return _without_case(args, journal, config)
     reviews: list[Review] = [review for key in sorted({d.key for d in decisions}) for review in journal.reviews(key)]
     lines = {decision.seq: journal.lines(decision.seq) for decision in decisions}
     if args.json:
@@ -47,7 +48,22 @@ def run(args: argparse.Namespace) -> int:
         return 0
     for case in _by_case(decisions):
         _tell(case, lines, [review for review in reviews if review.key == case[0].key])
+    for key in sorted({decision.key for decision in decisions}):
+        if found := current_of(journal, key):
+            print(safe(key))
+            tell(found, config)
     return 0
+
+
+def _without_case(args: argparse.Namespace, journal: Journal, config: Config) -> int:
+    """Nothing was decided: what the key sends all the same, as that may be the question."""
+    found = current_of(journal, _key(args.subject, config))
+    if args.json and found:
+        print(json.dumps({"key": _key(args.subject, config), "current": as_json(found)}, ensure_ascii=False))
+    elif found:
+        print(safe(_key(args.subject, config)))
+        tell(found, config)
+    raise Failure(f"no case {safe(args.subject)}: neither a reference nor a key on which anything was decided")
 
 
 def _found(journal: Journal, subject: str) -> list[Decision]:

@@ -254,6 +254,11 @@ class Journal:
             rooms[room].append((key, time, value))
         return rooms
 
+    def remembered_of(self, room: str, key: str) -> bytes | None:
+        """The row of one key in one memory."""
+        row = self._db.execute("SELECT value FROM memory WHERE room = ? AND key = ?", (room, key)).fetchone()
+        return bytes(row[0]) if row else None
+
     def note(self, name: str, value: object) -> None:
         """Set a named value of the checkpoint, anything that JSON can say."""
         self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (?,?)", (name, json.dumps(value)))
