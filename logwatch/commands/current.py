@@ -19,7 +19,7 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 
 class Current(NamedTuple):
-    """As of `at`, the log's clock (epoch seconds): `values` by signal and window, recipients by hour, own peaks by rate."""
+    """As of `at`, the log's clock (epoch seconds): values by signal and window, recipients by hour, own peaks."""
 
     at: float
     values: dict[str, dict[str, int]]
