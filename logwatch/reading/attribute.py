@@ -33,7 +33,7 @@ Bounds: 500,000 open messages, 100,000 each of sessions, message ids and cases; 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -41,13 +41,14 @@ import numpy as np
 
 from enforce import key
 from logwatch.memory import Memory
-from logwatch.schema import Columns
+from logwatch.schema import KEY_COLUMNS, Columns
 
 _SESSION = 86400.0
 _MESSAGE = 6 * _SESSION
 _LATE = 3600.0  # a line older than this against the newest is a clock set back, not a late line
 _RETURN = 3600.0  # how long a content filter may take
 _RETURNS = 3  # how many filters may follow each other
+_CACHED = 100_000  # logins and addresses whose keys are kept ready
 _LONGEST_ID = 255  # bytes of a message id; no program makes longer ones
 
 # What the next host, or local delivery, says that it made of a message.
@@ -56,8 +57,8 @@ _RENAMED = re.compile(
 )
 _FORWARDED = re.compile(rb"forwarded as ([0-9A-Za-z]{5,24})\Z")
 
-# account, client and local key; whether the message has been counted
-Owner = tuple[str | None, str | None, str | None]
+# Account, client and local key; of a message also whether it has been counted. Never changed in place.
+Owner = Sequence[Any]
 _NOBODY: Owner = (None, None, None)
 
 
@@ -77,6 +78,7 @@ class Attribution:
         self.clock_steps = 0
         self.orphans = 0  # deliveries whose acceptance was never seen
         self._accounts: dict[bytes, str | None] = {}
+        self._clients: dict[bytes, str | None] = {}
         self._named = partial(key.account, default_realm=default_realm, keep_case=keep_case)
 
     def memories(self) -> tuple[Memory[Any], ...]:
@@ -88,23 +90,22 @@ class Attribution:
         clocks = self._clocks(events["time"])
         rows = zip(clocks.tolist(), *(events[name].tolist() for name in NEEDS), strict=True)
         owners, counts, before = [], [], self.clock
-        for row in rows:
-            if row[0] < before:  # what was too old then must not be young again, whatever the chunks are
+        for line in map(_LINE, rows):
+            if line.clock < before:  # what was too old then must not be young again, whatever the chunks are
                 self._expire(before)
-            before = row[0]
-            owner, counted = self._one(_Line(*row))
+            before = line.clock
+            owner, counted = _ACTS.get(line.event, Attribution._other)(self, line)
             owners.append(owner)
             counts.append(counted)
         self._expire(before)
         self.clock = before
-        keys = dict(zip(("account", "client", "local"), _columns(owners), strict=True))
+        keys = {name: _column(owners, place) for place, name in enumerate(KEY_COLUMNS)}
         return {**events, **keys, "counts": np.array(counts, dtype=bool), "clock": clocks}
 
-    def _one(self, line: _Line) -> tuple[Owner, bool]:
-        act = _ACTS.get(line.event)
-        return act(self, line) if act else (self._owner(line), True)
-
     # What each kind of event does to what is remembered.
+
+    def _other(self, line: _Line) -> tuple[Owner, bool]:
+        return self._owner(line), True
 
     def _connect(self, line: _Line) -> tuple[Owner, bool]:
         owner = (None, self._client(line), None)
@@ -123,9 +124,9 @@ class Attribution:
 
     def _accept(self, line: _Line) -> tuple[Owner, bool]:
         original = self._message(line, line.orig_queue_id) if line.orig_queue_id else None
-        owner = _owned(original) if original else self._submitter(line)
+        owner = original or self._submitter(line)
         if line.nrcpt is None:  # otherwise Sendmail's line of what never became a message
-            self.messages.put(line.message, [*owner, original is not None], line.clock)
+            self.messages.put(line.message, [*owner[:3], original is not None], line.clock)
         if not original:
             self._begin(line, owner)
         return owner, True
@@ -136,31 +137,30 @@ class Attribution:
         return owner, True
 
     def _message_id(self, line: _Line) -> tuple[Owner, bool]:
-        message = self._message(line, line.queue_id) or list(_NOBODY)  # nobody's: a bounce, or something forwarded
+        message = self._message(line, line.queue_id) or _NOBODY  # nobody's: a bounce, or something forwarded
         original = self._original(line, message)
         if original:
             message = [*original[:3], True]
             self.messages.put(line.message, message, line.clock)
-        return _owned(message), True
+        return message, True
 
     def _queued(self, line: _Line) -> tuple[Owner, bool]:
         message = self._message(line, line.queue_id)
         if message is None:
             return self._arrived(line)
-        owner, counted = _owned(message), bool(message[3])
-        if not counted:
-            self.messages.put(line.message, [*owner, True], line.clock)
-        return owner, not counted
+        if message[3]:
+            return message, False
+        self.messages.put(line.message, [*message[:3], True], line.clock)
+        return message, True
 
     def _arrived(self, line: _Line) -> tuple[Owner, bool]:
         """Sendmail's or Exim's line of acceptance; Postfix's of bounces, and of what came before the log begins."""
         owner = self._submitter(line)
         if owner != _NOBODY:
             self._begin(line, owner)
-        original = self._original(line, list(owner)) if line.message_id else None
-        if original:
-            owner = _owned(original)
-        self.messages.put(line.message, [*owner, True], line.clock)
+        original = self._original(line, owner) if line.message_id else None
+        owner = original or owner
+        self.messages.put(line.message, [*owner[:3], True], line.clock)
         return owner, original is None
 
     def _delivery(self, line: _Line) -> tuple[Owner, bool]:
@@ -170,11 +170,11 @@ class Attribution:
             return _NOBODY, True
         if line.response:
             self._renamed(line, message)
-        return _owned(message), True
+        return message, True
 
     def _notification(self, line: _Line) -> tuple[Owner, bool]:
         if line.response:  # Sendmail's bounces have no line of their own but their deliveries
-            self._claim(line, line.response, list(_NOBODY), lambda known: known is None)
+            self._claim(line, line.response, _NOBODY, lambda known: known is None)
         return self._of_message(line), True
 
     def _removed(self, line: _Line) -> tuple[Owner, bool]:
@@ -194,7 +194,7 @@ class Attribution:
 
     # The same message again.
 
-    def _original(self, line: _Line, message: list[Any]) -> list[Any] | None:
+    def _original(self, line: _Line, message: Owner) -> Owner | None:
         """The message that this one was before, if it was; from now on its message id means this one."""
         name = line.message_id or b""
         if not name or len(name) > _LONGEST_ID:
@@ -210,7 +210,7 @@ class Attribution:
         self.message_ids.put(line.called(name), [line.text(line.queue_id), returns + 1], line.clock)
         return original
 
-    def _renamed(self, line: _Line, message: list[Any]) -> None:
+    def _renamed(self, line: _Line, message: Owner) -> None:
         """Follow a message to the queue id that it has next on this machine."""
         response = line.response or b""
         if line.relay_ip:
@@ -220,9 +220,7 @@ class Attribution:
         if found:
             self._claim(line, found[found.lastindex or 1], message, _is_from_here)
 
-    def _claim(
-        self, line: _Line, queue_id: bytes, message: list[Any], free: Callable[[list[Any] | None], bool]
-    ) -> None:
+    def _claim(self, line: _Line, queue_id: bytes, message: Owner, free: Callable[[Owner | None], bool]) -> None:
         """Give another queue id the owner of `message`, if its own may be replaced."""
         if free(self._message(line, queue_id)):
             self.messages.put(line.called(queue_id), [*message[:3], True], line.clock)
@@ -231,7 +229,7 @@ class Attribution:
 
     def _begin(self, line: _Line, owner: Owner) -> None:
         if line.pid:
-            self.sessions.put(line.session, list(owner), line.clock)
+            self.sessions.put(line.session, list(owner[:3]), line.clock)
 
     def _submitter(self, line: _Line) -> Owner:
         """Who hands a message in: the line's own login, else its session's; its client or local user."""
@@ -244,21 +242,22 @@ class Attribution:
 
     def _owner(self, line: _Line) -> Owner:
         """The message's owner, else the session's; what stands in the line itself goes first."""
-        account, client, local = _owned(self._message(line, line.queue_id) or self._session(line))
-        return self._account(line) or account, self._client(line) or client, local
+        known = self._message(line, line.queue_id) or self._session(line)
+        return self._account(line) or known[0], self._client(line) or known[1], known[2]
 
     def _of_message(self, line: _Line) -> Owner:
         """The message's owner: queue manager and delivery agents work in no session."""
-        return _owned(self._message(line, line.queue_id) or list(_NOBODY))
+        return self._message(line, line.queue_id) or _NOBODY
 
-    def _session(self, line: _Line) -> list[Any]:
+    def _session(self, line: _Line) -> Owner:
         """The session of the line's process; nobody's where the line names another client than it had."""
         known = self.sessions.get(line.session, line.clock - _SESSION) if line.pid else None
+        if known is None:
+            return _NOBODY
         client = self._client(line)
-        mine = known and (client is None or known[1] is None or client == known[1])
-        return known if known and mine else list(_NOBODY)
+        return known if client is None or known[1] is None or client == known[1] else _NOBODY
 
-    def _message(self, line: _Line, queue_id: bytes | None) -> list[Any] | None:
+    def _message(self, line: _Line, queue_id: bytes | None) -> Owner | None:
         return self.messages.get(line.called(queue_id), line.clock - _MESSAGE) if queue_id else None
 
     def _account(self, line: _Line) -> str | None:
@@ -266,13 +265,20 @@ class Attribution:
         if login is None:
             return None
         if login not in self._accounts:
-            if len(self._accounts) > 100_000:
+            if len(self._accounts) > _CACHED:
                 self._accounts.clear()
             self._accounts[login] = self._named(login.decode("utf-8", "surrogateescape"))
         return self._accounts[login]
 
     def _client(self, line: _Line) -> str | None:
-        return key.client(line.client_ip.decode("ascii", "replace")) if line.client_ip else None
+        address = line.client_ip
+        if not address:
+            return None
+        if address not in self._clients:
+            if len(self._clients) > _CACHED:
+                self._clients.clear()
+            self._clients[address] = key.client(address.decode("ascii", "replace"))
+        return self._clients[address]
 
     # Time.
 
@@ -328,7 +334,7 @@ class _Line(NamedTuple):
 
     def called(self, queue_id: bytes) -> str:
         """Name of what has this id on the same host."""
-        return self.text(self.host) + " " + self.text(queue_id)
+        return ((self.host or b"") + b" " + queue_id).decode("latin-1")
 
     @staticmethod
     def text(value: bytes | None) -> str:
@@ -338,7 +344,7 @@ class _Line(NamedTuple):
     @property
     def session(self) -> str:
         """Name of the SMTP session that the line belongs to."""
-        return self.text(self.host) + " " + self.text(self.pid)
+        return ((self.host or b"") + b" " + (self.pid or b"")).decode("latin-1")
 
     @property
     def case(self) -> str:
@@ -347,6 +353,7 @@ class _Line(NamedTuple):
 
 
 NEEDS = _Line._fields[1:]
+_LINE: Callable[[Any], _Line] = partial(tuple.__new__, _Line)  # from a row of as many values; NamedTuple's own is slow
 # Verdicts by which a message was not accepted. Of one that was held, or of which a recipient was refused, there is a
 # `queued` line too.
 _REFUSED_ATTEMPTS = (b"throttle", b"tempfail", b"block")
@@ -356,23 +363,18 @@ def _is_loopback(client: str | None) -> bool:
     return client is not None and (client.startswith("client:127.") or client == "client:::1")
 
 
-def _is_from_here(message: list[Any] | None) -> bool:
+def _is_from_here(message: Owner | None) -> bool:
     """Whether a message was handed in by a program of this machine that did not log in, or by the MTA itself."""
     if message is None:
         return False
-    account, client, local = _owned(message)
+    account, client, local = message[:3]
     return account is None and (client is None or _is_loopback(client) or local is not None)
 
 
-def _owned(remembered: list[Any]) -> Owner:
-    return remembered[0], remembered[1], remembered[2]
-
-
-def _columns(owners: list[Owner]) -> tuple[Any, ...]:
-    table = np.empty((len(owners), 3), dtype=object)
-    if owners:
-        table[:] = owners
-    return table[:, 0], table[:, 1], table[:, 2]
+def _column(owners: Sequence[Owner], place: int) -> Any:
+    column = np.empty(len(owners), dtype=object)
+    column[:] = [owner[place] for owner in owners]
+    return column
 
 
 _ACTS: dict[str, Callable[[Attribution, _Line], tuple[Owner, bool]]] = {
