@@ -37,6 +37,9 @@ _MESSAGES = 20  # before a sender can be odd
 _SHARED = 3  # other accounts that make a network nothing new
 _WATCHED = 8  # accounts remembered for each network
 
+_written = json.JSONEncoder(separators=(",", ":")).encode
+_read = json.JSONDecoder().decode
+
 SIGNALS = ("new_recipients", "new_networks", "odd_countries", "odd_senders")
 _KINDS = np.array(["queued", "delivery"], dtype=object)
 
@@ -67,7 +70,7 @@ class Habits:
     def first_seen(self, account: str) -> float | None:
         """When an account sent its first message that is remembered."""
         record = self._accounts.get(account)
-        return None if record is None else float(json.loads(record)[0])
+        return None if record is None else float(_read(record.decode())[0])
 
     def observe(self, events: Columns) -> Columns:
         """The events with `network`, `country`, `price`, and a number for each of SIGNALS; learns from them."""
@@ -108,19 +111,19 @@ class Habits:
         self, account: str, sender: bytes | None, net: str | None, land: str | None, time: float
     ) -> tuple[bool, ...]:
         known = self._accounts.get(account, time - MEMORY)
-        record: list[Any] = json.loads(known) if known else [time, 0, -1, {}, {}, {}]
+        record: list[Any] = _read(known.decode()) if known else [time, 0, -1, {}, {}, {}]
         day = int(time // DAY)
         if record[2] != day:
             record[2] = day
             self._count_active(day, time)
         grown = time - record[0] >= LEARNING
         found = (
-            net is not None and self._new_network(record[3], account, net, time) and grown,
+            net is not None and self._new_network(record[3], account, net, time, grown),
             land is not None and _odd_country(record[4], land, day) and grown,
             bool(sender) and _odd_sender(record[5], _text(sender or b""), record[1]),
         )
         record[1] += 1
-        self._accounts.put(account, json.dumps(record, separators=(",", ":")).encode(), time)
+        self._accounts.put(account, _written(record).encode(), time)
         return found
 
     def _count_active(self, day: int, time: float) -> None:
@@ -130,11 +133,11 @@ class Habits:
             count = 0
         self._days.put("today", [day, count + 1], time)
 
-    def _new_network(self, used: dict[str, list[float]], account: str, net: str, time: float) -> bool:
+    def _new_network(self, used: dict[str, list[float]], account: str, net: str, time: float, grown: bool) -> bool:
         first, _ = used.pop(net, None) or self._first_use(account, net, time)
         used[net] = [first, time]
         _bound(used, _NETWORKS)
-        return time - first < DAY and not self._shared(net, account, time)
+        return grown and time - first < DAY and not self._shared(net, account, time)
 
     def _first_use(self, account: str, net: str, time: float) -> tuple[float, float]:
         users = self._networks.get(net, time - MEMORY) or {}

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from enforce import key as keys
 from logwatch.measuring import distinct, origin
+from logwatch.measuring.current import Cells, cells_of, value
 from logwatch.measuring.distinct import Occurrences
 from logwatch.measuring.habits import Habits
 from logwatch.measuring.moments import age, on_the_clock
@@ -52,7 +53,6 @@ from logwatch.schema import (
 )
 
 Ints = NDArray[np.int64]
-Cells = Ints  # rows: microseconds, then the running total of each signal in the order of ADDITIVE
 
 _MICRO = 1_000_000
 _PLACE = {name: position for position, name in enumerate(ADDITIVE)}
@@ -110,9 +110,11 @@ class Rates:
         amount = amounts(events)
         counting = np.flatnonzero(amount.any(axis=1))
         times = np.round(events["clock"] * _MICRO).astype(np.int64)
+        values = shown({signal for _, signal in self._sets}, events)
+        marks = {signal: (distinct.marks_of(column), column != None) for signal, column in values.items()}  # noqa: E711
         return {
             kind: self._count(
-                kind, _New(events, *_expand(kind, events, counting), times, amount), tuple(needs.get(kind, ()))
+                kind, _New(events, *_expand(kind, events, counting), times, amount, marks), tuple(needs.get(kind, ()))
             )
             for kind in self._kinds
         }
@@ -143,10 +145,9 @@ class Rates:
         found = {}
         for signal in (signal for of, signal in self._sets if of == kind):
             memory = self._sets[kind, signal]
-            values, has = shown(signal, new.events)
             lengths, past = unpack([*map(memory.get, known)], 1)
             order = Order.of(lengths, codes)
-            marks = distinct.marks_of(np.where(has, values, None))
+            marks, has = new.marks[signal]
             seen = Occurrences.of(order, past, new.times[new.rows], marks[new.rows], has[new.rows])
             _remember(memory, known, order, *seen.kept(self.windows[-1]))
             found[signal] = seen
@@ -209,7 +210,7 @@ class Rates:
     def totals(self, key: str, at: float) -> list[int] | None:
         """Running totals of a key, in the order of ADDITIVE; None if all it did has left every window by `at`."""
         cells = self._memory[key.partition(":")[0]].get(key, at - self.windows[-1])
-        return None if cells is None else _cells(cells)[-1, 1:].tolist()
+        return None if cells is None else cells_of(cells)[-1, 1:].tolist()
 
     def frame(self, at: float, columns: Iterable[RateColumn] | None = None) -> pd.DataFrame:
         """One row per key, one column per (signal, window), as of epoch time `at`; without keys that count nothing.
@@ -221,7 +222,9 @@ class Rates:
         for kind, memory in self._memory.items():
             for name, cells in memory.items():
                 names.append(name)
-                values.append([self._as_of(kind, name, _cells(cells), round(at * _MICRO), column) for column in wanted])
+                values.append(
+                    [self._as_of(kind, name, cells_of(cells), round(at * _MICRO), column) for column in wanted]
+                )
         index = pd.Index(names, name="key", dtype=object)
         frame = pd.DataFrame(np.array(values, np.int64).reshape(len(names), len(wanted)), index=index)
         frame.columns = pd.MultiIndex.from_tuples(wanted, names=("signal", "window"))
@@ -230,19 +233,23 @@ class Rates:
     def _as_of(self, kind: str, name: str, cells: Cells, at: int, column: RateColumn) -> int:
         signal, window = column
         if signal in _PLACE:
-            return _sum_as_of(cells, at, column)
+            return value(cells, at, column)
         seen = self._sets[kind, signal].get(name) if (kind, signal) in self._sets else None
         return 0 if seen is None else distinct.as_of(unpack([seen], 1)[1], at, window)
 
 
 class _New(NamedTuple):
-    """What a chunk brings for a kind of key: positions of events, and whom each counts for; times, amounts of all."""
+    """What a chunk brings for a kind of key: positions of events, and whom each counts for.
+
+    `times`, `amounts` and `marks` are those of all events; `marks`: by distinct signal, and whether there is one.
+    """
 
     events: Columns
     rows: Ints
     keys: NDArray[Any]
     times: Ints
     amounts: Ints
+    marks: Mapping[str, tuple[Ints, Any]]
 
 
 @dataclass(frozen=True)
@@ -335,23 +342,11 @@ def _remember(memory: Memory[bytes], known: Any, order: Order, codes: Ints, tabl
             memory.drop(known[code])
 
 
-def _cells(packed: bytes) -> Cells:
-    return unpack([packed], len(ADDITIVE))[1]
-
-
 def _frame(values: Mapping[RateColumn, NDArray[Any]]) -> pd.DataFrame:
     # a flat index of tuples is looked up more than twice as fast as a MultiIndex
     frame = pd.DataFrame(dict(enumerate(values.values())), copy=False)
     frame.columns = pd.Index(list(values), tupleize_cols=False)
     return frame
-
-
-def _sum_as_of(cells: Cells, at: int, column: RateColumn) -> int:
-    signal, window = column
-    upto = int(np.searchsorted(cells[:, 0], at, side="right"))
-    start = int(np.searchsorted(cells[:, 0], window_start(at, window * _MICRO // BUCKETS)))
-    totals = cells[:, 1 + _PLACE[signal]]
-    return int(totals[upto - 1] - (totals[start - 1] if start else 0)) if upto > start else 0
 
 
 def _expand(kind: str, events: Columns, counting: Any) -> tuple[Any, Any]:

@@ -7,7 +7,7 @@ adds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -22,70 +22,101 @@ NEEDS = ("event", "nrcpt", "size", "dsn", "status", "sender", "recipient", "coun
 Amounts = NDArray[np.int64]
 
 
-def _is(column: Any, value: object) -> Any:
-    return np.asarray(column == value, dtype=bool)
+class _Seen:
+    """A chunk of events, each column of which is looked at once for the same thing."""
+
+    def __init__(self, events: Columns) -> None:
+        self._events = events
+        self._known: dict[tuple[str, object], Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._events[name]
+
+    def once(self, name: str, what: object, look: Callable[[Any], Any]) -> Any:
+        """What `look` finds in a column; asked again for the same, the same."""
+        if (name, what) not in self._known:
+            self._known[name, what] = look(self._events[name])
+        return self._known[name, what]
 
 
-def _starts(column: Any, prefix: bytes) -> Any:
-    return np.fromiter((value is not None and value.startswith(prefix) for value in column), bool, len(column))
+def _is(events: _Seen, name: str, value: object) -> Any:
+    return events.once(name, value, lambda column: np.asarray(column == value, dtype=bool))
 
 
-def _number(column: Any) -> Amounts:
-    return np.fromiter((int(value) if value else 0 for value in column), np.int64, len(column))
+def _has(events: _Seen, name: str) -> Any:
+    return events.once(name, None, lambda column: np.asarray(column != None, dtype=bool))  # noqa: E711  # for each element
 
 
-def _delivered(events: Columns, status: bytes) -> Any:
+def _starts(events: _Seen, name: str, prefix: bytes) -> Any:
+    found = np.zeros(len(events[name]), dtype=bool)
+    rows = np.flatnonzero(_has(events, name))
+    found[rows] = [value.startswith(prefix) for value in events[name][rows]]
+    return found
+
+
+def _number(events: _Seen, name: str) -> Any:
+    rows = np.flatnonzero(_has(events, name))
+
+    def numbers(column: Any) -> Amounts:
+        found = np.zeros(len(column), dtype=np.int64)
+        found[rows] = [int(value) for value in column[rows]]
+        return found
+
+    return events.once(name, int, numbers)
+
+
+def _delivered(events: _Seen, status: bytes) -> Any:
     """Recipients with this fate: a line of Sendmail's may stand for several."""
-    fate = _is(events["event"], "delivery") & _is(events["status"], status)
-    return fate * np.maximum(_number(events["nrcpt"]), 1)
+    fate = _is(events, "event", "delivery") & _is(events, "status", status)
+    return fate * np.maximum(_number(events, "nrcpt"), 1)
 
 
-def _bounced(events: Columns) -> Any:
+def _bounced(events: _Seen) -> Any:
     return _delivered(events, b"bounced")
 
 
-def _refused_recipient(events: Columns) -> Any:
-    return _is(events["event"], "reject")
+def _refused_recipient(events: _Seen) -> Any:
+    return _is(events, "event", "reject")
 
 
-def _queued(events: Columns) -> Any:
-    return _is(events["event"], "queued")
+def _queued(events: _Seen) -> Any:
+    return _is(events, "event", "queued")
 
 
-def _refused(events: Columns) -> Any:
-    return _is(events["event"], "verdict") | _is(events["event"], "milter_reject")
+def _refused(events: _Seen) -> Any:
+    return _is(events, "event", "verdict") | _is(events, "event", "milter_reject")
 
 
-def _attempted(events: Columns) -> Any:
+def _attempted(events: _Seen) -> Any:
     """One verdict line may stand for many refusals."""
-    return _queued(events) + _refused(events) * np.maximum(_number(events["count"]), 1)
+    return _queued(events) + _refused(events) * np.maximum(_number(events, "count"), 1)
 
 
-def _failed_login(events: Columns) -> Any:
-    return _is(events["event"], "auth_failure")
+def _failed_login(events: _Seen) -> Any:
+    return _is(events, "event", "auth_failure")
 
 
-def _learned(name: str) -> Callable[[Columns], Any]:
+def _learned(name: str) -> Callable[[_Seen], Any]:
     return lambda events: events[name]
 
 
-_COUNTED: dict[str, Callable[[Columns], Any]] = {
+_COUNTED: dict[str, Callable[[_Seen], Any]] = {
     "messages": _queued,
-    "recipients": lambda events: _queued(events) * _number(events["nrcpt"]),
-    "bytes": lambda events: _queued(events) * _number(events["size"]),
-    "cost": lambda events: _queued(events) * _number(events["nrcpt"]) * events["price"],
-    "connections": lambda events: _is(events["event"], "connect"),
+    "recipients": lambda events: _queued(events) * _number(events, "nrcpt"),
+    "bytes": lambda events: _queued(events) * _number(events, "size"),
+    "cost": lambda events: _queued(events) * _number(events, "nrcpt") * events["price"],
+    "connections": lambda events: _is(events, "event", "connect"),
     "attempts": _attempted,
     **{name: _learned(name) for name in habits.SIGNALS},
-    "unknown_recipients": lambda events: (_bounced(events) + _refused_recipient(events)) * _is(events["dsn"], b"5.1.1"),
+    "unknown_recipients": lambda events: (_bounced(events) + _refused_recipient(events)) * _is(events, "dsn", b"5.1.1"),
     "bounces": _bounced,
-    "policy_rejections": lambda events: _bounced(events) * _starts(events["dsn"], b"5.7."),
+    "policy_rejections": lambda events: _bounced(events) * _starts(events, "dsn", b"5.7."),
     "deferrals": lambda events: _delivered(events, b"deferred"),
     "auth_failures": _failed_login,
 }
 
 # Of a distinct signal: the column with its values, and the events that show one.
-_SHOWN: dict[str, tuple[str, Callable[[Columns], Any]]] = {
+_SHOWN: dict[str, tuple[str, Callable[[_Seen], Any]]] = {
     "clients": ("client", _attempted),
     "networks": ("network", _attempted),
     "countries": ("country", _attempted),
@@ -97,12 +128,22 @@ _SHOWN: dict[str, tuple[str, Callable[[Columns], Any]]] = {
 
 def amounts(events: Columns) -> Amounts:
     """Shape (events, signals), in the order of ADDITIVE: what each event adds."""
-    table: Amounts = np.stack([np.asarray(_COUNTED[signal](events), dtype=np.int64) for signal in ADDITIVE], axis=1)
+    seen = _Seen(events)
+    table: Amounts = np.stack([np.asarray(_COUNTED[signal](seen), dtype=np.int64) for signal in ADDITIVE], axis=1)
     return table * events["counts"][:, np.newaxis]
 
 
-def shown(signal: str, events: Columns) -> tuple[Any, Any]:
-    """The values that a distinct signal counts, and which events have one."""
-    name, shows = _SHOWN[signal]
-    values = events[name]
-    return values, (shows(events) > 0) & events["counts"] & np.asarray(values != None, dtype=bool)  # noqa: E711  # for each element
+def shown(signals: Iterable[str], events: Columns) -> dict[str, NDArray[Any]]:
+    """The values that distinct signals count: for each signal the value that each event shows, or None."""
+    seen = _Seen(events)
+    found = {}
+    for signal in signals:
+        name, shows = _SHOWN[signal]
+        found[signal] = _where((shows(seen) > 0) & events["counts"], events[name])
+    return found
+
+
+def _where(wanted: Any, values: Any) -> NDArray[Any]:
+    found = np.full(len(values), None, dtype=object)
+    found[wanted] = values[wanted]
+    return found

@@ -11,7 +11,7 @@ from logwatch.judging.policy import Policy
 from logwatch.measuring import habits
 from logwatch.measuring.habits import Habits
 from logwatch.measuring.signals import amounts, shown
-from logwatch.schema import ADDITIVE, DISTINCT, Columns
+from logwatch.schema import ADDITIVE, DISTINCT
 
 OPEN = (
     b"Nov 25 03:27:47 mx1 postfix/submission/smtpd[13612]: connect from unknown[192.0.2.1]\n"
@@ -103,16 +103,11 @@ SHOWN: dict[bytes, dict[str, object]] = {
 @pytest.mark.parametrize(("line", "expected"), SHOWN.items())
 def test_what_a_line_shows(line: bytes, expected: dict[str, object]) -> None:
     events = Habits().observe(_core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events)
-    assert {name: value for name in DISTINCT if (value := _shown(name, events)) is not None} == expected
+    assert {name: values[-1] for name, values in shown(DISTINCT, events).items() if values[-1] is not None} == expected
 
 
 def test_every_distinct_signal_has_a_line_that_shows_a_value() -> None:
     assert set().union(*SHOWN.values()) == set(DISTINCT)
-
-
-def _shown(signal: str, events: Columns) -> object:
-    values, has = shown(signal, events)
-    return values[-1] if has[-1] else None
 
 
 def _core() -> Core:
