@@ -2,9 +2,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 PYTHON ?= python3
+CORPUS ?= ../shared/corpora
 BIN := .venv/bin
 
-.PHONY: help demo test check format clean
+.PHONY: help demo test check conformance bench-reading format clean
 
 help:
 	@echo "make demo    the closed loop on this machine, in under a minute (no MTA needed)"
@@ -23,6 +24,13 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	@$(BIN)/python -m pytest
+
+conformance: .venv/dev
+	@$(BIN)/python -m tests.reading.conformance $(CORPUS)
+
+bench-reading: .venv/dev
+	@sh deploy/packages pflogsumm mtail fail2ban
+	@$(BIN)/python -m benchmarks.reading
 
 format: .venv/dev
 	$(BIN)/ruff format .

@@ -25,8 +25,9 @@ from logwatch.judging.decide import Judge
 from logwatch.judging.policy import ENFORCE, Policy
 from logwatch.schema import Decision
 
-PATIENCE = 400
-_GRAIN = 0.5  # seconds between two looks at the log while an attack runs
+PATIENCE = 100
+_GRAIN = 0.5  # seconds between two looks at the log while an attack comes through
+_SLOW = 5.0  # while it is refused
 _CHUNK = 6 * HOUR  # at other times
 _REFUSING = ("tempfail", "hold", "block")
 
@@ -48,12 +49,13 @@ class Outcome:
 
 @dataclass
 class Run:
-    """A month's results: decisions in order, outcomes by attack, when each login was first abused."""
+    """A month's results: decisions in order, outcomes by attack, since when each login was abused."""
 
     month: Month
     decisions: list[Decision]
     outcomes: dict[int, Outcome]
     abused: dict[str, float]
+    hostile: set[str] = field(default_factory=set)  # clients and networks that are up to no good beside the attacks
 
 
 class ClosedLoop:
@@ -78,12 +80,18 @@ class ClosedLoop:
             if event.attack > 0:
                 self._attacked(event)
             else:
-                if event.attack and isinstance(event, Mail):
-                    self._result.abused.setdefault(event.account, event.time)
+                if event.attack:
+                    self._hostile(event)
                 self._writer.write(event)
                 self._feed(event.time, _CHUNK)
         self._feed(last + HOUR, 0)
         return self._result
+
+    def _hostile(self, event: Event) -> None:
+        """Somebody who is up to no good, but whom nobody could stop: a trial, the noise of the net."""
+        if isinstance(event, Mail):
+            self._result.abused.setdefault(event.account, event.time)
+        self._result.hostile.update((f"client:{event.client}", *keys.networks(event.client)))
 
     def _feed(self, until: float, grain: float) -> None:
         if until - self._fed >= grain:
@@ -97,7 +105,7 @@ class ClosedLoop:
         outcome = self._outcome(event)
         if outcome.refusals > PATIENCE:
             return
-        self._feed(event.time - self._lag, _GRAIN)
+        self._feed(event.time - self._lag, _SLOW if outcome.refusals else _GRAIN)
         size = len(event.recipients) if isinstance(event, Mail | Incoming) else 1
         answers = list(self._answers(event))
         refusing = [answer for answer in answers if self._refuses(answer)]

@@ -82,7 +82,7 @@ def scored(run: Run, site: str, seed: int) -> Result:
             result.wrong.append(
                 f"{site} {seed} day {day} {labels[decision.key]} {decision.key} {decision.action} {decision.rule}: {numbers}"
             )
-    guilty = {key for outcome in result.outcomes for key in outcome.keys}
+    guilty = run.hostile.union(*(outcome.keys for outcome in result.outcomes))
     strangers = {d.key for d in run.decisions if not d.key.startswith("account:") and d.key not in guilty}
     result.clients = len(strangers)
     result.wrong += [f"{site} {seed} {key}" for key in sorted(strangers)]

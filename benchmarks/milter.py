@@ -11,6 +11,11 @@ same messages by 20 sessions at once, each logged in (one login look-up per mess
     empty           mailbrake, with a table that lists nobody
     million         mailbrake, with 1,000,000 accounts listed (not these)
     map             no milter: check_sasl_access with an exported hash map of 1,000 accounts
+    rspamd          its proxy as a milter, with the ratelimit module by login and a Redis, and next to nothing else
+    policyd         policyd-rate-limit by login, SQLite, as a policy service at the end of data
+
+The last two only where the Debian packages rspamd, redis-server and policyd-rate-limit are installed; their limits are
+never reached.
 
 Then the time to a verdict at the milter's socket, with 1, 100 and 500 connections open, and its private memory.
 """
@@ -22,6 +27,7 @@ import base64
 import contextlib
 import os
 import random
+import shutil
 import socket
 import statistics
 import subprocess
@@ -40,6 +46,47 @@ from tests.mta.waiting import wait_for
 HERE = Path(__file__).parent
 FAR = 4e9
 SESSIONS = 20
+POLICY = "smtpd_end_of_data_restrictions"
+PEERS = {"rspamd": ("rspamd", "redis-server"), "policyd": ("policyd-rate-limit",)}
+RSPAMD = """\
+lua = "$RULESDIR/rspamd.lua"
+options {{
+  pidfile = "{0}/pid"; filters = ""; tempdir = "{0}"; hs_cache_dir = "{0}"; control_socket = "{0}/control";
+  url_tld = "{0}/domains"; dns {{ nameserver = ["127.0.0.1:9"]; timeout = 0.1s; }}
+}}
+logging {{ type = "file"; filename = "{0}/log"; level = "warning"; }}
+worker "rspamd_proxy" {{
+  bind_socket = "{0}/sock mode=0666"; milter = yes; timeout = 30s; count = 2;
+  upstream "local" {{ default = yes; self_scan = yes; }}
+}}
+metric {{ name = "default"; actions {{ reject = 1000; }} }}
+modules {{ path = "${{PLUGINSDIR}}"; }}
+redis {{ servers = "{0}/redis"; }}
+ratelimit {{
+  rates {{ bench {{ selector = "user.lower"; bucket = {{ burst = 10000000; rate = "10000000 / 1min"; }} }} }}
+}}
+"""
+POLICYD = """\
+debug: false
+user: root
+group: root
+pidfile: "{0}/pid"
+sqlite_config: {{database: "{0}/db"}}
+backend: 0
+SOCKET: "{0}/sock"
+socket_permission: 0666
+limits: [[10000000, 60], [10000000, 86400]]
+limits_by_id: {{}}
+limit_by_sasl: true
+limit_by_sender: false
+limit_by_ip: false
+limited_networks: []
+success_action: dunno
+fail_action: defer_if_permit Rate limit reached
+db_error_action: dunno
+report: false
+delay_to_close: 300
+"""
 LOGIN = "bob@example.com"
 
 
@@ -60,6 +107,12 @@ def main() -> None:
         }
         postfix = stack.enter_context(Postfix({LOGIN: "secret"}))
         settings = {"none": {}, **{who: {"smtpd_milters": path} for who, (path, _) in milters.items()}}
+        peers = {"rspamd": (_rspamd, "smtpd_milters", ""), "policyd": (_policyd, POLICY, "check_policy_service ")}
+        for who, (start, option, prefix) in peers.items():
+            if all(shutil.which(program) for program in PEERS[who]):
+                (directory / who).mkdir(mode=0o777)
+                (directory / who).chmod(0o777)
+                settings[who] = {option: prefix + stack.enter_context(start(directory / who))[0]}
         settings["map"] = {"smtpd_sender_restrictions": f"check_sasl_access hash:{_map(postfix, directory)}"}
         _throughput(postfix, settings, programs["smtp_load"], args)
         _latency(milters)
@@ -84,7 +137,11 @@ def _running(command: list[str], path: Path) -> Iterator[tuple[str, int]]:
             path.chmod(0o666)
             yield f"unix:{path}", process.pid
         finally:
-            process.kill()
+            process.terminate()  # rspamd has children, which it ends
+            try:
+                process.wait(5)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def _null(program: Path, directory: Path) -> contextlib.AbstractContextManager[tuple[str, int]]:
@@ -100,6 +157,22 @@ def _ours(directory: Path, name: str, entries: int) -> contextlib.AbstractContex
     config = directory / f"{name}.toml"
     config.write_text(f'[state]\ndirectory = "{state}"\n[milter]\nsocket = "unix:{path}"\nsyslog = ""\n')
     return _running([sys.executable, "-m", "enforce.main", "--config", str(config)], path)
+
+
+@contextlib.contextmanager
+def _rspamd(directory: Path) -> Iterator[tuple[str, int]]:
+    (directory / "conf").write_text(RSPAMD.format(directory))
+    (directory / "domains").write_text("com\norg\n")  # compiling the whole list takes a quarter of a minute
+    redis = ["redis-server", "--port", "0", "--unixsocket", str(directory / "redis"), "--unixsocketperm", "777"]
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(_running([*redis, "--save", "", "--logfile", "/dev/null"], directory / "redis"))
+        command = ["rspamd", "-f", "-u", "_rspamd", "-g", "_rspamd", "-c", str(directory / "conf")]
+        yield stack.enter_context(_running(command, directory / "sock"))
+
+
+def _policyd(directory: Path) -> contextlib.AbstractContextManager[tuple[str, int]]:
+    (directory / "conf.yaml").write_text(POLICYD.format(directory))
+    return _running(["policyd-rate-limit", "--file", str(directory / "conf.yaml")], directory / "sock")
 
 
 def _map(postfix: Postfix, directory: Path) -> Path:
@@ -118,7 +191,7 @@ def _throughput(postfix: Postfix, settings: dict[str, dict[str, str]], load: Pat
     response = base64.b64encode(f"\0{LOGIN}\0secret".encode()).decode()
     rates: dict[str, list[float]] = {who: [] for who in settings}
     replies: dict[str, list[tuple[float, float]]] = {who: [] for who in settings}
-    plain = {"smtpd_milters": "", "smtpd_sender_restrictions": ""}
+    plain = {"smtpd_milters": "", "smtpd_sender_restrictions": "", POLICY: ""}
     for number in range(args.rounds + 1):  # the first is to warm up
         for who in random.sample(list(settings), len(settings)):
             postfix.reload({**plain, **settings[who]})

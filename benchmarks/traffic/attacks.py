@@ -87,7 +87,7 @@ Builder = Callable[[Plan], Iterator[Event]]
 def flood(plan: Plan) -> Iterator[Event]:
     """See the module."""
     client = plan.address()
-    for time in plan.poisson(plan.pick.uniform(600, 6500), 3):
+    for time in plan.poisson(plan.pick.uniform(600, 6500), 1):
         yield plan.mail(time, client, (plan.stranger(),))
 
 

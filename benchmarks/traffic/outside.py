@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from benchmarks.traffic.places import block, host, lands, network
 from benchmarks.traffic.profile import Profile
-from benchmarks.traffic.scene import DAY, HOUR, START, Event, Guess, Incoming, Knock, seeded
+from benchmarks.traffic.scene import DAY, HOUR, NOISE, START, Event, Guess, Incoming, Knock, seeded
 
 
 class Outside:
@@ -44,6 +44,6 @@ class Outside:
             for place in range(int(pick.expovariate(1 / 3.4)) + 1):
                 known = pick.random() < 0.2
                 login = f"user{pick.randrange(site.accounts)}@{site.name}.example" if known else "admin"
-                yield Guess(time + 7 * place, client, login)
+                yield Guess(time + 7 * place, client, login, NOISE)
         for time in self._moments(number, 4):
-            yield Knock(time, host(pick, network(pick, block(pick, pick.choice(lands())))))
+            yield Knock(time, host(pick, network(pick, block(pick, pick.choice(lands())))), NOISE)

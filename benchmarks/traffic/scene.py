@@ -9,6 +9,8 @@ DAY = 86400.0
 HOUR = 3600.0
 START = 1_791_158_400.0  # Monday 2026-10-05 00:00 UTC; the site's clocks show UTC
 
+NOISE = -1_000_000  # label of what is hostile but no attack that somebody could be blamed for missing
+
 SENT, DEFERRED, UNKNOWN, REFUSED = "sent", "deferred", "unknown", "refused"  # what becomes of a recipient
 
 

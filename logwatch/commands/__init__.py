@@ -19,6 +19,7 @@ from enforce.table import TableError
 COMMANDS = (
     "demo",
     "events",
+    "explain",
     "rates",
     "replay",
     "watch",

@@ -187,6 +187,12 @@ def _unfold(chunk: bytes) -> tuple[bytes, list[tuple[int, int, int]]]:
     return b"".join([*pieces, chunk[done:]]), repeats
 
 
+def unfolded(line: bytes) -> tuple[bytes, int]:
+    """One line with what was repeated in place of `message repeated`, and how many lines it stands for."""
+    text, repeats = _unfold(line)
+    return text, repeats[0][1] if repeats else 1
+
+
 def _program(prefix: bytes, daemon: bytes) -> tuple[bytes, bytes | None]:
     service = prefix.split(b"/")[1:-1]
     return prefix + daemon, b"/".join(service) or None

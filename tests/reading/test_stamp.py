@@ -131,3 +131,23 @@ def test_first_year_of_an_archive() -> None:
     texts = [b"Dec 30 00:00:00", b"2019-01-02T00:00:00+00:00"]
     start = first_year(texts, ZoneInfo("UTC"), at("2026-11-25T00Z"))
     assert read(texts, ZoneInfo("UTC"), start) == [at("2018-12-30T00Z"), at("2019-01-02T00Z")]
+
+
+@pytest.mark.parametrize("text", [b"Nov 25 03:60:00", b"Nov 25 03:00:61", b"Nov 25 03:  :00", b"Nov 25 03-00-00"])
+def test_no_time_of_day(text: bytes) -> None:
+    """What has the shape of a time and is none is no moment."""
+    assert read([text], ZoneInfo("UTC"), at("2026-11-25T00Z")) == [None]
+
+
+def test_a_day_without_a_blank_before_it() -> None:
+    """Some loggers write `Jan 6` and some `Jan 06` where others write two blanks."""
+    texts = [b"Jan 6 08:39:06", b"Jan  6 08:39:06", b"Jan 06 08:39:06"]
+    assert set(read(texts, ZoneInfo("UTC"), at("2026-01-01T00Z"))) == {at("2026-01-06T08:39:06Z")}
+
+
+@given(st.from_regex(rb"[A-Z][a-z]{2}[ 0-9:]{10,11}[0-9]|[0-9]{4}-[0-9T:.,+Z-]{12,31}", fullmatch=True))
+def test_whatever_has_the_shape_of_a_stamp_is_a_moment_or_none(text: bytes) -> None:
+    """No stamp that a line can have raises, whatever the zone."""
+    for zone in (None, BERLIN):
+        found = Stamps(zone, 1.79e9).read(text)
+        assert found is None or 0 <= found + 86400 < 253402300800 + 86400

@@ -86,7 +86,19 @@ def _texts(dialect: ModuleType, kinds: Kinds, events: Collection[str] | None, fi
         silent.append(dialect.SILENT)
     tag = pp.Tag("event", f"{dialect.NAME} {UNREAD if first_look else OTHER}")
     others = [] if first_look else _broken(dialect.NAME, wanted)
-    return first(*_whole(dialect.NAME, wanted), *others, seq(*nothing_of(silent), rest(), tag))
+    return first(*_wanted(dialect.NAME, kinds, events), *others, seq(*nothing_of(silent), rest(), tag))
+
+
+def _wanted(dialect: str, kinds: Kinds, events: Collection[str] | None) -> list[pp.ParserElement]:
+    """The wanted kinds, each only where none of the others that come before it matches: as if all were there."""
+    alternatives: list[pp.ParserElement] = []
+    runs = groupby(kinds, key=lambda kind: events is None or kind[0] in events)
+    for wanted, run in reversed([(wanted, list(run)) for wanted, run in runs]):
+        if wanted:
+            alternatives = [*_whole(dialect, run), *alternatives]
+        elif alternatives:
+            alternatives = [seq(*nothing_of(list(_whole(dialect, run))), first(*alternatives))]
+    return alternatives
 
 
 def _whole(dialect: str, kinds: Sequence[Kind]) -> Iterator[pp.ParserElement]:

@@ -36,6 +36,7 @@ class _Walk:
     """
 
     wanted: frozenset[str] | None = None
+    tags: bool = True
     number: int = 0
     kinds: dict[int, str] = field(default_factory=dict)
     groups: dict[int, dict[str, int]] = field(default_factory=dict)
@@ -68,12 +69,13 @@ class _Walk:
 
         A column that more than one of them has cannot be told by one group after them: it is an error to use it there.
         """
-        before, written = self.open, []
+        before = self.open
+        written: list[str] = []
         after = dict(before)
         for element in elements:
             self.open = before
             if isinstance(element, pp.Regex) and not element.resultsName:
-                written.append(element.pattern)  # atomic already, being an alternative
+                written.append(str(element.pattern))  # atomic already, being an alternative
             else:
                 written.append(self.source(element))
             after.update(
@@ -86,13 +88,14 @@ class _Walk:
         return "|".join(written)
 
     def nothing(self, element: pp.ParserElement) -> str:
-        """What must not stand here has no columns."""
-        inner = _Walk(frozenset())
-        return f"(?!{inner.source(element)})"
+        """What must not stand here has no groups."""
+        return f"(?!{_Walk(frozenset(), tags=False).source(element)})"
 
     def tag(self, element: pp.ParserElement) -> str:
         """An empty group, whose number names the kind."""
         assert isinstance(element, pp.Tag)
+        if not self.tags:
+            return ""
         if twice := [name for name, group in self.open.items() if group == _AMBIGUOUS]:
             raise ValueError(f"two alternatives before {element.tag_value} have a part called {twice[0]}")
         self.number += 1

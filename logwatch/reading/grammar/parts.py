@@ -82,7 +82,7 @@ def address(successor: str, column: str) -> pp.ParserElement:
 IPV4_OR_6 = r"[0-9A-Fa-f:.]+"
 
 # Shapes only, for speed: whether a stamp names a moment is found out when it is converted (reading.stamp).
-BSD_STAMP = r"[A-Z][a-z]{2}[ 0-9:]{12}"
+BSD_STAMP = r"[A-Z][a-z]{2}[ 0-9:]{10,11}[0-9]"
 ISO_STAMP = r"[0-9]{4}-[0-9T:.,+Z-]{12,31}"
 
 

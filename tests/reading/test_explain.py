@@ -1,0 +1,51 @@
+"""`mailbrake explain`: what each part of a line is, or where it stops."""
+
+import pytest
+
+from logwatch.commands import main
+from logwatch.reading.grammar.explain import explain
+
+from .samples import Sample, by_regex, samples
+
+READ = [sample for sample in samples() if isinstance(sample.expect, dict)]
+
+
+@pytest.mark.parametrize("sample", READ[:: max(1, len(READ) // 60)], ids=lambda sample: sample.where)
+def test_pieces_are_the_line(sample: Sample) -> None:
+    """Pieces follow each other from the first character on, and those with a name are the event's fields."""
+    text = sample.raw.rstrip(b"\r\n").decode("latin-1")
+    found = explain(text)
+    assert found.event == sample.expect["event"]
+    ends = [0, *(piece.end for piece in found.pieces)]
+    assert [piece.begin for piece in found.pieces] == ends[:-1]
+    columns = {piece.column: text[piece.begin : piece.end].encode("latin-1") for piece in found.pieces if piece.column}
+    read = by_regex(sample.raw)
+    assert read is not None
+    assert columns == {name: value for name, value in read[1].items() if value}
+
+
+def test_where_a_line_stops() -> None:
+    """A cut line: what it should have been, how far it can be read, and what was expected there."""
+    found = explain("Nov 25 03:27:47 mx1 postfix/smtp[4]: 4ABCDEF: to=<a@b>, relay=none, delay=0.5, del")
+    assert (found.event, found.dialect, found.meant) == ("", "postfix", "delivery")
+    assert found.text[found.stop :] == ", del"
+    assert "', status='" in found.expected
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [
+        ("Nov 25 03:27:47 mx1 postfix/smtpd[4]: connect from x[192.0.2.1]", 0, "event: connect (postfix)"),
+        ("Nov 25 03:27:47 mx1 postfix/smtpd[4]: message repeated 3 times: [ connect from x[::1]]", 0, "3 times more"),
+        ("Nov 25 03:27:47 mx1 postfix/smtp[4]: 4ABCDEF: to=<a", 1, "begins like delivery (postfix)"),
+        ("Nov 25 03:27:47 mx1 postfix/smtpd[4]: warning: odd", 1, "a line of postfix that tells nothing of mail"),
+        ("Nov 25 03:27:47 mx1 sshd[4]: hello", 1, "no program that is known here"),
+        ("\x1b[2J", 1, "before '?[2J'"),
+        ('{"MESSAGE":"connect from x[192.0.2.1]","SYSLOG_IDENTIFIER":"postfix/smtpd","_PID":"4",'
+         '"__REALTIME_TIMESTAMP":"1790812801000000","_HOSTNAME":"mx1"}', 0, "event: connect (postfix)"),
+    ],
+)  # fmt: skip
+def test_the_command(line: str, status: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says what the line is; status 1 where it is no event."""
+    assert main(["explain", line]) == status
+    assert said in capsys.readouterr().out

@@ -1,0 +1,140 @@
+"""Bytes of a log in, columns out: repeated lines, odd bytes, counts of what was not read."""
+
+from datetime import UTC
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logwatch.reading.scan import Scanner, number_of, text_of
+from logwatch.reading.stamp import Stamps
+from logwatch.schema import LINE_COLUMNS
+
+from .samples import START, scanned, scanner
+from .test_differential import mutated
+
+HEAD = b"Nov 25 03:27:47 mx1 postfix/smtpd[42]: "
+CONNECT = HEAD + b"connect from unknown[192.0.2.1]\n"
+LEAVE = HEAD + b"disconnect from unknown[192.0.2.1] ehlo=1 quit=1 commands=2\n"
+
+
+def repeated(times: int, text: bytes = CONNECT) -> bytes:
+    """As rsyslog says that a line came so many times more."""
+    return text.replace(HEAD, HEAD + b"message repeated %d times: [ " % times).replace(b"\n", b"]\n")
+
+
+def test_a_repeated_line_counts_as_often_as_it_came() -> None:
+    """The first line, and N more: no more, no less; `line` and `start` are those of the line that stands for them."""
+    reader = scanner()
+    chunk = CONNECT + repeated(3) + LEAVE + repeated(2) + LEAVE
+    found = reader.scan(chunk)
+    assert found["event"].tolist() == ["connect"] * 4 + ["disconnect"] + ["connect"] * 2 + ["disconnect"]
+    assert found["line"].tolist() == [1, 2, 2, 2, 3, 4, 4, 5]
+    starts = [chunk.index(line) for line in (CONNECT, repeated(3), LEAVE, repeated(2))]
+    assert found["start"].tolist() == [starts[0], *[starts[1]] * 3, starts[2], *[starts[3]] * 2, chunk.rindex(LEAVE)]
+    assert reader.lines == 5
+
+
+def test_repeated_by_old_rsyslog_and_with_carriage_returns() -> None:
+    """No blank after the bracket; CRLF."""
+    line = HEAD + b"message repeated 2 times: [connect from unknown[192.0.2.1]]\r\n"
+    assert [row["client_ip"] for row in scanned(line)] == ["192.0.2.1", "192.0.2.1"]
+
+
+def test_a_line_cannot_stand_for_any_number() -> None:
+    """Beyond 10,000 it is no log's line: a bound, and a count of what is left out."""
+    reader = scanner()
+    assert len(reader.scan(repeated(10**17))["event"]) == 10_000
+    assert reader.unreadable == {"repeated": 1}
+
+
+def test_nobody_can_repeat_a_line_from_inside() -> None:
+    """`message repeated` counts only where the logger puts it: before the text."""
+    login = b"a]: message repeated 9 times: [ connect from unknown[192.0.2.9]]"
+    line = HEAD + b"warning: unknown[192.0.2.1]: SASL PLAIN authentication failed: no, sasl_username=" + login + b"\n"
+    (row,) = scanned(line)
+    assert row["event"] == "auth_failure"
+    assert row["sasl_username"] == login.decode()
+
+
+def test_what_repeats_may_be_unreadable() -> None:
+    """A broken line does not become an event by coming twice."""
+    reader = scanner()
+    assert len(reader.scan(repeated(2, HEAD + b"4ABCDEF: reject: no stage\n"))["event"]) == 0
+    assert reader.unreadable == {"reject": 1}
+
+
+def test_unread_lines_are_counted() -> None:
+    """Cut lines by the event they should have been, others of a known daemon as such; silent ones are not."""
+    reader = scanner()
+    reader.scan(
+        HEAD + b"4ABCDEF: reject: RCPT fr\n" + HEAD + b"warning: hostname x does not resolve to address 192.0.2.1\n"
+        b"Nov 25 03:27:47 mx1 postfix/smtp[1]: Untrusted TLS connection established to x[192.0.2.1]:25: TLSv1.3\n"
+        b"Nov 25 03:27:47 mx1 postfix/qmgr[1]: 4ABCDEF: from=<a@exam\n"
+        b"Nov 25 03:27:47 mx1 sshd[1]: Connection closed\n"
+    )
+    assert reader.unreadable == {"reject": 1, "expired": 1}
+    assert reader.other == 1
+    assert reader.example == b"Nov 25 03:27:47 mx1 postfix/qmgr[1]: 4ABCDEF: from=<a@exam"
+
+
+def test_bytes_that_are_no_text() -> None:
+    """Invalid UTF-8 is kept, and shown as \\xNN; NUL is a character like others."""
+    line = HEAD + b"warning: u[192.0.2.1]: SASL PLAIN authentication failed: no, sasl_username=m\xfcller\0\xc3\xa9\n"
+    assert scanned(line)[0]["sasl_username"] == "m\\xfcller\0é"
+    assert text_of(b"\xff") == "\\xff"
+
+
+@pytest.mark.parametrize(
+    "token",
+    [b"; from=<", b'"', b"\\", b"(case ", b">, relay=", b"message repeated 2 times: [ ", b", sasl_sender=", b"]: "],
+)
+@pytest.mark.parametrize(
+    "begin",
+    [
+        b"4ABCDEF: reject: RCPT from unknown[192.0.2.1]: 550 5.1.1 ",
+        b"4ABCDEF: client=unknown[192.0.2.1], sasl_method=PLAIN, sasl_username=",
+        b"warning: unknown[192.0.2.1]: SASL PLAIN authentication failed: ",
+    ],
+)
+def test_a_long_line_is_read_in_one_go(begin: bytes, token: bytes) -> None:
+    """Whatever is repeated 50,000 times, the time is proportional to the length: otherwise this would not end."""
+    assert len(scanned(HEAD + begin + token * 50_000 + b"\n")) <= 1
+
+
+@pytest.mark.parametrize(
+    "token", [b'"', b"\\", b'>, relay=none, delay=1 "', b">, size=1, nrcpt=1 (queue active)", b"(<"]
+)
+@pytest.mark.parametrize("begin", [b"qmgr[1]: 4ABCDEF: from=<", b"smtp[1]: 4ABCDEF: to=<"])
+def test_a_long_address_is_read_in_one_go(begin: bytes, token: bytes) -> None:
+    """The same for addresses."""
+    assert len(scanned(b"Nov 25 03:27:47 mx1 postfix/" + begin + token * 50_000 + b"\n")) <= 1
+
+
+SOME = (
+    (frozenset({"host", "queue_id", "status", "dsn"}), frozenset({"accept", "queued", "delivery"})),
+    (frozenset({"client_ip", "line"}), frozenset({"connect", "reject", "auth_failure", "milter_reject"})),
+    (frozenset(LINE_COLUMNS), frozenset({"removed", "queued", "delivery"})),
+)
+
+
+@settings(deadline=None)  # each choice is compiled once
+@given(st.lists(mutated(), max_size=15).map(b"".join), st.sampled_from(SOME))
+def test_what_is_not_wanted_changes_nothing(lines: bytes, some: tuple[frozenset[str], frozenset[str]]) -> None:
+    """Fewer columns and kinds give the same values in the same rows, just fewer."""
+    columns, events = some
+    everything = scanner().scan(lines)
+    wanted = [row for row, event in enumerate(everything["event"].tolist()) if event in events]
+    found = Scanner(Stamps(UTC, START), sorted(columns), events).scan(lines)
+    for name in columns | {"start", "time", "event"}:
+        assert found[name].tolist() == everything[name][wanted].tolist(), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "meant"),
+    [("pid", b"42", 42), ("delay", b"0.5", 0.5), ("delay", b".", None), ("pid", b"", None), ("size", None, None)],
+)
+def test_numbers(name: str, value: Any, meant: Any) -> None:
+    """Text that is no number is None, never an error."""
+    assert number_of(name, value) == meant
