@@ -1,0 +1,53 @@
+"""Prometheus' own checker: the one on PATH, or Debian's, unpacked into a folder of this checkout and not installed.
+
+Installing the package would start a server.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from tempfile import mkdtemp
+
+FOLDER = Path(__file__).parents[2] / ".cache" / "prometheus"
+PROGRAM = "usr/bin/promtool"
+TIMEOUT = 300  # seconds, for a slow mirror
+
+
+def promtool(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run it."""
+    found = shutil.which("promtool") or str(_unpacked() / PROGRAM)
+    return subprocess.run([found, *arguments], cwd=cwd, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+
+
+def _unpacked() -> Path:
+    if not FOLDER.exists():
+        if shutil.which("apt-get") is None:
+            raise RuntimeError(
+                "there is no promtool, and no apt-get to fetch it with: put Prometheus' promtool on PATH"
+            )
+        FOLDER.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(mkdtemp(prefix="prometheus-", dir=FOLDER.parent))
+        _fetch(fresh)
+        for package in fresh.glob("*.deb"):
+            _run("dpkg", "-x", str(package), str(fresh), folder=fresh)
+            package.unlink()
+        (fresh / "usr/bin/prometheus").unlink()  # 50 MB that nobody needs
+        fresh.rename(FOLDER)  # all at once: an interrupted run leaves no half of it
+    return FOLDER
+
+
+def _fetch(folder: Path) -> None:
+    download = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "prometheus")
+    try:
+        _run(*download, folder=folder)
+    except RuntimeError:  # no package lists, or old ones
+        _run("apt-get", "-q", "update", folder=folder)
+        _run(*download, folder=folder)
+
+
+def _run(*command: str, folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    if done.returncode != 0:
+        raise RuntimeError(f"promtool cannot be unpacked: {' '.join(command)}: {done.stderr or done.stdout}")
