@@ -220,11 +220,10 @@ class Rates:
         wanted = tuple(columns or ((signal, window) for signal in SIGNALS for window in self.windows))
         names, values = [], []
         for kind, memory in self._memory.items():
-            for name, cells in memory.items():
+            for name, packed in memory.items():
+                cells = cells_of(packed)
                 names.append(name)
-                values.append(
-                    [self._as_of(kind, name, cells_of(cells), round(at * _MICRO), column) for column in wanted]
-                )
+                values.append([self._as_of(kind, name, cells, round(at * _MICRO), column) for column in wanted])
         index = pd.Index(names, name="key", dtype=object)
         frame = pd.DataFrame(np.array(values, np.int64).reshape(len(names), len(wanted)), index=index)
         frame.columns = pd.MultiIndex.from_tuples(wanted, names=("signal", "window"))
