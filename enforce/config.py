@@ -144,7 +144,7 @@ def as_endpoint(value: object) -> str:
     """Where to listen for HTTP, ADDRESS:PORT, or "" for nowhere."""
     found = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([0-9]{1,5})", value) if isinstance(value, str) else None
     try:
-        if found and ipaddress.ip_address(found[1] or found[2]) and int(found[3]) < 65536:
+        if found and ipaddress.ip_address(found[1] or found[2]) and 0 < int(found[3]) < 65536:
             return found[0]
     except ValueError:
         pass

@@ -13,6 +13,8 @@ _SOCKETS = '"unix:/run/mailbrake/milter.sock" or "inet:8891@127.0.0.1" (port fir
 
 _NETWORKS = 'a list of addresses and networks such as ["127.0.0.0/8", "::1"]'
 _TEXTS = 'sentences by action such as { tempfail = "Slow down" }'
+_ADDRESSES = 'a list of addresses such as ["abuse@example.com"]'
+_ENDPOINTS = 'an address and a port such as "127.0.0.1:9631" or "[::1]:9631"'
 _FILES = 'absolute paths by format such as { postfix-sasl = "/etc/x" }'
 
 
@@ -59,6 +61,30 @@ def test_the_milters_values_arrive_as_they_are_meant(written: Path) -> None:
     assert (config.milter.judge, config.milter.exempt) == ("clients", ())
     assert config.milter.texts == {"block": "Closed\nfor good"}
     assert (config.export.files, config.export.command) == ({"text": "/x"}, ())
+
+
+def test_the_values_of_notifications_and_metrics_arrive_as_they_are_meant(written: Path) -> None:
+    written.write_text(
+        '[notify]\nabout = ["guard"]\nevery = "1h"\nmail_to = ["a+b@example.com"]\nsmtp = "[::1]:587"\n'
+        'webhooks = ["https://example.com/x?token=1"]\napprise = ["ntfys://host/topic"]\n'
+        '[metrics]\nwatch = "[::1]:9631"\nmilter = ""\n'
+    )
+    notify, metrics = load(written).notify, load(written).metrics
+    assert (notify.about, notify.every, notify.mail_to, notify.smtp) == (
+        ("guard",),
+        3600,
+        ("a+b@example.com",),
+        "[::1]:587",
+    )
+    assert (notify.webhooks, notify.apprise) == (("https://example.com/x?token=1",), ("ntfys://host/topic",))
+    assert (metrics.watch, metrics.milter) == ("[::1]:9631", "")
+
+
+def test_secrets_in_urls_are_not_told(written: Path) -> None:
+    written.write_text('[notify]\nwebhooks = ["https://example.com/x?token=1"]\napprise = ["ntfys://user:pw@host"]\n')
+    rows = effective(load(written))
+    assert "[notify] webhooks = ['https://…']" in rows
+    assert "[notify] apprise = ['ntfys://…']" in rows
 
 
 def test_options_in_force_are_told_as_they_would_be_written(written: Path) -> None:
@@ -126,6 +152,31 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
             '[export]\ncommand = "postmap x"',
             "[export] command: expected a list of strings such as [\"/var/log/mail.log\"], found 'postmap x'",
         ),
+        (
+            '[notify]\nabout = ["gard"]',
+            "[notify] about: there are no notifications about 'gard'; did you mean guard?",
+        ),
+        ('[notify]\nmail_to = ["-oQ/tmp@x"]', f"[notify] mail_to: expected {_ADDRESSES}, found ['-oQ/tmp@x']"),
+        (
+            '[notify]\nmail_to = ["a@x\\nBcc: b@x"]',
+            f"[notify] mail_to: expected {_ADDRESSES}, found ['a@x\\nBcc: b@x']",
+        ),
+        ('[notify]\nmail_from = "abuse"', f"[notify] mail_from: expected {_ADDRESSES}, found ['abuse']"),
+        (
+            '[notify]\nsmtp = "localhost"',
+            "[notify] smtp: expected a host and a port such as \"localhost:25\", found 'localhost'",
+        ),
+        (
+            '[notify]\nwebhooks = ["file:///etc/passwd"]',
+            '[notify] webhooks: expected a list of URLs such as ["https://example.com/hook"]',
+        ),
+        (
+            '[notify]\napprise = ["topic"]',
+            '[notify] apprise: expected a list of URLs such as ["ntfys://example.com/topic"]',
+        ),
+        ('[metrics]\nwatch = "9631"', f"[metrics] watch: expected {_ENDPOINTS}, found '9631'"),
+        ('[metrics]\nmilter = "127.0.0.1:99999"', f"[metrics] milter: expected {_ENDPOINTS}, found '127.0.0.1:99999'"),
+        ('[metrics]\nwatch = "1.2.3.400:1"', f"[metrics] watch: expected {_ENDPOINTS}, found '1.2.3.400:1'"),
         ("[milter", "is not valid TOML: Expected ']' at the end of a table declaration (at end of document)"),
     ],
 )
