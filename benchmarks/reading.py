@@ -1,0 +1,141 @@
+"""How fast logs are read, beside other readers, on the same file in one run.
+
+    python -m benchmarks.reading [--lines 1000000] [--rounds 3] [--log FILE]
+
+The log is `benchmarks.reading_log`'s, seeded, so that everybody measures the same. Each tool is started anew in every
+round, one after the other, pinned to one core; medians of processor time (user + system) are compared, since machines
+are shared, and the peak of its memory is told. What the tools do is not the same:
+
+    grep -c                   counts lines that hold a word: the floor
+    pflogsumm                 Postfix reports: the classic, and the measure for ours
+    mtail                     its own example program for Postfix: counters
+    fail2ban-regex            the `postfix` filter on a part of the log: it is slow, and given in lines per second
+    scan                      ours: events with the columns that the controller needs
+    scan + attribution        and for whom each counts
+    scan + attribution + rates  and every signal of every key in three windows: what the controller counts
+
+Ours is given per room too, by which it can be seen where the time goes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC
+from pathlib import Path
+
+from benchmarks.reading_log import START, lines
+
+CORE = 0
+MTAIL = "/usr/share/doc/mtail/examples/postfix.mtail"
+FAIL2BAN = "/etc/fail2ban/filter.d/postfix.conf"
+OURS = ("scan", "scan + attribution", "scan + attribution + rates")
+FAIL2BAN_LINES = 50_000
+
+
+def ours(rooms: str, log: str) -> None:
+    """Read a log as the controller does, as far as the rooms named."""
+    from logwatch.core import _COLUMNS, WINDOWS
+    from logwatch.measuring.rates import Rates
+    from logwatch.reading.attribute import Attribution
+    from logwatch.reading.scan import Scanner
+    from logwatch.reading.source import chunks
+    from logwatch.reading.stamp import Stamps
+
+    scanner, attribution, rates = Scanner(Stamps(UTC, START), _COLUMNS), Attribution(), Rates(WINDOWS)
+    spent = [0.0, 0.0, 0.0]
+    begin = time.process_time()
+    for chunk in chunks(log):
+        events = scanner.scan(chunk)
+        spent[0] += (scanned := time.process_time()) - begin
+        begin = scanned
+        if "attribution" in rooms:
+            events = attribution.attribute(events)
+            spent[1] += (attributed := time.process_time()) - begin
+            begin = attributed
+        if "rates" in rooms:
+            rates.add(events, {})
+            rates.expire(attribution.clock)
+            spent[2] += (rated := time.process_time()) - begin
+            begin = rated
+    print(*(f"{seconds:.2f}" for seconds in spent))
+
+
+def measured(command: Sequence[str], environment: dict[str, str] | None = None) -> tuple[float, float, str]:
+    """Processor seconds, megabytes at the peak, and what a command printed."""
+    with tempfile.TemporaryFile("w+") as said:
+        child = subprocess.Popen(  # noqa: S603 - fixed argument lists
+            command,
+            stdout=said,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=lambda: os.sched_setaffinity(0, {CORE}),  # noqa: PLW1509 - no threads here
+            env=environment,
+        )
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        said.seek(0)
+        return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, said.read()
+
+
+def commands(log: str, part: str) -> dict[str, list[str]]:
+    """What is measured, by name."""
+    found = {
+        "grep -c": ["grep", "-c", "status=sent", log],
+        "pflogsumm": ["pflogsumm", log],
+        "mtail": ["mtail", "--one_shot", "--progs", MTAIL, "--logs", log],
+        "fail2ban-regex": ["fail2ban-regex", part, FAIL2BAN],
+    }
+    return found | {name: [sys.executable, "-m", "benchmarks.reading", "--ours", name, log] for name in OURS}
+
+
+def main() -> None:
+    """Measure in rounds, print medians."""
+    parser = argparse.ArgumentParser(description="measure readers of mail logs side by side")
+    parser.add_argument("--lines", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--log", help="a log of your own, instead of the generated one")
+    parser.add_argument("--ours", nargs=2, metavar=("ROOMS", "LOG"), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.ours:
+        ours(*args.ours)
+        return
+    with tempfile.TemporaryDirectory(prefix="mailbrake-") as directory:
+        log = args.log or str(_written(Path(directory) / "mail.log", lambda: lines(args.lines)))
+        with Path(log).open("rb") as file:
+            count = sum(1 for _ in file)
+            file.seek(0)
+            part = str(_written(Path(directory) / "part.log", lambda: [next(file) for _ in range(FAIL2BAN_LINES)]))
+        _report(commands(log, part), count, args.rounds)
+
+
+def _written(path: Path, make: Callable[[], object]) -> Path:
+    with path.open("wb") as file:
+        file.writelines(make())  # type: ignore[arg-type]
+    return path
+
+
+def _report(tools: dict[str, list[str]], count: int, rounds: int) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    runs: dict[str, list[tuple[float, float, str]]] = {name: [] for name in tools}
+    for _ in range(rounds):
+        for name, command in tools.items():
+            runs[name].append(measured(command, environment))
+    seconds = {name: statistics.median(second for second, _, _ in run) for name, run in runs.items()}
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {count:,} lines")
+    print(f"{'':30}{'CPU s':>8}{'lines/s':>12}{'of pflogsumm':>14}{'peak MB':>9}")
+    rate = {name: (FAIL2BAN_LINES if "fail2ban" in name else count) / seconds[name] for name in tools}
+    for name, run in runs.items():
+        peak = max(memory for _, memory, _ in run)
+        print(f"{name:30}{seconds[name]:8.2f}{rate[name]:12,.0f}{rate[name] / rate['pflogsumm']:13.2f}x{peak:9.0f}")
+    print("rooms (scan, attribution, rates), CPU s:", sorted(run[2] for run in runs[OURS[-1]])[rounds // 2].strip())
+
+
+if __name__ == "__main__":
+    main()
