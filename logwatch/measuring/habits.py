@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -93,37 +93,40 @@ class Habits:
         if first is None:
             first = float(events["clock"][rows[0]])
             self._days.put("first", first, first)
-        names = ("event", "account", "sender", "recipient")
-        columns = (*(events[name][rows].tolist() for name in names), events["clock"][rows].tolist())
-        origins = (added["network"][rows].tolist(), added["country"][rows].tolist())
-        for row, event, account, sender, recipient, time, net, land in zip(
-            rows.tolist(), *columns, *origins, strict=True
-        ):
-            if event == "delivery":
-                if recipient and not self.contacts.met(account, recipient, time) and time - first >= LEARNING:
-                    added["new_recipients"][row] = 1
-            else:
-                unusual = self._message(account, sender, net, land, time)
-                for name, found in zip(SIGNALS[1:], unusual, strict=True):
-                    added[name][row] = found
+        columns = [{**events, **added}[name][rows].tolist() for name in _Row._fields]
+        used: dict[str, tuple[float, list[Any]]] = {}  # accounts of this chunk, in order of their last message
+        for row, line in zip(rows.tolist(), map(_Row._make, zip(*columns, strict=True)), strict=True):
+            account, time = line.account, line.clock
+            if line.event == "delivery":
+                met = line.recipient is None or self.contacts.met(account, line.recipient, time)
+                added["new_recipients"][row] = not met and time - first >= LEARNING
+                continue
+            record = self._recalled(account, used.pop(account, None), time)
+            for name, found in zip(SIGNALS[1:], self._message(record, line), strict=True):
+                added[name][row] = found
+            used[account] = (time, record)
+        for account, (time, record) in used.items():
+            self._accounts.put(account, _written(record).encode(), time)
 
-    def _message(
-        self, account: str, sender: bytes | None, net: str | None, land: str | None, time: float
-    ) -> tuple[bool, ...]:
-        known = self._accounts.get(account, time - MEMORY)
-        record: list[Any] = _read(known.decode()) if known else [time, 0, -1, {}, {}, {}]
-        day = int(time // DAY)
+    def _recalled(self, account: str, lately: tuple[float, list[Any]] | None, time: float) -> list[Any]:
+        """What is known of an account, as it was used in this chunk or before it."""
+        if lately and lately[0] >= time - MEMORY:
+            return lately[1]
+        known = None if lately else self._accounts.get(account, time - MEMORY)
+        return _read(known.decode()) if known else [time, 0, -1, {}, {}, {}]
+
+    def _message(self, record: list[Any], line: _Row) -> tuple[bool, ...]:
+        time, day = line.clock, int(line.clock // DAY)
         if record[2] != day:
             record[2] = day
             self._count_active(day, time)
         grown = time - record[0] >= LEARNING
         found = (
-            net is not None and self._new_network(record[3], account, net, time, grown),
-            land is not None and _odd_country(record[4], land, day) and grown,
-            bool(sender) and _odd_sender(record[5], _text(sender or b""), record[1]),
+            line.network is not None and self._new_network(record[3], line.account, line.network, time, grown),
+            line.country is not None and _odd_country(record[4], line.country, day) and grown,
+            bool(line.sender) and _odd_sender(record[5], _text(line.sender or b""), record[1]),
         )
         record[1] += 1
-        self._accounts.put(account, _written(record).encode(), time)
         return found
 
     def _count_active(self, day: int, time: float) -> None:
@@ -150,6 +153,18 @@ class Habits:
         users = self._networks.get(net) or {}
         mine = _short(account)
         return sum(first <= time - DAY for user, first in users.items() if user != mine) >= _SHARED
+
+
+class _Row(NamedTuple):
+    """What is looked at of an event."""
+
+    event: str
+    account: str
+    sender: bytes | None
+    recipient: bytes | None
+    clock: float
+    network: str | None
+    country: str | None
 
 
 def _odd_country(used: dict[str, list[int]], land: str, day: int) -> bool:
