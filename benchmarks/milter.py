@@ -12,7 +12,7 @@ same messages by 20 sessions at once, each logged in (one login look-up per mess
     million         mailbrake, with 1,000,000 accounts listed (not these)
     map             no milter: check_sasl_access with an exported hash map of 1,000 accounts
     rspamd          its proxy as a milter, with the ratelimit module by login and a Redis, and next to nothing else
-    policyd         policyd-rate-limit by login, SQLite, as a policy service at the end of data
+    policyd         policyd-rate-limit by login, SQLite, as a policy service at RCPT
 
 The last two only where the Debian packages rspamd, redis-server and policyd-rate-limit are installed; their limits are
 never reached.
@@ -46,7 +46,7 @@ from tests.mta.waiting import wait_for
 HERE = Path(__file__).parent
 FAR = 4e9
 SESSIONS = 20
-POLICY = "smtpd_end_of_data_restrictions"
+POLICY = "smtpd_recipient_restrictions"
 PEERS = {"rspamd": ("rspamd", "redis-server"), "policyd": ("policyd-rate-limit",)}
 RSPAMD = """\
 lua = "$RULESDIR/rspamd.lua"

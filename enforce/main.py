@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import ipaddress
 import os
+import resource
 import select
 import signal
 import socket
@@ -80,6 +81,7 @@ def run(config: Config) -> int:
         return 1
     for option in [*configuration.effective(config), f"table: {config.table}"]:
         _say(option)
+    _allow_files()
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # before any thread starts
     outlets = _outlets(config)
     tell = partial(_tell, outlets)
@@ -110,6 +112,12 @@ def run(config: Config) -> int:
     lost = ", ".join(f"{outlet.lost} log lines were lost ({name})" for name, outlet in outlets.items() if outlet.lost)
     tell(failure or f"stopped; mail was let through in doubt {doubts.total} times{lost and f'; {lost}'}")
     return _end(config, outlets, 1 if failure else 0)
+
+
+def _allow_files() -> None:
+    """As many open files as the system lets us have: each session of an MTA is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def rules_of(config: Config, opened: Callable[[Path], Table] = Reader) -> Rules:

@@ -37,6 +37,7 @@ from enforce.verdict import Wording, reply_of
 from logwatch.schema import iso
 
 Listed = tuple[str, Record]
+_AT_MOST = 600.0  # seconds that an export is trusted: leases move on without a change
 _SAID = ("block", "tempfail", "hold")  # actions that a map can say
 
 
@@ -245,17 +246,29 @@ class Exporter:
         self._say = say
         self._running: subprocess.Popen[bytes] | None = None
         self._due = False  # the command is, for a change since it was started
+        self._generation = -1  # of the table that is exported
+        self._stale = 0.0  # when that is to be looked at again, though nobody changed it
 
-    def update(self, records: Callable[[], Iterable[Listed]], now: float) -> None:
-        """Write what changed, and then have the command run; `records` gives the table's."""
-        files = self._config.export.files
-        listed = list(records()) if files else []
-        for name, path in files.items():
+    def update(self, records: Callable[[], Iterable[Listed]], generation: int, now: float) -> None:
+        """Write what changed, and then have the command run; `records` gives those of this generation of the table.
+
+        They are asked for only when it is another one, when one of them has ended, or every ten minutes.
+        """
+        if self._config.export.files:
+            if generation != self._generation or now >= self._stale:
+                self._generation = generation
+                self._write(list(records()), now)
+            self._command()
+
+    def _write(self, listed: list[Listed], now: float) -> None:
+        for name, path in self._config.export.files.items():
             try:
                 self._due |= write(Path(path), export(name, listed, now, self._config).text)
             except OSError as error:
                 self._say("export", f"{path}: cannot be written: {error.strerror}; what stands there is older")
-        self._command()
+                self._generation = -1  # again at the next beat
+        ends = (record.until for _, record in listed if record.until > now)
+        self._stale = min(*ends, now + _AT_MOST, now + _AT_MOST)
 
     def close(self, patience: float = 5.0) -> None:
         """Let the command come to its end, for this many seconds at most; a slower one goes on by itself."""

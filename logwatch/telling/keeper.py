@@ -93,7 +93,7 @@ class Keeper:
             return [(key, record) for key, found in listed for record in found]
 
         try:
-            exporter.update(records, now)
+            exporter.update(records, writer.state(now).generation, now)
         except TableError as error:
             self._say("export", f"the table cannot be read: {error}")
 

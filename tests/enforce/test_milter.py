@@ -1,10 +1,12 @@
 """The milter as it runs: a process, a socket, the milter protocol, and every way in which mail must flow."""
 
+import contextlib
 import grp
 import json
 import os
 import pwd
 import re
+import resource
 import signal
 import socket
 import stat
@@ -438,6 +440,18 @@ def test_many_sessions_are_judged_side_by_side(daemon: Daemon) -> None:
     for thread in threads:
         thread.join()
     assert sorted(replies) == [TEMPFAIL] * 400 + ["accept"] * 400
+
+
+def test_a_thousand_sessions_may_be_open_at_once(daemon: Daemon) -> None:
+    """As many as a busy gateway has smtpd processes; each is judged."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    daemon.publish(account_bob=record())
+    with contextlib.ExitStack() as stack:
+        sessions = [stack.enter_context(daemon.session()) for _ in range(1000)]
+        assert {session.connect() for session in sessions} == {"continue"}
+        assert {session.mail("bob") for session in sessions} == {TEMPFAIL}
+        assert {session.mail("free") for session in reversed(sessions)} == {"accept"}
 
 
 # Mail flows when in doubt

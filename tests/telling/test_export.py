@@ -199,16 +199,35 @@ def test_an_exporter_writes_what_changed_and_runs_its_command_then(tmp_path: Pat
     mark = tmp_path / "ran $(date)"
     code = f"open({str(mark)!r}, 'a').write(open({str(tmp_path / 'map')!r}).read())"
     keeping, troubles = exporter(tmp_path, sys.executable, "-c", code)
-    keeping.update(lambda: [(BOB, record("block"))], NOW)
+    keeping.update(lambda: [(BOB, record("block"))], 1, NOW)
     wait_for(mark.exists, 10, "the command")
     assert BOB in (tmp_path / "map").read_text()
     inode = (tmp_path / "map").stat().st_ino
-    keeping.update(lambda: [(BOB, record("block"))], NOW)
+    keeping.update(lambda: [(BOB, record("block"))], 2, NOW)
     assert (tmp_path / "map").stat().st_ino == inode
-    keeping.update(lambda: [(BOB, record("block", until=NOW))], NOW)
+    keeping.update(lambda: [(BOB, record("block", until=NOW))], 3, NOW)
     assert (tmp_path / "map").read_text() == ""
     keeping.close()
     assert troubles.said == []
+
+
+def test_the_table_is_read_only_when_it_changed_or_something_ended_or_every_ten_minutes(tmp_path: Path) -> None:
+    """A table may hold a million records."""
+    keeping, _ = exporter(tmp_path)
+    asked: list[float] = []
+
+    def ask(generation: int, now: float) -> bool:
+        def records() -> list[tuple[str, Record]]:
+            asked.append(now)
+            return [(BOB, record("block", until=NOW + 100))]
+
+        before = len(asked)
+        keeping.update(records, generation, now)
+        return len(asked) > before
+
+    found = [ask(1, NOW), ask(1, NOW + 99), ask(2, NOW + 99), ask(2, NOW + 100), ask(2, NOW + 699), ask(2, NOW + 700)]
+    assert found == [True, False, True, True, False, True]
+    assert (tmp_path / "map").read_text() == ""
 
 
 def test_a_command_is_run_again_for_what_changed_while_it_ran_and_never_beside_itself(tmp_path: Path) -> None:
@@ -217,12 +236,12 @@ def test_a_command_is_run_again_for_what_changed_while_it_ran_and_never_beside_i
     code = f"open({str(log)!r}, 'a').write('x'); open({str(go_on)!r}).read()"
     keeping, _ = exporter(tmp_path, sys.executable, "-c", code)
     for number in range(4):
-        keeping.update(partial(list, [(f"account:{number}", record("block"))]), NOW)
+        keeping.update(partial(list, [(f"account:{number}", record("block"))]), number, NOW)
     wait_for(lambda: log.exists() and log.read_text() == "x", 10, "the command")
     threading.Thread(target=go_on.write_text, args=("",), daemon=True).start()
 
     def ran_twice() -> bool:
-        keeping.update(lambda: [("account:3", record("block"))], NOW)
+        keeping.update(lambda: [("account:3", record("block"))], 3, NOW)
         return log.read_text() == "xx"
 
     wait_for(ran_twice, 10, "the command again")
@@ -241,15 +260,18 @@ def test_a_command_that_fails_is_told(tmp_path: Path, command: tuple[str, ...], 
     keeping, troubles = exporter(tmp_path, *command)
 
     def told() -> bool:
-        keeping.update(lambda: [(BOB, record("block", until=FAR))], NOW)
+        keeping.update(lambda: [(BOB, record("block", until=FAR))], 1, NOW)
         return troubles.said == [expected]
 
     wait_for(told, 10, expected)
 
 
-def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_told_and_tried_again(tmp_path: Path) -> None:
     keeping, troubles = exporter(tmp_path, file="none/map")
-    keeping.update(lambda: [(BOB, record("block"))], NOW)
+    keeping.update(lambda: [(BOB, record("block"))], 1, NOW)
+    (tmp_path / "none").mkdir()
+    keeping.update(lambda: [(BOB, record("block"))], 1, NOW)
+    assert (tmp_path / "none" / "map").exists()
     assert troubles.said == [
         f"export: {tmp_path}/none/map: cannot be written: No such file or directory; what stands there is older"
     ]
