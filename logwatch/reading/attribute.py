@@ -13,7 +13,7 @@ Where Sendmail has no AUTH, its lines `User unknown` name no client until the `f
 **The same message again.** What comes back from a content filter, is forwarded, or goes from Sendmail's submission
 queue to its daemon, is the same message under another queue id: it has the same owner and does not count again.
 
-- `orig_queue_id=` (XFORWARD) says so at once.
+- `orig_queue_id=` (XFORWARD) says so at once, and so does `orig_id=` where a message was requeued.
 - Without it: mail from this very machine, by loopback or `sendmail`, without a login, that has the message id of a
   message still in the queue. The filter answers only after that, so its answer comes too late to count by.
 - That answer, `queued as NEW` from a loopback address, or `forwarded as NEW` of local delivery, makes sure of the
@@ -132,8 +132,9 @@ class Attribution:
         return owner, True
 
     def _pickup(self, line: _Line) -> tuple[Owner, bool]:
-        owner = self._submitter(line)
-        self.messages.put(line.message, [*owner, False], line.clock)
+        requeued = line.orig_queue_id is not None  # by postsuper(1): the uid is Postfix's own
+        owner = self._message(line, line.orig_queue_id) or _NOBODY if requeued else self._submitter(line)
+        self.messages.put(line.message, [*owner[:3], requeued], line.clock)
         return owner, True
 
     def _message_id(self, line: _Line) -> tuple[Owner, bool]:

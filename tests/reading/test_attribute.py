@@ -165,6 +165,15 @@ def test_mail_from_a_local_program_counts_for_its_user() -> None:
     assert attributed(log(*lines)) == [(None, None, "local:33", True)] * 3
 
 
+def test_a_requeued_message_is_the_same() -> None:
+    """postsuper -r: pickup takes it in again, under another queue id, and names the old one."""
+    again = "postfix/pickup[9]: BBBBB2: uid=102 from=<a@example.org> orig_id=AAAAA1"
+    lines = [accept("AAAAA1"), queued("AAAAA1"), again, queued("BBBBB2"), delivery("BBBBB2")]
+    mine = (ALICE, LOOPBACK, None, True)
+    assert attributed(log(*lines)) == [*[mine] * 3, (*mine[:3], False), mine]
+    assert attributed(log(again, queued("BBBBB2"))) == [(None, None, None, True), (None, None, None, False)]
+
+
 def test_one_account_however_it_is_written() -> None:
     """Case and the site's own domain make no difference, and a domain may be added."""
     by = Attribution("example.com")

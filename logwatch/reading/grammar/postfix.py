@@ -176,7 +176,13 @@ RATE_LIMIT = seq(
     opt(lit(" for service "), rest()),
 )
 
-PICKUP = seq(rx(r"[0-9]{1,10}", "uid"), lit(" from=<"), address(END, "sender"), lit(">"))
+PICKUP = seq(
+    rx(r"[0-9]{1,10}", "uid"),
+    lit(" from=<"),
+    address(rf"(?: orig_id=[0-9A-Za-z]+)?{END}", "sender"),
+    lit(">"),
+    opt(lit(" orig_id="), rx(r"[0-9A-Za-z]+", "orig_queue_id")),  # requeued by postsuper
+)
 
 # header_checks and their like quote the sender's header before anything else: nothing after it can be told from it
 CONTENT_REFUSAL = seq(rx(r"[a-z]+", "stage"), lit(" "), rest("reject_reason"))
