@@ -5,9 +5,12 @@ At a prompt, `import logwatch` gives the functions of `logwatch.prompt`; they lo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["history", "rates", "read", "replay"]
+if TYPE_CHECKING:
+    from logwatch.prompt import history, rates, read, replay, sweep
+
+__all__ = ["history", "rates", "read", "replay", "sweep"]
 
 
 def __getattr__(name: str) -> Any:

@@ -86,7 +86,10 @@ class Core:
     def feed(self, chunk: bytes) -> Step:
         """Take in whole lines."""
         before = self.attribution.clock
-        events = self.attribution.attribute(self.scanner.scan(chunk))
+        return self.take(self.attribution.attribute(self.scanner.scan(chunk)), before)
+
+    def take(self, events: Columns, before: float = 0.0) -> Step:
+        """Measure and judge events that have been read and attributed; `before`: the clock (epoch) until then."""
         self.events.update(events["event"].tolist())
         self.silences.see(events["clock"])
         step = Step(events, [], [], [])
@@ -94,7 +97,7 @@ class Core:
             step.begins.append(begin)
             self._judge(_cut(events, begin, end), before, step)
             before = float(events["clock"][end - 1])
-        self.rates.expire(self.attribution.clock)
+        self.rates.expire(before)
         return step
 
     def release(self, release: Release) -> float:

@@ -4,26 +4,34 @@
     events    = logwatch.read("/var/log/mail.log*")
     now       = logwatch.rates(events, windows=["1h", "24h"])
     history   = logwatch.history(events, "recipients", "1h")
-    decisions = logwatch.replay("/var/log/mail.log*")
+    decisions = logwatch.replay(events, policy="default")
+    curve     = logwatch.sweep(events, policy, "strangers", "new_recipients", range(5, 60, 5))
 
 Times are pandas time stamps with zone. Logins are attributed: every event of a message carries the login that
-submitted it.
+submitted it. Where a policy is wanted, it is a file, or the text of a policy (whatever has a line break), or "default"
+for the one that comes with mailbrake. Where events are wanted, a frame of `read` or logs themselves; a frame is read
+once and used many times.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import dateutil.tz
 import numpy as np
 import pandas as pd
 
-from enforce.config import Config, Log, Policy, as_duration
-from logwatch.judging.policy import ENFORCE
+from enforce.config import Config, Log, as_duration
+from logwatch import sweeping
+from logwatch.core import Step
+from logwatch.judging import language
+from logwatch.judging.policy import ENFORCE, Policy
 from logwatch.measuring import signals
 from logwatch.measuring.rates import Rates
 from logwatch.reading import attribute
@@ -32,10 +40,12 @@ from logwatch.reading.names import expanded, ordered
 from logwatch.reading.scan import Scanner, readable
 from logwatch.reading.stamp import Stamps
 from logwatch.rerun import lines_of, rerun, start_of
-from logwatch.schema import ATTRIBUTED, SIGNALS, Columns
-from logwatch.settings import core_of, policy_of, zone_of
+from logwatch.schema import ATTRIBUTED, KINDS, SIGNALS, Columns, Decision, History
+from logwatch.settings import core_of, zone_of
 
 Logs = str | Path | Iterable[str | Path]
+Events = pd.DataFrame | Logs
+PolicyLike = str | Path | Policy | None
 
 
 def read(logs: Logs, *, zone: str = "", default_realm: str = "", keep_case: bool = False) -> pd.DataFrame:
@@ -55,40 +65,103 @@ def read(logs: Logs, *, zone: str = "", default_realm: str = "", keep_case: bool
     return pd.concat(frames, ignore_index=True) if frames else _frame(_none(), config)
 
 
-def rates(events: pd.DataFrame, windows: Sequence[str] = ("1h", "24h"), at: Any = None) -> pd.DataFrame:
+def rates(events: Events, windows: Sequence[str] = ("1h", "24h"), at: Any = None) -> pd.DataFrame:
     """One row per key, one column per (signal, window in seconds), as of time `at` (default: the last event's).
 
-    Keys are `account:…`, `client:…`, `net:…`, `local:…` and `site`; those that count nothing are left out.
+    Keys are `account:…`, `client:…`, `net:…`, `local:…` and `site`; those that count nothing are left out. `at` is a
+    time stamp or what pandas takes for one, in the zone of the events where it names none.
     """
     seconds = [as_duration(window) for window in windows]
-    stop = float("inf") if at is None else pd.Timestamp(at).timestamp()
-    columns = _columns(events[_epoch(events["clock"]) <= stop])
+    frame = _events(events)
+    stop = float("inf") if at is None else _moment(at, frame)
+    columns = _columns(frame[_epoch(frame["clock"]) <= stop])
     counted = Rates(seconds)
-    counted.add(columns, {})
-    end = float(columns["clock"].max(initial=0.0)) if at is None else stop
+    for _ in _added(counted, columns):
+        pass
+    end = float(columns["clock"][-1]) if at is None and len(columns["clock"]) else stop
     return counted.frame(end, [(signal, window) for signal in SIGNALS for window in seconds])
 
 
-def history(events: pd.DataFrame, signal: str, window: str, kind: str = "account") -> pd.DataFrame:
+def history(events: Events, signal: str, window: str, kind: str = "account") -> pd.DataFrame:
     """One row per event that counts for a key of `kind`: `time`, `key`, and `value`, the signal as of just after it."""
+    if signal not in SIGNALS:
+        raise ValueError(f"unknown signal {signal!r}; known are {', '.join(SIGNALS)}")
+    if kind not in KINDS:
+        raise ValueError(f"unknown kind of key {kind!r}; known are {', '.join(KINDS)}")
     column = (signal, as_duration(window))
-    found = Rates([column[1]], [kind]).add(_columns(events), {kind: [column]})[kind]
-    times = events["clock"].iloc[found.rows].reset_index(drop=True)
-    return pd.DataFrame({"time": times, "key": found.keys, "value": found.values[column].to_numpy()})
+    frame = _events(events)
+    columns, counted, found = _columns(frame), Rates([column[1]], [kind]), []
+    for begin, histories in _added(counted, columns, {kind: [column]}):
+        part = histories[kind]
+        times = frame["clock"].iloc[begin + part.rows].reset_index(drop=True)
+        found.append(pd.DataFrame({"time": times, "key": part.keys, "value": part.values[column].to_numpy()}))
+    if not found:
+        return pd.DataFrame({"time": frame["clock"], "key": [], "value": []})
+    return pd.concat(found, ignore_index=True)
 
 
-def replay(logs: Logs, policy: str | Path | None = None, *, zone: str = "", default_realm: str = "") -> pd.DataFrame:
-    """One row per decision that a policy (a file; default: the shipped one) would have made over mail logs."""
-    config = dataclasses.replace(_config(zone, default_realm, False), policy=Policy(file=str(policy or "")))
-    paths = _paths(logs)
-    now = time.time()
-    core = core_of(config, policy_of(config), start_of(paths, zone_of(config), now), ENFORCE)
-    found = [decision for step in rerun(core, paths, now) for decision in step.decisions]
-    frame = pd.DataFrame([vars(decision) for decision in found])
+def replay(
+    events: Events, policy: PolicyLike = "default", *, zone: str = "", default_realm: str = "", keep_case: bool = False
+) -> pd.DataFrame:
+    """One row per decision that a policy would have made: the columns of `mailbrake replay --json`.
+
+    `zone`, `default_realm` and `keep_case` say how logs are read, and how accounts are named in the policy.
+    """
+    config = _config(zone, default_realm, keep_case)
+    judged = _policy(policy, config)
+    if isinstance(events, pd.DataFrame):
+        core = core_of(config, judged, 0.0, ENFORCE)
+        steps: Iterable[Step] = [core.take(_columns(events))]
+        where: Any = events["clock"].dt.tz
+    else:
+        paths, now = _paths(events), time.time()
+        core = core_of(config, judged, start_of(paths, zone_of(config), now), ENFORCE)
+        steps, where = rerun(core, paths, now), zone_of(config) or _local()
+    found = [vars(decision) for step in steps for decision in step.decisions]
+    frame = pd.DataFrame(found, columns=[field.name for field in dataclasses.fields(Decision)])
     for name in ("time", "until"):
-        if found:
-            frame[name] = pd.to_datetime(frame[name], unit="s", utc=True).dt.tz_convert(zone_of(config) or _local())
+        frame[name] = pd.to_datetime(frame[name].astype(float), unit="s", utc=True).dt.tz_convert(where)
     return frame
+
+
+def sweep(  # noqa: PLR0913, PLR0917 - a question has that many parts
+    events: Events,
+    policy: PolicyLike,
+    rule: str,
+    signal: str,
+    values: Iterable[float],
+    labels: Mapping[str, Any] | Iterable[str] | None = None,
+    *,
+    default_realm: str = "",
+) -> pd.DataFrame:
+    """What one rule would do with other thresholds: one row per value, which is the index.
+
+    `signal` names the rule's comparison whose threshold takes the values: `new_recipients`, or `recipients in 10m`
+    where a rule looks at several windows of one signal. Columns:
+
+        cases, hit             cases, and how many keys they are on
+        messages, recipients   accepted while a case stood: what would have been stopped
+
+    `labels` are the keys that were really abused (`account:…`), with the first and last time of it, or without for the
+    whole log. With them:
+
+        caught, missed         abused keys with a case in that time, and without
+        wrong                  keys with a case outside of it
+        wrong_recipients       recipients of honest mail that would have been stopped
+        leak, leak_total       recipients of abuse that would not: the median over abused keys, and all together
+
+    The log is taken as it is (nobody gives up because of a refusal), exemptions and the rule's scope count, other rules
+    and the guard do not. ValueError where rule or comparison is not there.
+    """
+    config = _config("", default_realm, False)
+    judged = _policy(policy, config)
+    chosen = tuple(one for one in judged.rules if one.name == rule)
+    if not chosen:
+        raise ValueError(f"no rule {rule!r}; the policy has {', '.join(one.name for one in judged.rules)}")
+    alone = dataclasses.replace(judged, rules=chosen)
+    frame = _events(events)
+    step = core_of(config, alone, 0.0, ENFORCE).take(_columns(frame))
+    return sweeping.sweep(step, alone, signal, values, None if labels is None else _labels(labels, frame))
 
 
 def rates_of(
@@ -104,11 +177,26 @@ def rates_of(
     attribution = Attribution(config.log.default_realm, keep_case=config.log.keep_case)
     counted = Rates(windows)
     for chunk in lines_of(logs, zone, now, seen):
+        before = attribution.clock
         events = attribution.attribute(scanner.scan(chunk))
         wanted = events["clock"] <= (float("inf") if at is None else at)
-        counted.add({name: column[wanted] for name, column in events.items()}, {})
+        columns = {name: column[wanted] for name, column in events.items()}
+        for _ in _added(counted, columns, before=before):
+            pass
     end = attribution.clock if at is None else at
     return counted.frame(end, [(signal, window) for signal in SIGNALS for window in windows]), end
+
+
+def _added(
+    counted: Rates, columns: Columns, needs: Mapping[str, Any] = MappingProxyType({}), before: float = 0.0
+) -> Iterator[tuple[int, dict[str, History]]]:
+    """Count events; where their clock steps back, what was counted until then is forgotten, as the core does."""
+    clocks = columns["clock"]
+    back = set(np.flatnonzero(np.diff(clocks, prepend=before) < 0).tolist())
+    for begin, end in pairwise(sorted({0, len(clocks), *back})):
+        if begin in back:
+            counted.turn_back()
+        yield begin, counted.add({name: column[begin:end] for name, column in columns.items()}, needs)
 
 
 _NEEDED = tuple(dict.fromkeys((*attribute.NEEDS, *signals.NEEDS)))
@@ -126,6 +214,37 @@ def _paths(logs: Logs) -> list[str]:
     return ordered(found)
 
 
+def _events(events: Events) -> pd.DataFrame:
+    return events if isinstance(events, pd.DataFrame) else read(events)
+
+
+def _policy(policy: PolicyLike, config: Config) -> Policy:
+    """What is meant by a policy at a prompt; PolicyError if it cannot be used."""
+    if isinstance(policy, Policy):
+        return policy
+    text = str(policy)
+    inline = Path("policy") if "\n" in text else None
+    path = inline or (language.SHIPPED if text in ("default", "None") else Path(text))
+    return language.load(
+        path,
+        default_realm=config.log.default_realm,
+        keep_case=config.log.keep_case,
+        read_text=lambda wanted: text if wanted == inline else wanted.read_text(encoding="utf-8-sig"),
+    )
+
+
+def _labels(labels: Mapping[str, Any] | Iterable[str], events: pd.DataFrame) -> sweeping.Labels:
+    if not isinstance(labels, Mapping):
+        return dict.fromkeys(labels, sweeping.ALWAYS)
+    return {key: (_moment(first, events), _moment(last, events)) for key, (first, last) in labels.items()}
+
+
+def _moment(at: Any, events: pd.DataFrame) -> float:
+    """Epoch seconds of a time stamp, or of what pandas takes for one."""
+    stamp = pd.Timestamp(at)
+    return (stamp if stamp.tzinfo else stamp.tz_localize(events["clock"].dt.tz)).timestamp()
+
+
 def _frame(table: Columns, config: Config) -> pd.DataFrame:
     frame = pd.DataFrame({**readable(table), **{name: table[name] for name in (*ATTRIBUTED, "clock")}})
     for name in ("time", "clock"):
@@ -135,12 +254,18 @@ def _frame(table: Columns, config: Config) -> pd.DataFrame:
 
 def _columns(events: pd.DataFrame) -> Columns:
     """A frame of `read` as the rooms hand it on."""
-    table: Columns = {name: events[name].to_numpy(dtype=object) for name in ("event", "account", "client", "local")}
-    for name in table:
-        table[name] = np.array([None if pd.isna(v) else v for v in table[name]], dtype=object)
-    for name in signals.NEEDS[1:]:
-        table[name] = np.array([None if pd.isna(v) else _written(v) for v in events[name]], dtype=object)
+    table: Columns = {name: _objects(events[name]) for name in ("event", "account", "client", "local")}
+    for name in dict.fromkeys((*signals.NEEDS[1:], "queue_id")):
+        table[name] = _objects(events[name], _written)
     return {**table, "counts": events["counts"].to_numpy(dtype=bool), "clock": _epoch(events["clock"])}
+
+
+def _objects(column: pd.Series[Any], of: Callable[[Any], Any] = lambda value: value) -> Any:
+    """The values, each as `of` has it; None where there is none."""
+    found = np.full(len(column), None, dtype=object)
+    has = column.notna().to_numpy()
+    found[has] = [of(value) for value in column.to_numpy(dtype=object)[has]]
+    return found
 
 
 def _written(value: Any) -> bytes:

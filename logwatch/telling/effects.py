@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from logwatch.schema import Columns, Decision
 from logwatch.telling.journal import Effect
@@ -38,10 +39,15 @@ class Effects:
 
         Whatever the steps are, the sum over them is the same.
         """
+        counted = (_counted(events, rows, case) for case, rows in self.stood(events, decisions))
+        return [effect for effect in counted if effect[3:] != (0, 0, 0)]
+
+    def stood(self, events: Columns, decisions: Iterable[Decision]) -> list[tuple[Effect, NDArray[np.int64]]]:
+        """Cases, and positions of their key's events that came while they stood; a case may come several times."""
         made: defaultdict[str, defaultdict[str, list[Decision]]] = defaultdict(lambda: defaultdict(list))
         for decision in decisions:
             made[decision.key][decision.rule].append(decision)
-        found = [effect for key in self._concerned(events, made) for effect in self._of(key, events, made[key])]
+        found = [pair for key in self._concerned(events, made) for pair in self._of(key, events, made[key])]
         for decision in (one for rules in made.values() for several in rules.values() for one in several):
             self._note(decision)
         self._expire(float(events["clock"][-1]) if len(events["clock"]) else 0.0)
@@ -61,7 +67,9 @@ class Effects:
             present = {*events["account"].tolist(), *events["client"].tolist(), *events["local"].tolist()}
             yield from (key for key in known if key in present)
 
-    def _of(self, key: str, events: Columns, made: Mapping[str, list[Decision]]) -> Iterator[Effect]:
+    def _of(
+        self, key: str, events: Columns, made: Mapping[str, list[Decision]]
+    ) -> Iterator[tuple[Effect, NDArray[np.int64]]]:
         mine = np.flatnonzero(events[key.partition(":")[0]] == key)
         before = self._standing.get(key, {})
         for rule in dict.fromkeys((*before, *made)):
@@ -70,8 +78,7 @@ class Effects:
             for (after, case), (upto, _) in pairwise(stretches):
                 rows = mine[(mine > after) & (mine <= upto)]
                 if case is not None:
-                    standing = rows[events["clock"][rows] < case.until]
-                    yield from _some(_counted(events, standing, Effect(case.ref, key, rule)))
+                    yield Effect(case.ref, key, rule), rows[events["clock"][rows] < case.until]
 
     def _expire(self, clock: float) -> None:
         for key, rules in list(self._standing.items()):
@@ -84,12 +91,6 @@ class Effects:
 
 def _case(decision: Decision) -> _Standing | None:
     return None if decision.action == RELEASE else _Standing(decision.ref, decision.until)
-
-
-def _some(effect: Effect) -> Iterator[Effect]:
-    """The effect, if it is any."""
-    if effect[3:] != (0, 0, 0):
-        yield effect
 
 
 def _tipped(events: Columns, decision: Decision) -> int:

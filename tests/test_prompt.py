@@ -1,0 +1,212 @@
+"""The functions for a Python prompt: the numbers of the command line, times with zone, and sweeps over thresholds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import logwatch
+from logwatch.judging import language
+from logwatch.judging.language import PolicyError
+from logwatch.sweeping import with_threshold
+from tests import maillog
+
+DEMO = Path(__file__).parents[1] / "logwatch" / "data" / "demo.log"
+BURST = """
+rule burst per account:
+    when recipients in 10m > 6 or recipients in 1h > 50
+    tempfail for 10m
+    mode observe
+rule other per client: when messages in 1h > 1000 block for 1h
+"""
+
+
+def told(*arguments: str | Path) -> list[dict[str, object]]:
+    """The JSON objects that a command prints."""
+    command = [sys.executable, "-m", "logwatch", *map(str, arguments), "--zone", "UTC", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def stamp(at: float) -> str:
+    """With year and zone, so that no test depends on today's date."""
+    return datetime.fromtimestamp(maillog.START + at, UTC).isoformat()
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Bob writes to four people every two minutes, Alice to one every ten; after half an hour the clock is put back."""
+    lines: list[maillog.Timed] = []
+    for number in range(15):
+        to = [f"r{number}.{i}@example.net" for i in range(4)]
+        lines += [(20_000 + 120.0 * number, line) for line in maillog.submission(f"4cX{number:04d}bob", "bob", to)]
+    for number in range(3):
+        lines += [
+            (20_000 + 600.0 * number, line)
+            for line in maillog.submission(f"4cX{number:04d}alice", "alice", [f"a{number}@example.net"])
+        ]
+    lines.sort(key=lambda timed: timed[0])
+    lines += [(100.0, line) for line in maillog.submission("4cX9999bob", "bob", ["late@example.net"])]
+    path = tmp_path_factory.mktemp("prompt") / "mail.log"
+    path.write_text("".join(f"{stamp(at)} mx1 {text}\n" for at, text in lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def events(log: Path) -> pd.DataFrame:
+    return logwatch.read(log, zone="UTC")
+
+
+class TestRead:
+    def test_times_have_a_zone(self, log: Path) -> None:
+        """That which was asked for."""
+        frame = logwatch.read(log, zone="Europe/Berlin")
+        assert str(frame["time"].dt.tz) == "Europe/Berlin"
+        assert frame["time"][0] == pd.Timestamp(maillog.START + 20_000, unit="s", tz="UTC")
+
+    def test_every_event_of_a_message_has_its_login(self, events: pd.DataFrame) -> None:
+        """Also those whose line does not name it."""
+        assert set(events.loc[events["event"] == "queued", "account"]) == {"account:bob", "account:alice"}
+
+    def test_a_missing_log_is_an_error(self) -> None:
+        """Rather than an empty frame."""
+        with pytest.raises(FileNotFoundError, match=r"no log matches /nowhere/\*"):
+            logwatch.read("/nowhere/*")
+
+
+class TestRates:
+    @pytest.mark.parametrize("path", [DEMO, "log"])
+    def test_they_are_those_of_the_command(self, path: Path | str, log: Path) -> None:
+        """Every key, signal and window; and after the clock was set back."""
+        path = log if path == "log" else path
+        frame = logwatch.rates(logwatch.read(path, zone="UTC"), windows=["10m", "24h"])
+        rows = {row.pop("key"): row for row in told("rates", path, "--window", "10m,24h")}
+        assert list(frame.index) == list(rows)
+        for key, row in rows.items():
+            assert list(frame.loc[str(key)]) == list(row.values()), key
+
+    def test_logs_themselves_will_do(self, log: Path, events: pd.DataFrame) -> None:
+        """A path in the place of events."""
+        assert logwatch.rates(log).equals(logwatch.rates(events))
+
+    def test_as_of_a_time(self, events: pd.DataFrame) -> None:
+        """Nothing that came later counts; a time without zone is in that of the events."""
+        at = events["time"][0] + timedelta(minutes=5)
+        before = events.iloc[:-5]  # until the clock is set back
+        for moment in (at, at.tz_localize(None), str(at)):
+            assert logwatch.rates(before, ["1h"], moment).loc["account:bob", ("messages", 3600)] == 3
+
+
+class TestHistory:
+    def test_it_ends_with_the_rates(self, events: pd.DataFrame) -> None:
+        """The last value of a key is that of the frame as of its time."""
+        before = events.iloc[:-5]  # until the clock is set back
+        found = logwatch.history(before, "recipients", "1h")
+        bob = found[found["key"] == "account:bob"]
+        assert bob["value"].tolist()[-1] == 60
+        assert bob["value"].is_monotonic_increasing
+        assert logwatch.rates(before, ["1h"]).loc["account:bob", ("recipients", 3600)] == 60
+
+    def test_a_clock_set_back_forgets(self, events: pd.DataFrame) -> None:
+        """As it does for the controller."""
+        assert logwatch.history(events, "recipients", "24h")["value"].tolist()[-1] == 1
+
+    @pytest.mark.parametrize(("signal", "kind"), [("recipient", "account"), ("recipients", "user")])
+    def test_what_is_unknown_is_named(self, events: pd.DataFrame, signal: str, kind: str) -> None:
+        """With what is known."""
+        with pytest.raises(ValueError, match=r"unknown .* known are"):
+            logwatch.history(events, signal, "1h", kind)
+
+
+class TestReplay:
+    @pytest.mark.parametrize("policy", [None, BURST])
+    def test_it_decides_as_the_command_does(self, policy: str | None, log: Path, tmp_path: Path) -> None:
+        """From a frame and from the log, with the shipped policy and another."""
+        path = tmp_path / "policy"
+        path.write_text(policy or language.SHIPPED.read_text())
+        rows = told("replay", log, "--policy", path)
+        by_log = logwatch.replay(log, policy, zone="UTC")
+        by_events = logwatch.replay(logwatch.read(log, zone="UTC"), policy)
+        assert by_log.equals(by_events)
+        assert by_log["ref"].tolist() == [row["ref"] for row in rows]
+        assert by_log["until"].tolist() == [pd.Timestamp(str(row["until"])) for row in rows]
+        assert by_log["evidence"].tolist() == [row["evidence"] for row in rows]
+
+    def test_no_decision_gives_the_same_columns(self, events: pd.DataFrame) -> None:
+        """So that code goes on."""
+        none = logwatch.replay(events, "rule never per account: when bytes in 1h > 999999999 tempfail for 1h\n")
+        some = logwatch.replay(events, BURST)
+        assert len(none) == 0 < len(some)
+        assert none.columns.tolist() == some.columns.tolist()
+        assert str(none["time"].dtype) == str(some["time"].dtype)
+        assert str(some["time"].dt.tz) == "UTC"
+
+    def test_a_policy_may_be_a_value(self, events: pd.DataFrame) -> None:
+        """Parsed before."""
+        assert logwatch.replay(events, language.parse(BURST)).equals(logwatch.replay(events, BURST))
+
+    def test_a_policy_that_cannot_be_used_is_an_error(self, events: pd.DataFrame) -> None:
+        """With its place."""
+        with pytest.raises(PolicyError, match=r"policy:3:1"):
+            logwatch.replay(events, "\nrule\n")
+
+
+class TestSweep:
+    def test_each_value_is_what_a_replay_with_it_does(self, events: pd.DataFrame) -> None:
+        """Cases and keys."""
+        curve = logwatch.sweep(events, BURST, "burst", "recipients in 10m", [3, 6, 11, 100])
+        for value, row in curve.iterrows():
+            found = logwatch.replay(events, BURST.replace("10m > 6", f"10m > {value}"))
+            found = found[found["rule"] == "burst"]
+            assert row["cases"] == found["ref"].nunique()
+            assert row["hit"] == found["key"].nunique()
+
+    def test_what_would_have_been_stopped(self, events: pd.DataFrame) -> None:
+        """All that follows the second of fifteen messages, of which each keeps the case alive"""
+        curve = logwatch.sweep(events, BURST, "burst", "recipients in 10m", [6])
+        assert list(curve.loc[6, ["hit", "messages", "recipients"]]) == [1, 13, 52]
+
+    def test_against_the_truth(self, events: pd.DataFrame) -> None:
+        """Bob was hijacked, all the time or from some time on; Alice never."""
+        always = logwatch.sweep(events, BURST, "burst", "recipients in 10m", [0, 6], labels=["account:bob"])
+        assert list(always.loc[6, ["caught", "missed", "wrong", "leak", "leak_total"]]) == [1, 0, 0, 9, 9]
+        assert list(always.loc[0, ["caught", "wrong"]]) == [1, 1]
+        begin = events["time"][0]
+        later = {"account:bob": (begin + timedelta(minutes=20), begin + timedelta(hours=1))}
+        found = logwatch.sweep(events, BURST, "burst", "recipients in 10m", [6], labels=later).loc[6]
+        assert list(found[["caught", "missed", "wrong", "wrong_recipients", "leak"]]) == [0, 1, 1, 32, 0]
+
+    @pytest.mark.parametrize("signal", ["recipients", "bytes", "recipients in 7d"])
+    def test_a_comparison_must_be_named_without_doubt(self, events: pd.DataFrame, signal: str) -> None:
+        """The message shows which there are."""
+        with pytest.raises(ValueError, match="recipients in 10m > 6, recipients in 1h > 50"):
+            logwatch.sweep(events, BURST, "burst", signal, [1])
+
+    def test_a_rule_must_be_there(self, events: pd.DataFrame) -> None:
+        """The message shows which are."""
+        with pytest.raises(ValueError, match="burst, other"):
+            logwatch.sweep(events, BURST, "bursts", "recipients", [1])
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6))
+def test_a_threshold_is_found_wherever_it_stands(value: int) -> None:
+    """Within and, or, not, votes, on the left side of its comparison, and with a share."""
+    text = (
+        "rule r per account: when not (2 of (bytes in 1h > 5, messages in 1h >= 5, 7 < recipients in 1h)) "
+        "and bounces / messages in 1h > 0.5 tempfail for 1h"
+    )
+    rule = language.parse(text).rules[0]
+    for signal, written in (
+        ("recipients", f"recipients in 1h > {value}"),
+        ("bounces / messages in 1h", f"1h > {value}"),
+    ):
+        assert written in str(with_threshold(rule, signal, value))
