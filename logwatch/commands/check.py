@@ -32,13 +32,23 @@ def run(args: argparse.Namespace) -> int:
     except (ConfigError, language.PolicyError) as error:
         print(f"mailbrake: {error}", file=sys.stderr)
         return 1
+    unheard = _unheard(config)
+    for problem in unheard:
+        print(f"mailbrake: {problem}", file=sys.stderr)
     if args.config:
         print("\n".join(f"# {row}" for row in configuration.effective(config)), end="\n\n")
     print(render(policy), end="")
     found = contradictions(policy)
     for sentence in found:
         print(f"mailbrake: {path}: {sentence}", file=sys.stderr)
-    return 1 if found else 0
+    return 1 if found or unheard else 0
+
+
+def _unheard(config: Config) -> list[str]:
+    """Why some notifications could not be sent."""
+    from logwatch.telling.notify import channels_of
+
+    return channels_of(config.notify, "localhost")[1]
 
 
 def _path(named: str | None, config: Config) -> str:

@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enforce import config as configuration
+from logwatch.commands import main
 from logwatch.schema import Decision
 from logwatch.telling.herald import Herald
 from logwatch.telling.notify import Clocks, Grouping, Happening, Message, Notifications, channels_of
@@ -603,3 +604,16 @@ def _storm_until_dropped(notifications: Notifications) -> None:
         return notifications.outcomes()["webhook", "dropped"]
 
     wait_for(told, 10, "a message to be dropped")
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+def test_the_check_of_a_configuration_finds_channels_that_cannot_be_had(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the controller has to do without them."""
+    configured = tmp_path / "mailbrake.toml"
+    configured.write_text('[notify]\napprise = ["nosuch://secret"]\n')
+    assert main(["check", "--config", str(configured)]) == 1
+    assert capsys.readouterr().err == (
+        "mailbrake: notifications: nosuch://…: Apprise does not know what to do with this URL\n"
+    )

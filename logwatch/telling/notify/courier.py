@@ -6,6 +6,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -74,7 +75,10 @@ class Notifications:
             return  # stalled to the end
         self._thread.join(patience)
         for courier in self._couriers:
-            courier.close(patience)
+            courier.end()
+        until = time.monotonic() + patience
+        for courier in self._couriers:
+            courier.wait(until - time.monotonic())
 
     def _run(self) -> None:
         going_on = True
@@ -124,12 +128,15 @@ class Courier:
         except queue.Full:
             self._lose(message, "dropped", "too many messages wait")
 
-    def close(self, patience: float) -> None:
-        """Send what waits, once; what cannot be sent in `patience` seconds is lost."""
+    def end(self) -> None:
+        """Send what waits, once more, and nothing after it."""
         self._ending.set()
         with contextlib.suppress(queue.Full):
-            self._messages.put(None, timeout=patience)
-        self._thread.join(patience)
+            self._messages.put_nowait(None)
+
+    def wait(self, patience: float) -> None:
+        """Let it end; what cannot be sent in `patience` seconds is lost."""
+        self._thread.join(max(0.0, patience))
         if self._thread.is_alive():
             log.warning("notifications by %s were not all sent: it takes too long", self.name)
 
