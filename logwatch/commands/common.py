@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from enforce import config as configuration
 from enforce import key as keys
@@ -14,6 +14,9 @@ from enforce.config import Config
 from logwatch.commands import Failure, UsageError
 from logwatch.reading.names import expanded
 from logwatch.settings import zone_of
+
+if TYPE_CHECKING:
+    from logwatch.telling.pseudonym import Pseudonyms
 
 
 def config_argument(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
@@ -42,6 +45,30 @@ def log_arguments(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
     config_argument(parser)
     parser.add_argument("--zone", help='time zone of stamps that carry none, such as "Europe/Berlin"')
     parser.add_argument("--default-realm", metavar="DOMAIN", help="domain of logins that have none")
+
+
+def pseudonyms_argument(parser: argparse.ArgumentParser) -> None:
+    """`--pseudonyms KEYFILE`."""
+    parser.add_argument(
+        "--pseudonyms",
+        metavar="KEYFILE",
+        help="name nobody: hashes for logins and addresses under the key in this file, networks for clients",
+    )
+
+
+def pseudonyms_of(args: argparse.Namespace) -> Pseudonyms | None:
+    """What gives other names, if that was asked for. Failure if the key cannot be used."""
+    if args.pseudonyms is None:
+        return None
+    from logwatch.telling.pseudonym import Pseudonyms
+
+    remedy = f"make one:  (umask 077; head -c 32 /dev/urandom > {args.pseudonyms})"
+    try:
+        return Pseudonyms(Path(args.pseudonyms).read_bytes())
+    except OSError as error:
+        raise Failure(f"{args.pseudonyms}: {error.strerror}; {remedy}") from None
+    except ValueError as error:
+        raise Failure(f"{args.pseudonyms}: {error}; {remedy}") from None
 
 
 def config_of(args: argparse.Namespace) -> Config:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from logwatch.commands import Failure
-from logwatch.commands.common import config_of, log_arguments, logs_of
+from logwatch.commands.common import config_of, log_arguments, logs_of, pseudonyms_argument, pseudonyms_of
 from logwatch.commands.output import now, progress, write_json
 from logwatch.reading.scan import Scanner, readable, text_of
 from logwatch.reading.source import SourceError, chunks
@@ -23,24 +23,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     log_arguments(parser)
     parser.add_argument("--json", action="store_true", help="JSON lines, which is the default")
     parser.add_argument("--parquet", metavar="FILE", help="write a parquet file instead of printing (needs pyarrow)")
+    pseudonyms_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print or write the events."""
-    logs = logs_of(args)
+    logs, names = logs_of(args), pseudonyms_of(args)
     zone = zone_of(config_of(args))
     try:
         scanner = Scanner(Stamps(zone, now()))
         with progress(logs) as seen:
-            tables = _tables(scanner, logs, seen)
+            found = (readable(columns) for columns in _tables(scanner, logs, seen))
+            tables = map(names.columns, found) if names else found
             if args.parquet:
                 _parquet(tables, args.parquet)
             else:
-                for columns in tables:
-                    write_json(_objects(columns, zone))
+                for table in tables:
+                    write_json(_objects(table, zone))
     except SourceError as error:
         raise Failure(str(error)) from None
-    _report(scanner)
+    _report(scanner, shown=names is None)
     return 0
 
 
@@ -54,31 +56,32 @@ def _tables(scanner: Scanner, logs: list[str], seen: Callable[[int], None]) -> I
                 yield scanner.scan(chunk)
 
 
-def _objects(columns: Columns, zone: Any) -> Iterator[dict[str, Any]]:
-    table = readable(columns)
+Table = dict[str, list[Any]]
+
+
+def _objects(table: Table, zone: Any) -> Iterator[dict[str, Any]]:
     names = list(table)
     for values in zip(*table.values(), strict=True):
         row = {name: value for name, value in zip(names, values, strict=True) if value is not None}
         yield {**row, "time": iso(row["time"], zone)}
 
 
-def _parquet(tables: Iterator[Columns], path: str) -> None:
+def _parquet(tables: Iterator[Table], path: str) -> None:
     import pandas as pd
 
     try:
         import pyarrow  # noqa: F401 - an extra, named here so that its lack is said early
     except ImportError:
         raise Failure("--parquet needs one more package: pip install 'mailbrake[parquet]'") from None
-    frames = [pd.DataFrame(readable(columns)) for columns in tables]
+    frames = [pd.DataFrame(table) for table in tables]
     frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
     frame.to_parquet(path, index=False)
 
 
-def _report(scanner: Scanner) -> None:
+def _report(scanner: Scanner, *, shown: bool) -> None:
+    """What could not be read; with an example, unless nobody may be named."""
     if scanner.unreadable:
         kinds = ", ".join(f"{count} {kind}" for kind, count in scanner.unreadable.most_common())
-        print(
-            f"mailbrake: unreadable lines of a known kind: {kinds}; the latest: {text_of(scanner.example)}",
-            file=sys.stderr,
-        )
+        example = f"; the latest: {text_of(scanner.example)}" if shown else ""
+        print(f"mailbrake: unreadable lines of a known kind: {kinds}{example}", file=sys.stderr)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from enforce.config import as_duration
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_of, log_arguments, logs_of, time_of
+from logwatch.commands.common import config_of, log_arguments, logs_of, pseudonyms_argument, pseudonyms_of, time_of
 from logwatch.commands.output import number, progress, when, write_json, write_table
 from logwatch.schema import KINDS
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from logwatch.telling.pseudonym import Pseudonyms
 
 # What a person looks at first; --all, --json, --csv and --parquet have everything.
 _TELLING = (
@@ -37,6 +39,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=KINDS, help="only keys of this kind")
     parser.add_argument("--top", type=int, default=0, metavar="N", help="only the N keys with the most recipients")
     parser.add_argument("--all", action="store_true", help="all signals in the table, not only the telling ones")
+    pseudonyms_argument(parser)
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line")
     form.add_argument("--csv", action="store_true", help="CSV with all columns")
@@ -47,13 +50,15 @@ def run(args: argparse.Namespace) -> int:
     """Read the logs and print the frame."""
     from logwatch import prompt
 
-    logs = logs_of(args)
+    logs, names = logs_of(args), pseudonyms_of(args)
     config = config_of(args)
     windows = _windows(args.window)
     at = None if args.at is None else time_of(args.at, "--at", config)
     with progress(logs) as seen:
         frame, end = prompt.rates_of(logs, config, windows, at, seen)
     frame = _chosen(frame, args)
+    if names:
+        frame = _named(frame, names)
     _write(frame, args, f"as of {when(end, zone_of(config))}")
     return 0
 
@@ -72,6 +77,12 @@ def _chosen(frame: pd.DataFrame, args: argparse.Namespace) -> pd.DataFrame:
         recipients = frame.loc[:, ["recipients"]].max(axis=1)
         frame = frame.loc[recipients.sort_values(ascending=False, kind="stable").index[: args.top]]
     return frame
+
+
+def _named(frame: pd.DataFrame, names: Pseudonyms) -> pd.DataFrame:
+    """Under other names. Clients and /64s are left out: their networks say it, and several would share a name."""
+    whole = [not key.startswith("client:") and not key.endswith("/64") for key in frame.index]
+    return frame[whole].rename(index=names.key).sort_index()
 
 
 def _records(flat: pd.DataFrame) -> list[dict[str, Any]]:

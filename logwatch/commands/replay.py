@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_of, log_arguments, logs_of
+from logwatch.commands.common import config_of, log_arguments, logs_of, pseudonyms_argument, pseudonyms_of
 from logwatch.commands.output import now, progress, write_json
 from logwatch.reading.source import SourceError
 
@@ -28,19 +28,24 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", metavar="DIR", help="start from what this state directory remembers; it stays as it is"
     )
+    pseudonyms_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Replay, and print what was decided."""
     from logwatch.commands.summary import Summary
 
+    names = pseudonyms_of(args)
+    if names and not args.json:
+        raise UsageError("--pseudonyms needs --json: the summary names persons")
     logs = logs_of(args)
     config = judged_by(args.policy, config_of(args))
     core = core_for(logs, config, args)
     summary = Summary(core)
     for step in steps_of(core, logs):
         if args.json:
-            write_json(decision.as_json() for decision in step.decisions)
+            rows = (decision.as_json() for decision in step.decisions)
+            write_json(map(names.fields, rows) if names else rows)
         else:
             summary.add(step)
     if not args.json:
