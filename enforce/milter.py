@@ -240,7 +240,8 @@ class Brake:
                 return _refuse(context, verdict.reply)
             here.message = _both(here.standing, verdict)
         if here.message.caps and not here.told_recipients:
-            self._doubts.add("a cap that is younger than the connection")
+            if any(cap.reply for cap in here.message.caps):
+                self._doubts.add("a cap that is younger than the connection")
             here.message = here.message._replace(caps=())
         return int(milter.CONTINUE) if here.message.caps or here.message.hold else PASS["MAIL"]
 

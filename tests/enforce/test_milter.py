@@ -189,6 +189,13 @@ def test_the_first_cap_of_a_table_takes_effect_with_the_next_connection(daemon: 
         assert recipients(other, "eve", 2) == ["continue", CAP]
 
 
+def test_an_observed_cap_that_is_younger_than_the_connection_is_no_doubt(daemon: Daemon, session: Session) -> None:
+    daemon.publish(account_bob=record("cap", "observe", max_recipients=1))
+    assert session.mail("bob") == "accept"
+    assert daemon.stop() == 0
+    assert "stopped; mail was let through in doubt 0 times" in daemon.told()
+
+
 def test_a_held_message_is_accepted_and_quarantined_at_its_end(daemon: Daemon, session: Session) -> None:
     daemon.publish(account_bob=record("hold"))
     for _ in range(2):

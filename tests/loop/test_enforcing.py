@@ -125,6 +125,18 @@ def test_an_exempt_client_is_accepted_and_its_logins_are_judged() -> None:
         assert only(gate.send("free"))[0] == 250
 
 
+@pytest.mark.parametrize("mta", ["postfix", "sendmail"])
+def test_a_reply_of_several_lines_and_in_another_language_reaches_the_client(mta: str) -> None:
+    more = 'texts = { block = "Zu viel Post,\\nbitte später: 100 %" }\nhelp = "siehe https://help.example"\n'
+    with Gate(mta, more) as gate:
+        gate.deny(bob=record("block"))
+        code, stage, text = only(gate.send("bob"))
+        assert (code, stage) == (550, "mail")
+        first, last = text.splitlines()
+        assert first == "5.7.1 Zu viel Post,"
+        assert last == "5.7.1 bitte spater: 100 %; siehe https://help.example (case 4F7K2A)"
+
+
 def more(replies: list[Reply], what: str) -> None:
     """Until twenty more replies have come in."""
     sent = len(replies)
