@@ -79,6 +79,15 @@ def _refused_recipient(events: _Seen) -> Any:
     return _is(events, "event", "reject")
 
 
+def _told_late(events: _Seen) -> Any:
+    """Recipients refused as unknown before the log said by whom they were tried: Sendmail's, see `attribute`."""
+    return _number(events, "count") * ~_is(events, "event", "verdict")
+
+
+def _unknown(events: _Seen) -> Any:
+    return (_bounced(events) + _refused_recipient(events)) * _is(events, "dsn", b"5.1.1") + _told_late(events)
+
+
 def _queued(events: _Seen) -> Any:
     return _is(events, "event", "queued")
 
@@ -108,7 +117,7 @@ _COUNTED: dict[str, Callable[[_Seen], Any]] = {
     "connections": lambda events: _is(events, "event", "connect"),
     "attempts": _attempted,
     **{name: _learned(name) for name in habits.SIGNALS},
-    "unknown_recipients": lambda events: (_bounced(events) + _refused_recipient(events)) * _is(events, "dsn", b"5.1.1"),
+    "unknown_recipients": _unknown,
     "bounces": _bounced,
     "policy_rejections": lambda events: _bounced(events) * _starts(events, "dsn", b"5.7."),
     "deferrals": lambda events: _delivered(events, b"deferred"),

@@ -8,7 +8,8 @@ that again at every retry of a deferred message.
 **Sessions.** What happens before a message is accepted is known by host and process id, from `connect` (or
 `AUTH=server`) to `disconnect`, since one smtpd serves many sessions one after another. A line's own login (auth
 failures, refusals) goes before that of its session, and a session of another client than the line's is not its own.
-Where Sendmail has no AUTH, its lines `User unknown` name no client until the `from=` line that follows them.
+Where Sendmail has no AUTH, its lines `User unknown` name nobody: they do not count, but the next line of the process
+that names the client (`from=`, or the end of the session) has their number as its `count`.
 
 **The same message again.** What comes back from a content filter, is forwarded, or goes from Sendmail's submission
 queue to its daemon, is the same message under another queue id: it has the same owner and does not count again.
@@ -79,6 +80,7 @@ class Attribution:
         self.orphans = 0  # deliveries whose acceptance was never seen
         self._accounts: dict[bytes, str | None] = {}
         self._clients: dict[bytes, str | None] = {}
+        self._late = 0  # what the line at hand has for its count
         self._named = partial(key.account, default_realm=default_realm, keep_case=keep_case)
 
     def memories(self) -> tuple[Memory[Any], ...]:
@@ -88,19 +90,23 @@ class Attribution:
     def attribute(self, events: Columns) -> Columns:
         """The same events with the columns named above."""
         clocks = self._clocks(events["time"])
-        rows = zip(clocks.tolist(), *(events[name].tolist() for name in NEEDS), strict=True)
-        owners, counts, before = [], [], self.clock
+        rows = zip(clocks.tolist(), *(events[name].tolist() for name in _Line._fields[1:]), strict=True)
+        owners: list[Owner] = []
+        counts, late, before = [], {}, self.clock
         for line in map(_LINE, rows):
             if line.clock < before:  # what was too old then must not be young again, whatever the chunks are
                 self._expire(before)
             before = line.clock
             owner, counted = _ACTS.get(line.event, Attribution._other)(self, line)
+            if self._late:
+                late[len(owners)], self._late = self._late, 0
             owners.append(owner)
             counts.append(counted)
         self._expire(before)
         self.clock = before
         keys = {name: _column(owners, place) for place, name in enumerate(KEY_COLUMNS)}
-        return {**events, **keys, "counts": np.array(counts, dtype=bool), "clock": clocks}
+        known = {"counts": np.array(counts, dtype=bool), "clock": clocks}
+        return {**events, **keys, **known, **({"count": _filled(events["count"], late)} if late else {})}
 
     # What each kind of event does to what is remembered.
 
@@ -114,8 +120,22 @@ class Attribution:
 
     def _disconnect(self, line: _Line) -> tuple[Owner, bool]:
         owner = self._owner(line)
+        self._known_now(line)
         self.sessions.drop(line.session)
         return owner, True
+
+    def _lost(self, line: _Line) -> tuple[Owner, bool]:
+        if self._session(line)[1] is None:
+            self._begin(line, (None, self._client(line), None))
+        return self._owner(line), True
+
+    def _reject(self, line: _Line) -> tuple[Owner, bool]:
+        owner = self._owner(line)
+        if line.dsn != b"5.1.1" or not line.pid or owner[0] or owner[1]:
+            return owner, True
+        waiting = self.sessions.get(line.session, line.clock - _SESSION) or _NOBODY
+        self.sessions.put(line.session, [*_NOBODY, sum(waiting[3:]) + 1], line.clock)
+        return owner, False
 
     def _log_in(self, line: _Line) -> tuple[Owner, bool]:
         owner = (self._account(line), self._client(line), None)
@@ -230,7 +250,14 @@ class Attribution:
 
     def _begin(self, line: _Line, owner: Owner) -> None:
         if line.pid:
+            self._known_now(line)
             self.sessions.put(line.session, list(owner[:3]), line.clock)
+
+    def _known_now(self, line: _Line) -> None:
+        """What the session's process refused while nobody knew for whom now counts with this line."""
+        waiting = self.sessions.get(line.session, line.clock - _SESSION) if line.pid else None
+        if waiting and (line.client_ip or line.uid) and line.event != "connect":
+            self._late = sum(waiting[3:])
 
     def _submitter(self, line: _Line) -> Owner:
         """Who hands a message in: the line's own login, else its session's; its client or local user."""
@@ -327,6 +354,7 @@ class _Line(NamedTuple):
     response: bytes | None
     relay_host: bytes | None
     relay_ip: bytes | None
+    dsn: bytes | None
 
     @property
     def message(self) -> str:
@@ -353,7 +381,7 @@ class _Line(NamedTuple):
         return (self.ref or b"").decode("latin-1")
 
 
-NEEDS = _Line._fields[1:]
+NEEDS = (*_Line._fields[1:], "count")
 _LINE: Callable[[Any], _Line] = partial(tuple.__new__, _Line)  # from a row of as many values; NamedTuple's own is slow
 # Verdicts by which a message was not accepted. Of one that was held, or of which a recipient was refused, there is a
 # `queued` line too.
@@ -372,6 +400,13 @@ def _is_from_here(message: Owner | None) -> bool:
     return account is None and (client is None or _is_loopback(client) or local is not None)
 
 
+def _filled(column: Any, values: dict[int, int]) -> Any:
+    filled = column.copy()
+    for row, value in values.items():
+        filled[row] = str(value).encode()
+    return filled
+
+
 def _column(owners: Sequence[Owner], place: int) -> Any:
     column = np.empty(len(owners), dtype=object)
     column[:] = [owner[place] for owner in owners]
@@ -381,6 +416,8 @@ def _column(owners: Sequence[Owner], place: int) -> Any:
 _ACTS: dict[str, Callable[[Attribution, _Line], tuple[Owner, bool]]] = {
     "connect": Attribution._connect,
     "disconnect": Attribution._disconnect,
+    "lost_connection": Attribution._lost,
+    "reject": Attribution._reject,
     "auth_ok": Attribution._log_in,
     "accept": Attribution._accept,
     "pickup": Attribution._pickup,

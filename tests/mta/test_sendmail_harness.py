@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import logwatch
 from logwatch.reading.attribute import Attribution
 from logwatch.reading.scan import Scanner
 from logwatch.reading.stamp import Stamps
@@ -149,6 +150,16 @@ def test_every_line_that_should_be_an_event_is_read(sendmail: Sendmail) -> None:
     scanner.scan("".join(f"{line}\n" for line in sendmail.lines()).encode())
     assert scanner.lines > 0
     assert (scanner.unreadable.total(), scanner.example) == (0, b"")
+
+
+def test_harvesting_without_auth_counts_for_the_client() -> None:
+    """The refusals name nobody; the line that follows them does, and brings their number to the rates."""
+    with Sendmail() as sendmail:
+        submit(sendmail.smtp_port, "harvest@example.net", [f"n{number}@reject.example" for number in range(4)])
+        sendmail.wait_for_line(r"from=<harvest@example\.net>, .*, nrcpts=0,")
+        rates = logwatch.rates(logwatch.read(sendmail.log_path))
+    assert rates.loc[LOOPBACK, ("unknown_recipients", 3600)] == 4
+    assert rates.loc["site", ("unknown_recipients", 3600)] == 4
 
 
 # ---- the life of an instance

@@ -400,6 +400,27 @@ def test_a_refusal_after_the_final_dot_is_no_second_attempt() -> None:
     assert counts(LOGIN, sender("6AP3si0p030580"), late) == [True, True, False]
 
 
+def told_late(*lines: str) -> list[bytes | None]:
+    """The `count` of each event."""
+    counted: list[bytes | None] = Attribution().attribute(SCANNER.scan(log(*lines)))["count"].tolist()
+    return counted
+
+
+def test_sendmails_refusals_count_when_their_client_is_known() -> None:
+    """The lines themselves name nobody; the next one with a client has their number, once."""
+    harvest = [UNKNOWN.replace("<w@", f"<{letter}@") for letter in "abc"]
+    refused = sender("6AP3si0p030580", "nrcpts=0")
+    end = f"sendmail[30580]: 6AP3si0p030580: {PEER} did not issue MAIL/EXPN/VRFY/ETRN during connection to MTA"
+    lost = f"sendmail[30580]: 6AP3si0p030580: lost input channel from {PEER} to MTA after rcpt"
+    assert told_late(*harvest, refused) == [None, None, None, b"3"]
+    assert attributed(log(*harvest, refused)) == [*[(None, None, None, False)] * 3, (None, LOOPBACK, None, True)]
+    assert told_late(*harvest, end) == [None, None, None, b"3"]
+    assert told_late(*harvest, lost, refused) == [None, None, None, b"3", None]
+    assert told_late(*harvest, sender("6AP3si0p030580"), *harvest[:1], refused) == [None, None, None, b"3", None, None]
+    assert told_late(LOGIN, *harvest, refused) == [None] * 5
+    assert told_late(*harvest, sender("6AP3si0p030599", pid=30599)) == [None] * 4
+
+
 def test_mail_from_a_local_program_to_sendmail_counts_once_for_its_user() -> None:
     """The submission program hands it on to the daemon, under another queue id."""
     handed_in = (
@@ -504,7 +525,7 @@ def restarted(old: Attribution, kept: dict[str, dict[str, Any]]) -> Attribution:
 
 def table(parts: list[Any]) -> list[list[Any]]:
     """The columns of several chunks, one after the other."""
-    return [[value for part in parts for value in part[name].tolist()] for name in (*ATTRIBUTED, "clock")]
+    return [[value for part in parts for value in part[name].tolist()] for name in (*ATTRIBUTED, "count", "clock")]
 
 
 @settings(max_examples=200, deadline=None)
@@ -521,4 +542,4 @@ def test_chunks_make_no_difference(lines: list[bytes], data: st.DataObject) -> N
         parts = restarted(parts, kept)
     assert table(apart) == table(together)
     assert (parts.orphans, parts.clock_steps) == (whole.orphans, whole.clock_steps)
-    assert json.dumps(table(apart))  # plain values, as they are printed
+    assert json.dumps(table(apart), default=bytes.decode)  # plain values, as they are printed
