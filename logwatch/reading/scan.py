@@ -33,6 +33,7 @@ _REPEATED = re.compile(
     re.MULTILINE,
 )
 
+_NONE: Any = None  # to be compared with element by element
 Row = Any  # what match.group gives: a tuple, or the value itself where a kind has only one
 
 
@@ -53,31 +54,34 @@ class Scanner:
         self._fields = tuple(dict.fromkeys((*inputs, *(name for name in columns if name not in _DERIVED))))
         pattern = first_look(frozenset(self._fields), None if events is None else frozenset(events))
         self._find = pattern.regex.finditer
+        self._unread_tags = {tag for tag, kind in pattern.kinds.items() if kind.endswith(UNREAD)}
         self._kinds = [_Kind(pattern, tag, self._fields) for tag in range(pattern.regex.groups + 1)]
 
     def scan(self, chunk: bytes) -> Columns:
         """The events of whole lines, `\\n` after each; also `start`, the offset of each event's line in the chunk."""
         text, repeats = _unfold(chunk) if b"]: message repeated " in chunk else (chunk, ())
-        columns = self._table(text, *self._rows(b"\n" + text))
+        columns = self._table(*self._rows(b"\n" + text))
+        if "line" in self._columns:
+            columns["line"] = self._numbers(text, columns["start"].tolist())
         if repeats:
             columns = self._repeated(columns, repeats)
         self.lines += chunk.count(b"\n")
         return columns
 
-    def _rows(self, text: bytes) -> tuple[list[int], list[int], dict[int, list[Row]]]:
+    def _rows(self, text: bytes) -> tuple[list[int], list[int], list[list[Row]]]:
         """Tag and offset of every event, and by tag, their fields."""
-        kinds = self._kinds
+        groups = [kind.groups for kind in self._kinds]
+        rows: list[list[Row]] = [[] for _ in groups]
         tags: list[int] = []
         starts: list[int] = []
-        rows: dict[int, list[Row]] = {tag: [] for tag, kind in enumerate(kinds) if kind.event}
         for match in self._find(text):
             tag = match.lastindex or 0  # every alternative ends in a tag
-            if tag not in rows:
+            if tag in self._unread_tags:
                 self._unread(match[0])
                 continue
             tags.append(tag)
             starts.append(match.start())
-            rows[tag].append(match.group(*kinds[tag].groups))
+            rows[tag].append(match.group(*groups[tag]))
         return tags, starts, rows
 
     def _unread(self, line: bytes) -> None:
@@ -91,10 +95,10 @@ class Scanner:
         else:
             self.other += 1
 
-    def _table(self, text: bytes, tags: list[int], starts: list[int], rows: dict[int, list[Row]]) -> Columns:
+    def _table(self, tags: list[int], starts: list[int], rows: list[list[Row]]) -> Columns:
         places = np.array(tags, dtype=np.int64)
         raw = {name: np.full(len(tags), None, dtype=object) for name in ("event", *self._fields)}
-        for tag, found in rows.items():
+        for tag, found in enumerate(rows):
             if found:
                 kind, place = self._kinds[tag], np.flatnonzero(places == tag)
                 raw["event"][place] = kind.event
@@ -103,10 +107,8 @@ class Scanner:
         columns = {name: raw[name] for name in ("event", *self._columns) if name in raw}
         columns["start"] = np.array(starts, dtype=np.int64)
         columns["time"] = self._times(raw["stamp"].tolist())
-        if None in raw.get("host", ()):  # lines without a header
-            columns["host"][columns["host"] == None] = b""  # noqa: E711 - elementwise
-        if "line" in self._columns:
-            columns["line"] = self._numbers(text, starts)
+        if "host" in columns:
+            columns["host"][columns["host"] == _NONE] = b""  # lines without a header
         if "program" in self._columns:
             programs = [_program(prefix, daemon) for prefix, daemon in zip(raw["prefix"], raw["daemon"], strict=True)]
             for position, name in enumerate(("program", "service")):

@@ -138,3 +138,16 @@ def test_what_is_not_wanted_changes_nothing(lines: bytes, some: tuple[frozenset[
 def test_numbers(name: str, value: Any, meant: Any) -> None:
     """Text that is no number is None, never an error."""
     assert number_of(name, value) == meant
+
+
+def test_a_large_chunk_is_its_lines() -> None:
+    """What is scanned in parts gives the same rows, offsets and numbers as line by line."""
+    lines = [CONNECT, LEAVE, HEAD + b"warning: x\n", repeated(2)] * 2500
+    chunk = b"".join(lines)
+    whole, single = scanner(), scanner()
+    found = whole.scan(chunk)
+    rows = [single.scan(line) for line in lines]
+    for name in ("event", "line", "client_ip", "time"):
+        assert found[name].tolist() == [value for row in rows for value in row[name].tolist()], name
+    assert (whole.other, whole.lines) == (single.other, single.lines) == (2500, 10_000)
+    assert all(chunk[start:].startswith(HEAD) for start in found["start"].tolist())
