@@ -16,9 +16,9 @@ _QUARTER = 900.0  # seconds; no zone's offset divides it
 
 def age(times: NDArray[np.float64], keys: Iterable[str], habits: Habits) -> Any:
     """Days for which each key has been known at a time."""
-    first = [habits.first_seen(key) for key in keys]
-    since = np.array([time if one is None else one for one, time in zip(first, times.tolist(), strict=True)])
-    return np.maximum(times - since, 0.0) / DAY
+    known = {key: habits.first_seen(key) for key in set(keys)}
+    since = np.array([known[key] for key in keys], dtype=float)  # None becomes not a number
+    return np.nan_to_num(np.maximum(times - since, 0.0)) / DAY
 
 
 def on_the_clock(name: str, times: NDArray[np.float64], zone: tzinfo | None) -> Any:

@@ -8,6 +8,7 @@ something was decided against the key: what was sent under suspicion must not be
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -24,6 +25,8 @@ LEARNING = 5  # days that teach whatever happened
 QUANTILE = 0.9
 _FLOORS = {"bytes": 10_000_000, **dict.fromkeys((*DISTINCT, "odd_senders", "odd_countries", "new_networks"), 2)}
 _FLOOR = 10
+_written = json.JSONEncoder(separators=(",", ":")).encode
+_read = json.JSONDecoder().decode
 _MEMORY = 182 * DAY
 
 
@@ -31,8 +34,8 @@ class Usual:
     """Remembers the peaks of keys of one kind."""
 
     def __init__(self, kind: str, bound: int) -> None:
-        # key -> day, whether it teaches nothing, {rate: peak of the day}, {rate: peaks of days before}
-        self.memory: Memory[list[Any]] = Memory(f"usual {kind}", bound)
+        # as JSON, for room: day, whether it teaches nothing, {rate: peak of the day}, {rate: peaks of days before}
+        self.memory: Memory[bytes] = Memory(f"usual {kind}", bound, bytes, bytes)
 
     def learn(
         self, known: Sequence[str], codes: Any, times: NDArray[np.int64], rates: dict[RateColumn, NDArray[Any]]
@@ -51,15 +54,16 @@ class Usual:
             record = self._turned(key, day)
             for place, (name, (signal, _)) in enumerate(zip(names, rates, strict=True)):
                 usual[place, code] = max(_quantile(record[3].get(name, ())), _FLOORS.get(signal, _FLOOR))
-                record[2][name] = max(record[2].get(name, 0.0), peaks[place, code])
-            self.memory.put(key, record, float(latest[code]))
+                record[2][name] = max(record[2].get(name, 0), int(peaks[place, code]))
+            self.memory.put(key, _written(record).encode(), float(latest[code]))
         return {rate: row[codes] for rate, row in zip(rates, usual, strict=True)}
 
     def condemn(self, key: str, condemned: bool) -> None:
         """Something was decided against a key today: the day teaches nothing; or that was taken back."""
-        record = self.memory.get(key)
-        if record:
-            self.memory.put(key, [record[0], condemned, *record[2:]], float(record[0] * DAY))
+        known = self.memory.get(key)
+        if known:
+            day, _, *peaks = _read(known.decode())
+            self.memory.put(key, _written([day, condemned, *peaks]).encode(), float(day * DAY))
 
     def expire(self, clock: float) -> None:
         """Forget keys that have been idle for half a year."""
@@ -67,8 +71,9 @@ class Usual:
 
     def _turned(self, key: str, day: int) -> list[Any]:
         """The record of a key, the days before this one closed."""
-        record = self.memory.get(key)
-        if record is None or record[0] < day - _MEMORY // DAY:
+        known = self.memory.get(key)
+        record: list[Any] = _read(known.decode()) if known else [day, False, {}, {}]
+        if record[0] < day - _MEMORY // DAY:
             return [day, False, {}, {}]
         if record[0] != day:
             past = record[3]
