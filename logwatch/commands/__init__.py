@@ -8,6 +8,7 @@ usage.
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -62,6 +63,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
+    # full collections would walk all that is remembered of a log again and again, and nothing in it is garbage
+    gc.set_threshold(100_000, 50, 1000)
     args = parser().parse_args(argv)
     try:
         return int(args.run(args))

@@ -47,9 +47,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     except (JournalError, BusyError) as error:
         raise Failure(str(error)) from None
-    # a full collection walks all that is remembered, and nothing in it is garbage: decisions would wait for it
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 1000)
+    gc.freeze()  # a full collection would walk what has just been taken up, while decisions wait
     wake = Wake(controller.follower.directories)
     controller.follower.notify(wake.wake)
     stopped = _until_signal(wake.wake)
