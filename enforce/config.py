@@ -237,6 +237,9 @@ class Log:
         "", as_text, "domain of logins without one: bob and bob@example.com are then one account"
     )
     keep_case: bool = option(False, as_switch, "true where Bob and bob are two accounts")
+    countries: str = option(
+        "", as_text, 'an .mmdb file with the countries of addresses; "": the registries\' files, which come along'
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 
 from logwatch.judging.decide import Judge
 from logwatch.measuring import signals
-from logwatch.measuring.origin import Site, registered
+from logwatch.measuring.origin import Country, Site, registered
 from logwatch.measuring.rates import Rates
 from logwatch.memory import Memory
 from logwatch.reading import attribute
@@ -60,11 +60,12 @@ class Step:
 class Core:
     """Reads, measures and judges one log, chunk after chunk."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact about the log, with a default
         self,
         judge: Judge,
         *,
         zone: tzinfo | None = None,
+        country: Country = registered,
         default_realm: str = "",
         keep_case: bool = False,
         start: float = 0.0,
@@ -76,7 +77,7 @@ class Core:
         self.rates = Rates(
             {*WINDOWS, *(window for columns in needs.values() for _, window in columns if window)},
             distincts={kind: _distincts(columns) for kind, columns in needs.items()},
-            site=Site(zone, registered, judge.policy.price, judge.policy.reputation),
+            site=Site(zone, country, judge.policy.price, judge.policy.reputation),
         )
         self.judge = judge
         self.releases: list[Release] = []  # not yet reached by the log's clock
@@ -121,6 +122,7 @@ class Core:
             "lines": self.scanner.lines,
             "events": dict(self.events),
             "unreadable": dict(self.scanner.unreadable),
+            "other": self.scanner.other,
             "orphans": self.attribution.orphans,
             "clock_steps": self.attribution.clock_steps,
             "silences": self.silences.state(),
@@ -140,6 +142,7 @@ class Core:
         self.scanner.lines = facts["lines"]
         self.events = Counter(facts["events"])
         self.scanner.unreadable = Counter(facts["unreadable"])
+        self.scanner.other = facts.get("other", 0)
         self.attribution.orphans = facts["orphans"]
         self.attribution.clock_steps = facts["clock_steps"]
         self.silences.restore(facts["silences"])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Mapping
 from datetime import tzinfo
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from enforce.config import Config
+from enforce.config import Config, ConfigError
 
 if TYPE_CHECKING:  # commands that need only the zone must not wait for pandas
     from logwatch.core import Core
     from logwatch.judging.policy import Policy
+    from logwatch.measuring.origin import Country
     from logwatch.reading.follow import Follower
     from logwatch.reading.journald import Journald
 
@@ -40,6 +42,18 @@ def policy_of(config: Config) -> Policy:
     return language.load(path, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
 
 
+def country_of(config: Config) -> Country:
+    """Where addresses are; ConfigError if the configured file cannot be used."""
+    from logwatch.measuring import origin
+
+    if not config.log.countries:
+        return origin.registered
+    try:
+        return origin.mmdb(Path(config.log.countries))
+    except (OSError, ValueError) as error:
+        raise ConfigError(config.log.countries, "", f"cannot be read: {error}") from None
+
+
 def core_of(config: Config, policy: Policy, start: float, mode: str | None = None) -> Core:
     """A core that remembers nothing yet; `mode` instead of the configuration's cap, `start` as Core takes it."""
     from logwatch.core import Core
@@ -48,6 +62,7 @@ def core_of(config: Config, policy: Policy, start: float, mode: str | None = Non
     return Core(
         Judge(policy, mode or config.policy.mode),
         zone=zone_of(config),
+        country=country_of(config),
         default_realm=config.log.default_realm,
         keep_case=config.log.keep_case,
         start=start,

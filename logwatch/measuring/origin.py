@@ -36,12 +36,14 @@ def registered(client: str) -> str | None:
 
 def mmdb(path: Path) -> Country:
     """The same from a MaxMind database; OSError or ValueError if it cannot be used."""
-    import maxminddb
-
+    try:
+        import maxminddb
+    except ImportError:
+        raise ValueError("the package maxminddb is not installed: pip install 'mailbrake[mmdb]'") from None
     try:
         reader = maxminddb.open_database(str(path))
     except maxminddb.InvalidDatabaseError as error:
-        raise ValueError(f"{path}: {error}") from None
+        raise ValueError(str(error)) from None
 
     @lru_cache(maxsize=65536)
     def found(client: str) -> str | None:
