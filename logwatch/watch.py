@@ -174,7 +174,6 @@ class Controller:
         self._came_of += self._effects.take(step.events, step.decisions)
         self._save()
         self._herald.meter.stepped(begun, self._now(), self.core.attribution.clock)
-        self._measure()
 
     def _save(self) -> None:
         """Decisions, position and memory, all or nothing."""
