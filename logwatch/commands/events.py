@@ -85,3 +85,5 @@ def _report(scanner: Scanner, *, shown: bool) -> None:
         kinds = ", ".join(f"{count} {kind}" for kind, count in scanner.unreadable.most_common())
         example = f"; the latest: {text_of(scanner.example)}" if shown else ""
         print(f"mailbrake: unreadable lines of a known kind: {kinds}{example}", file=sys.stderr)
+    if scanner.other:
+        print(f"mailbrake: lines of known daemons that are of no known kind: {scanner.other}", file=sys.stderr)
