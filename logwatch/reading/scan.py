@@ -70,13 +70,13 @@ class Scanner:
 
     def _rows(self, text: bytes) -> tuple[list[int], list[int], list[list[Row]]]:
         """Tag and offset of every event, and by tag, their fields."""
-        groups = [kind.groups for kind in self._kinds]
+        groups, unread = [kind.groups for kind in self._kinds], self._unread_tags
         rows: list[list[Row]] = [[] for _ in groups]
         tags: list[int] = []
         starts: list[int] = []
         for match in self._find(text):
             tag = match.lastindex or 0  # every alternative ends in a tag
-            if tag in self._unread_tags:
+            if tag in unread:
                 self._unread(match[0])
                 continue
             tags.append(tag)
