@@ -1,6 +1,6 @@
 """How fast logs are read, beside other readers, on the same file in one run.
 
-    python -m benchmarks.reading [--lines 1000000] [--rounds 3] [--log FILE]
+    python -m benchmarks.reading [--lines 500000] [--rounds 3] [--log FILE]
 
 The log is `benchmarks.reading_log`'s, seeded, so that everybody measures the same. Each tool is started anew in every
 round, one after the other, pinned to one core; medians of processor time (user + system) are compared, since machines
@@ -98,7 +98,7 @@ def commands(log: str, part: str) -> dict[str, list[str]]:
 def main() -> None:
     """Measure in rounds, print medians."""
     parser = argparse.ArgumentParser(description="measure readers of mail logs side by side")
-    parser.add_argument("--lines", type=int, default=1_000_000)
+    parser.add_argument("--lines", type=int, default=500_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--log", help="a log of your own, instead of the generated one")
     parser.add_argument("--ours", nargs=2, metavar=("ROOMS", "LOG"), help=argparse.SUPPRESS)
