@@ -146,7 +146,7 @@ def sweep(  # noqa: PLR0913, PLR0917 - a question has that many parts
     whole log. With them:
 
         caught, missed         abused keys with a case in that time, and without
-        wrong                  keys with a case outside of it
+        wrong                  keys with a case that began before any abuse
         wrong_recipients       recipients of honest mail that would have been stopped
         leak, leak_total       recipients of abuse that would not: the median over abused keys, and all together
 

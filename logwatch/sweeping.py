@@ -24,6 +24,7 @@ from logwatch.telling.effects import Effects
 Labels = Mapping[str, tuple[float, float]]  # key -> when it began to be abused, and when that ended (epoch seconds)
 
 ALWAYS = (float("-inf"), float("inf"))
+_NEVER = (float("inf"), float("-inf"))
 
 
 def sweep(
@@ -103,7 +104,7 @@ class _Mail(NamedTuple):
 
 
 def _abused(labels: Labels, key: str | None, time: float) -> bool:
-    first, last = labels.get(key or "", (1.0, 0.0))
+    first, last = labels.get(key or "", _NEVER)
     return first <= time <= last
 
 
@@ -150,7 +151,8 @@ def _counted(outcome: _Outcome, mail: _Mail) -> dict[str, Any]:
 def _judged(outcome: _Outcome, mail: _Mail, labels: Labels) -> dict[str, Any]:
     """Against the truth."""
     caught = {key for key, time in outcome.cases if _abused(labels, key, time)}
-    wrong = {key for key, time in outcome.cases if not _abused(labels, key, time)}
+    # what still holds when the abuse has just ended is no false alarm
+    wrong = {key for key, time in outcome.cases if time < labels.get(key, _NEVER)[0]}
     leaked = mail.abuse & ~outcome.stopped
     leaks = [int(mail.recipients[leaked & (mail.keys == key)].sum()) for key in labels]
     return {

@@ -12,6 +12,7 @@ from tests import maillog
 from tests.report.browser import Seen, look
 
 EVIL = '<script>document.title="owned"</script>"><img/src=x/onerror=alert(1)>'
+FLOOD = "rule flood per account: when recipients in 10m > 200 tempfail for 1h mode observe\n"
 SECTIONS = ["summary", "rules", "timelines", "senders", "near", "guard", "loss", "agreement", "cases"]
 
 
@@ -28,8 +29,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines.append((400.0, maillog.verdict("near@example.com", "ABCDEF", "elsewhere", mode="observe")))
     log = folder / "mail.log"
     log.write_bytes(b"".join(maillog.log(lines)))
-    out = folder / "page.html"
-    command = [sys.executable, "-m", "logwatch", "report", str(log), "--zone", "UTC", "--out", str(out)]
+    out, policy = folder / "page.html", folder / "policy"
+    policy.write_text(FLOOD)
+    options = ["--zone", "UTC", "--policy", str(policy), "--out", str(out)]
+    command = [sys.executable, "-m", "logwatch", "report", str(log), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return out

@@ -11,10 +11,11 @@ import pytest
 
 from logwatch.core import Core
 from logwatch.judging.decide import Judge
-from logwatch.judging.language import load
+from logwatch.judging.language import parse
 from logwatch.telling.journal import Effect, Journal, Review
 from tests import maillog
 
+FLOOD = "rule flood per account: when recipients in 10m > 200 tempfail for 1h mode enforce\n"
 DEMO = Path(__file__).parents[2] / "logwatch" / "data" / "demo.log"
 
 
@@ -28,13 +29,14 @@ def report(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a controller wrote that followed a flood by bob, whom an operator released."""
     path = tmp_path_factory.mktemp("state") / "journal.sqlite"
-    core = Core(Judge(load()), start=maillog.START)
+    core = Core(Judge(parse(FLOOD)), start=maillog.START)
     lines = [
         (10.0 * number, line)
         for number in range(15)
         for line in maillog.submission(f"4cX{number:04d}bob", "bob", [f"r{i}@example.net" for i in range(20)])
     ]
     step = core.feed(b"".join(maillog.log(lines)))
+    (path.parent / "policy").write_text(FLOOD)
     written = Journal.open(path)
     with written.transaction():
         written.record(step.decisions, {})
@@ -48,11 +50,12 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_log_gives_a_page_that_names_what_replay_decides(tmp_path: Path) -> None:
     """The same cases."""
-    done = report(DEMO, "--out", tmp_path / "page.html")
+    policy = tmp_path / "policy"
+    policy.write_text(FLOOD)
+    done = report(DEMO, "--policy", policy, "--out", tmp_path / "page.html")
     assert (done.returncode, done.stdout) == (0, "")
-    replayed = subprocess.run(
-        [sys.executable, "-m", "logwatch", "replay", str(DEMO), "--json"], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-m", "logwatch", "replay", str(DEMO), "--policy", str(policy), "--json"]
+    replayed = subprocess.run(command, capture_output=True, text=True, check=True)
     refs = {json.loads(line)["ref"] for line in replayed.stdout.splitlines()}
     assert refs
     assert all(ref in (tmp_path / "page.html").read_text() for ref in refs)
@@ -60,7 +63,7 @@ def test_a_log_gives_a_page_that_names_what_replay_decides(tmp_path: Path) -> No
 
 def test_a_journal_tells_what_happened(journal: Path) -> None:
     """Cases, what came of them, the operator's word, and the senders that the controller counted."""
-    done = report("--journal", journal)
+    done = report("--journal", journal, "--policy", journal.parent / "policy")
     assert done.returncode == 0, done.stderr
     for told in ("The policy acted once, on 1 sender", "account:bob", "released", ">80<", "Top senders", ">300<"):
         assert told in done.stdout
@@ -69,7 +72,7 @@ def test_a_journal_tells_what_happened(journal: Path) -> None:
 def test_a_journal_is_found_by_the_configuration(journal: Path, tmp_path: Path) -> None:
     """`--journal` without a file."""
     config = tmp_path / "mailbrake.toml"
-    config.write_text(f'[state]\ndirectory = "{journal.parent}"\n')
+    config.write_text(f'[state]\ndirectory = "{journal.parent}"\n[policy]\nfile = "{journal.parent}/policy"\n')
     assert "account:bob" in report("--journal", "--config", config).stdout
 
 
