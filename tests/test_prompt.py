@@ -210,3 +210,23 @@ def test_a_threshold_is_found_wherever_it_stands(value: int) -> None:
         ("bounces / messages in 1h", f"1h > {value}"),
     ):
         assert written in str(with_threshold(rule, signal, value))
+
+
+class TestThePage:
+    PAGE = (Path(__file__).parents[1] / "docs" / "analysis.md").read_text()
+
+    @pytest.mark.parametrize("name", logwatch.__all__)
+    def test_it_names_every_function(self, name: str) -> None:
+        """In its table."""
+        assert f"| `{name}` |" in self.PAGE
+
+    def test_its_first_example_runs(self, log: Path) -> None:
+        """As it stands, but for the names of files."""
+        block = self.PAGE.split("\n\n    ")[1].split("\n\n")[0]
+        lines = [line.removeprefix("    ") for line in block.splitlines()]
+        code = "\n".join(lines).replace("/var/log/mail.log*", str(log)).replace('"draft.policy"', repr(BURST))
+        assert "logwatch.sweep(" in code
+        done = subprocess.run(
+            [sys.executable, "-c", f"{code}\nprint(len(curve))"], capture_output=True, text=True, check=False
+        )
+        assert (done.returncode, done.stdout) == (0, "9\n"), done.stderr
