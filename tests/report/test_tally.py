@@ -1,0 +1,108 @@
+"""What a report counts: traffic, senders, the milter's own lines, cases out of decisions; and who came near a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC
+
+from logwatch.core import Core, Step
+from logwatch.judging.decide import Judge
+from logwatch.judging.language import parse
+from logwatch.nearest import Nearest
+from logwatch.schema import Decision
+from logwatch.telling.journal import Effect, Review
+from logwatch.telling.report.findings import Hour, Said
+from logwatch.telling.report.tally import Tally, cases
+from tests import maillog
+
+POLICY = parse("rule burst per account: when recipients in 1h > 10 tempfail for 1h mode observe")
+HOUR = int(maillog.START // 3600)
+
+
+def steps(lines: Iterable[maillog.Timed], pieces: int = 1) -> list[Step]:
+    """The core's steps over these lines, in so many pieces."""
+    core = Core(Judge(POLICY), zone=UTC, start=maillog.START)
+    whole = maillog.log(lines)
+    size = -(-len(whole) // pieces)
+    return [core.feed(b"".join(whole[begin : begin + size])) for begin in range(0, len(whole), size)]
+
+
+def tallied(lines: Iterable[maillog.Timed], pieces: int = 1) -> Tally:
+    tally = Tally(UTC)
+    for step in steps(lines, pieces):
+        tally.add(step.events, step.decisions)
+    return tally
+
+
+def message(at: float, number: int, recipients: int, login: str = "bob") -> list[maillog.Timed]:
+    """A message, and its first recipient's bounce."""
+    queue_id = f"4cX{number:04d}Zz"
+    to = [f"r{i}@example.net" for i in range(recipients)]
+    lines = [*maillog.submission(queue_id, login, to), maillog.bounced(queue_id, to[0])]
+    return [(at, line) for line in lines]
+
+
+def test_traffic_is_counted_by_hour() -> None:
+    """Messages and their recipients, and what the milter refused."""
+    lines = [*message(10, 1, 3), *message(20, 2, 4, "eve"), *message(3700, 3, 1)]
+    lines.append((3710, maillog.verdict("bob", "ABCDEF", "other")))
+    assert tallied(lines, pieces=3).hours() == {HOUR: Hour(2, 7, 0), HOUR + 1: Hour(1, 1, 1)}
+
+
+def test_senders_come_with_their_days() -> None:
+    """Most recipients first; of each day what was sent on it; recipients that do not exist."""
+    lines = [*message(10, 1, 3, "eve"), *message(20, 2, 4), *message(86410, 3, 5)]
+    first, second = tallied(lines, pieces=2).senders()
+    day = int(maillog.START // 86400)
+    assert first == ("account:bob", 2, 9, 2, {day: 4, day + 1: 5})
+    assert second == ("account:eve", 1, 3, 1, {day: 3})
+
+
+def test_what_the_milter_wrote_is_told_by_rule() -> None:
+    """Refused, or only would have been; a case that is not known here belongs to no rule."""
+    ref = tallied(message(10, 1, 11)).decisions[0].ref
+    lines = [*message(10, 1, 11), (20.0, maillog.verdict("bob", ref, "burst"))]
+    lines.append((30.0, maillog.verdict("bob", ref, "burst", mode="observe").replace("tempfail", "would-tempfail")))
+    lines.append((40.0, maillog.verdict("bob", "ZZZZZZ", "burst")))
+    assert tallied(lines).said() == {"burst": Said(1, 1), "": Said(1, 0)}
+
+
+def decision(seq: int, time: float, **changes: object) -> Decision:
+    fields = {"action": "tempfail", "mode": "observe", "until": time + 100, "rule": "burst", "ref": "R1"}
+    return Decision(time=time, key="account:bob", seq=seq, **{**fields, **changes})  # type: ignore[arg-type]
+
+
+def test_decisions_of_one_case_are_one() -> None:
+    """From its beginning to the end of its last extension, with what came of it."""
+    effect = Effect("R1", "account:bob", "burst", 2, 30, 4)
+    (case,) = cases([decision(1, 10), decision(2, 50)], {effect[:3]: effect})
+    assert (case.begun, case.until, case.extended, case.released) == (10, 150, 1, False)
+    assert (case.messages, case.recipients, case.refused) == (2, 30, 4)
+
+
+def test_a_release_ends_a_case() -> None:
+    """Whether it was decided, or said by an operator while it stood."""
+    (decided,) = cases([decision(1, 10), decision(2, 50, action="release", until=50)], {})
+    (said,) = cases([decision(1, 10)], {}, [Review(50, "account:bob", "released", "eve")])
+    assert (decided.until, decided.released) == (said.until, said.released) == (50, True)
+    assert said.verdict == "released"
+
+
+def test_a_word_after_its_end_does_not_end_a_case() -> None:
+    """It is told all the same."""
+    (case,) = cases([decision(1, 10)], {}, [Review(500, "account:bob", "confirmed", "eve")])
+    assert (case.until, case.released, case.verdict) == (110, False, "confirmed")
+
+
+def test_the_nearest_are_those_that_did_not_reach_a_limit() -> None:
+    """Each key once, at the moment when it came nearest, in whatever pieces; who was hit can be left out."""
+    lines = [*message(10, 1, 8), *message(20, 2, 11, "eve"), *message(8000, 3, 6), *message(86500, 4, 7, "joe")]
+    for pieces in (1, 4):
+        nearest = Nearest(POLICY)
+        for step in steps(lines, pieces):
+            nearest.add(step)
+        found = nearest.best([("burst", "account:eve")])
+        assert [(key, round(near.near, 2), near.time - maillog.START) for _, key, near in found] == [
+            ("account:bob", 0.8, 10),
+            ("account:joe", 0.7, 86500),
+        ]
