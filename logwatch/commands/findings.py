@@ -120,6 +120,7 @@ def _read(core: Core, tally: Tally, made: Iterable[Case]) -> dict[str, int]:
         "accounts that sent": tally.accounts,
         "failed logins": core.events["auth_failure"],
         **_made(made),
+        "recipients while a case stood": tally.while_cases_stood.recipients,
     }
 
 
@@ -129,11 +130,9 @@ def _accepted(facts: Mapping[str, Any]) -> int:
 
 def _made(made: Iterable[Case]) -> dict[str, int]:
     found = list(made)
-    observed = [case for case in found if case.mode != ENFORCE]
     return {
         "cases": len(found),
         "senders hit": len({case.key for case in found}),
-        "recipients in observed cases": sum(case.recipients for case in observed),
         "attempts refused": sum(case.refused for case in found),
     }
 

@@ -39,8 +39,8 @@ class Effects:
 
         Whatever the steps are, the sum over them is the same.
         """
-        counted = (_counted(events, rows, case) for case, rows in self.stood(events, decisions))
-        return [effect for effect in counted if effect[3:] != (0, 0, 0)]
+        found = (counted(events, rows, case) for case, rows in self.stood(events, decisions))
+        return [effect for effect in found if effect[3:] != (0, 0, 0)]
 
     def stood(self, events: Columns, decisions: Iterable[Decision]) -> list[tuple[Effect, NDArray[np.int64]]]:
         """Cases, and positions of their key's events that came while they stood; a case may come several times."""
@@ -103,7 +103,8 @@ def _tipped(events: Columns, decision: Decision) -> int:
     return int(np.searchsorted(events["clock"], decision.time, side="right")) - 1
 
 
-def _counted(events: Columns, rows: Any, case: Effect) -> Effect:
+def counted(events: Columns, rows: Any, case: Effect) -> Effect:
+    """A case with the mail accepted, and the attempts refused, at these positions."""
     rows = rows[events["counts"][rows]]
     kinds = events["event"][rows]
     queued = rows[np.asarray(kinds == "queued", dtype=bool)]

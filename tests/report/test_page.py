@@ -182,4 +182,4 @@ def test_sections_without_anything_to_show_are_left_out() -> None:
 def test_an_axis_holds_what_is_shown(most: float) -> None:
     """And is at most two and a half times as long as that."""
     assert most <= nice(most)
-    assert nice(most) <= max(1.0, 2.5 * most)
+    assert nice(most) <= max(2.0, 2.5 * most)

@@ -67,6 +67,16 @@ def test_what_the_milter_wrote_is_told_by_rule() -> None:
     assert tallied(lines).said() == {"burst": Said(1, 1), "": Said(1, 0)}
 
 
+def test_mail_for_which_several_cases_stand_counts_once() -> None:
+    """By whatever number of rules."""
+    twice = parse("\n".join(f"rule {name} per account: when recipients in 1h > 10 tempfail for 1h" for name in "ab"))
+    core, tally = Core(Judge(twice), zone=UTC, start=maillog.START), Tally(UTC)
+    step = core.feed(b"".join(maillog.log([*message(10, 1, 11), *message(20, 2, 5)])))
+    tally.add(step.events, step.decisions)
+    assert [effect.recipients for effect in tally.effects.values()] == [5, 5]
+    assert tally.while_cases_stood.recipients == 5
+
+
 def decision(seq: int, time: float, **changes: object) -> Decision:
     fields = {"action": "tempfail", "mode": "observe", "until": time + 100, "rule": "burst", "ref": "R1"}
     return Decision(time=time, key="account:bob", seq=seq, **{**fields, **changes})  # type: ignore[arg-type]

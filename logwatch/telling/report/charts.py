@@ -98,11 +98,11 @@ def legend(names: Sequence[str]) -> Markup:
 
 
 def nice(most: float) -> float:
-    """The end of an axis that holds 0 to `most`: 1, 2, 4, 5 or 8 times a power of ten; at least 1."""
-    if most <= 1:
-        return 1.0
+    """The end of an axis that holds 0 to `most`: 1, 2, 4, 6 or 8 times a power of ten, so that its half is round."""
+    if most <= 2:
+        return 2.0
     power = 10.0 ** (len(str(int(most))) - 1)
-    return next(step * power for step in (1, 2, 4, 5, 8, 10) if step * power >= most)
+    return next(step * power for step in (1, 2, 4, 6, 8, 10) if step * power >= most)
 
 
 def _stack(stack: Stack, axis: Axis, width: float, top: float, height: int) -> Markup:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from logwatch.schema import Columns, Decision
-from logwatch.telling.effects import Effects
+from logwatch.telling.effects import Effects, counted
 from logwatch.telling.journal import TAKEN_BACK, Effect, Review
 from logwatch.telling.report.findings import Case, Hour, Said, Sender
 
@@ -32,6 +32,7 @@ class Tally:
         self.end = 0.0
         self.decisions: list[Decision] = []
         self.effects: dict[CaseName, Effect] = {}
+        self.while_cases_stood = Effect("", "", "")  # mail that several cases stood for counts once
         self._zone = zone
         self._following = Effects()
         self._hours: defaultdict[int, Counter[str]] = defaultdict(Counter)
@@ -43,9 +44,12 @@ class Tally:
     def add(self, events: Columns, decisions: list[Decision]) -> None:
         """One more chunk of the log."""
         self.decisions.extend(decisions)
-        for effect in self._following.take(events, decisions):
-            name = (effect.ref, effect.key, effect.rule)
-            self.effects[name] = added(self.effects.get(name), effect)
+        stood = self._following.stood(events, decisions)
+        for case, rows in stood:
+            name = (case.ref, case.key, case.rule)
+            self.effects[name] = added(self.effects.get(name), counted(events, rows, case))
+        together = np.unique(np.concatenate([rows for _, rows in stood])) if stood else np.empty(0, np.int64)
+        self.while_cases_stood = added(self.while_cases_stood, counted(events, together, Effect("", "", "")))
         if len(events["clock"]):
             self.begin = float(events["clock"][0]) if self.begin is None else self.begin
             self.end = max(self.end, float(events["clock"].max()))
@@ -59,16 +63,16 @@ class Tally:
     def hours(self) -> dict[int, Hour]:
         """The site's mail by hour since the epoch."""
         names = Hour._fields
-        return {hour: Hour(*(counted[name] for name in names)) for hour, counted in sorted(self._hours.items())}
+        return {hour: Hour(*(mail[name] for name in names)) for hour, mail in sorted(self._hours.items())}
 
     def senders(self) -> list[Sender]:
         """Those with the most recipients, most first."""
         self._close_day(self._day)
         ranked = sorted(self._accounts.items(), key=lambda item: (-item[1]["recipients"], item[0]))
         return [
-            Sender(key, counted["messages"], counted["recipients"], counted["unknown"], self._days.get(key, {}))
-            for key, counted in ranked[:_SENDERS]
-            if counted["recipients"]
+            Sender(key, mail["messages"], mail["recipients"], mail["unknown"], self._days.get(key, {}))
+            for key, mail in ranked[:_SENDERS]
+            if mail["recipients"]
         ]
 
     def said(self) -> dict[str, Said]:
