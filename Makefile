@@ -5,7 +5,7 @@ PYTHON ?= python3
 CORPUS ?= ../shared/corpora
 BIN := .venv/bin
 
-.PHONY: help demo test check conformance bench-reading format clean
+.PHONY: help demo test check conformance bench-reading format clean bench-detection
 
 help:
 	@echo "make demo    the closed loop on this machine, in under a minute (no MTA needed)"
@@ -31,6 +31,9 @@ conformance: .venv/dev
 bench-reading: .venv/dev
 	@sh deploy/packages pflogsumm mtail fail2ban
 	@$(BIN)/python -m benchmarks.reading
+
+bench-detection: .venv/dev
+	@$(BIN)/python -m benchmarks.detection --accounts 300 --seeds 11,12 --simple --write docs/detection.md
 
 format: .venv/dev
 	$(BIN)/ruff format .

@@ -1,6 +1,6 @@
 """How well a policy tells abused logins from honest ones: on made-up months whose truth is known.
 
-    python -m benchmarks.detection [--policy FILE] [--seeds 11,12] [--sites company,provider] [--write docs/detection.md]
+    python -m benchmarks.detection [--policy FILE] [--seeds 11,12] [--simple] [--write docs/detection.md]
 
 Seeds below 10 are for tuning a policy, those from 10 on for reporting. Every month is run with the policy in force
 (`closed_loop`). An attack counts as stopped when it was braked and at most a tenth of what it still tried came through.
@@ -13,11 +13,12 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import platform
 import statistics
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +27,9 @@ from benchmarks.closed_loop import ClosedLoop, Outcome, Run
 from benchmarks.traffic.month import DAYS, Month
 from benchmarks.traffic.profile import SITES
 from benchmarks.traffic.scene import DAY, START
+from benchmarks.traffic.sending import TRACE
 from logwatch.judging.language import SHIPPED, parse
+from logwatch.schema import Decision
 
 MILD, HARD = ("throttle", "tempfail", "cap"), ("hold", "block")
 
@@ -78,15 +81,17 @@ def scored(run: Run, site: str, seed: int) -> Result:
         if decision.key in labels and decision.time < abused.get(decision.key, decision.time + 1):
             seen.add((decision.key, day, kind))
             getattr(result, kind)[labels[decision.key]] += 1
-            numbers = ", ".join(f"{name} {one['value']}" for name, one in decision.evidence.items())
-            result.wrong.append(
-                f"{site} {seed} day {day} {labels[decision.key]} {decision.key} {decision.action} {decision.rule}: {numbers}"
-            )
+            result.wrong.append(f"{site} {seed} day {day} {labels[decision.key]} {_told(decision)}")
     guilty = run.hostile.union(*(outcome.keys for outcome in result.outcomes))
     strangers = {d.key for d in run.decisions if not d.key.startswith("account:") and d.key not in guilty}
     result.clients = len(strangers)
     result.wrong += [f"{site} {seed} {key}" for key in sorted(strangers)]
     return result
+
+
+def _told(decision: Decision) -> str:
+    numbers = ", ".join(f"{name} {one['value']:g}" for name, one in decision.evidence.items())
+    return f"{decision.key} {decision.action} {decision.rule}: {numbers}"
 
 
 def stopped(outcome: Outcome) -> bool:
@@ -125,10 +130,9 @@ def _family(name: str, outcomes: list[Outcome]) -> tuple[str, ...]:
 
 def alarms(results: Iterable[Result]) -> list[tuple[str, ...]]:
     """A row for each class of account, then all together: account-days, false alarms, and per 10,000 account-days."""
-    results = list(results)
-    days, mild, hard = (
-        sum((getattr(result, name) for result in results), Counter()) for name in ("account_days", "mild", "hard")
-    )
+    days, mild, hard = Counter[str](), Counter[str](), Counter[str]()
+    for result in results:
+        days, mild, hard = days + result.account_days, mild + result.mild, hard + result.hard
     rows = [(label, days[label], mild[label], hard[label]) for label in sorted(days, key=lambda one: -days[one])]
     rows.append(("all", days.total(), mild.total(), hard.total()))
     return [
@@ -160,6 +164,17 @@ def span(seconds: float) -> str:
     return f"{seconds / size:.1f} {unit}" if size > 60 else f"{seconds / size:.0f} {unit}"
 
 
+MACHINES = ("scanner", "newsletter", "list server", "monitoring", "ticket system")
+MARKS = ("<!-- measured -->", "<!-- end of what was measured -->")
+OTHERS_HEAD = (
+    "policy",
+    "found",
+    "stopped",
+    "leak beyond first med / p95",
+    "false mild per 10,000",
+    "false hard per 10,000",
+    "days of machines hit",
+)
 FAMILY_HEAD = (
     "family",
     "attacks",
@@ -185,35 +200,83 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def overview(results: Sequence[Result]) -> tuple[str, ...]:
+    """One line for a policy: attacks found and stopped, median leak, false alarms per 10,000, machines hit."""
+    outcomes = [outcome for result in results for outcome in result.outcomes if outcome.attack.account]
+    found = sum(outcome.decided is not None for outcome in outcomes)
+    leaks = [sum(outcome.delivered[1:]) for outcome in outcomes]
+    days = sum(result.account_days.total() for result in results)
+    mild, hard = sum(result.mild.total() for result in results), sum(result.hard.total() for result in results)
+    machines = sum(result.mild[label] + result.hard[label] for result in results for label in MACHINES)
+    return (
+        _percent(found, len(outcomes)),
+        _percent(sum(map(stopped, outcomes)), len(outcomes)),
+        f"{_median(leaks):.0f} / {_p95(leaks):.0f}",
+        f"{mild / days * 1e4:.1f}",
+        f"{hard / days * 1e4:.2f}",
+        str(machines),
+    )
+
+
+def report(results: Sequence[Result], others: Mapping[str, Sequence[Result]]) -> str:
+    """The tables in Markdown."""
+    parts = []
+    for site in dict.fromkeys(result.site for result in results):
+        mine = [result for result in results if result.site == site]
+        hit = sum(result.clients for result in mine)
+        parts += [f"### Site `{site}`", table(FAMILY_HEAD, families(mine)), table(ALARM_HEAD, alarms(mine))]
+        parts.append(f"Clients and networks hit that did nothing: {hit}.")
+    rows = [(name, *overview(of)) for name, of in {"the policy": results, **others}.items() if of]
+    return "\n\n".join([*parts, "### Beside the simple limits of others", table(OTHERS_HEAD, rows)])
+
+
 def _job(arguments: tuple[str, int, str, int, int | None]) -> Result:
     return measure(*arguments)
 
 
-def main() -> None:
-    """Measure, print, and write if asked to."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection")
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__)
     parser.add_argument("--policy", type=Path, default=SHIPPED)
-    parser.add_argument("--simple", action="store_true", help="the simple limits of others instead")
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--sites", default=",".join(SITES))
-    parser.add_argument("--attacks", type=int, default=2, help="of every family, each month")
-    parser.add_argument("--accounts", type=int)
+    parser.add_argument("--attacks", type=int, default=1, help="of every family, each month")
+    parser.add_argument("--accounts", type=int, help="persons at a site; default: the site's own number")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    args = parser.parse_args()
-    policies = {name: simple(rule) for name, rule in SIMPLE.items()} if args.simple else {"": args.policy.read_text()}
+    parser.add_argument("--simple", action="store_true", help="the simple limits of others too, on the first seed")
+    parser.add_argument("--write", type=Path, help="a document; what stands between its marks is replaced")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure, print, and write if asked to."""
+    args, began = _arguments(), time.perf_counter()
     sites, seeds = args.sites.split(","), [int(seed) for seed in args.seeds.split(",")]
-    for name, policy in policies.items():
-        began = time.perf_counter()
-        jobs = [(site, seed, policy, args.attacks, args.accounts) for site in sites for seed in seeds]
-        with ProcessPoolExecutor(args.workers) as pool:
-            results = list(pool.map(_job, jobs))
-        for site in sites:
-            mine = [result for result in results if result.site == site]
-            print(f"\n## {site} {name}\n\n{table(FAMILY_HEAD, families(mine))}\n\n{table(ALARM_HEAD, alarms(mine))}")
-            print("clients hit:", sum(result.clients for result in mine))
-        for result in results:
-            print("\n".join(result.wrong), file=sys.stderr)
-        print(f"{time.perf_counter() - began:.0f} s", file=sys.stderr)
+    limits = {name: simple(rule) for name, rule in SIMPLE.items()} if args.simple else {}
+    jobs = {
+        "": [(site, seed, args.policy.read_text(), args.attacks, args.accounts) for seed in seeds for site in sites]
+    }
+    jobs |= {
+        name: [(site, seeds[0], rule, args.attacks, args.accounts) for site in sites] for name, rule in limits.items()
+    }
+    with ProcessPoolExecutor(args.workers) as pool:
+        done = {name: pool.map(_job, of) for name, of in jobs.items()}
+        results = {name: list(of) for name, of in done.items()}
+    own = results.pop("")
+    told = report(own, results)
+    print(told)
+    print("\n".join(line for result in own for line in result.wrong), file=sys.stderr)
+    if args.write:
+        kind = "real (radoslaw)" if TRACE.exists() else "made up"
+        line = f"`python -m benchmarks.detection {' '.join(sys.argv[1:])}`, {time.perf_counter() - began:.0f} s, "
+        line += (
+            f"Python {platform.python_version()}, {os.cpu_count()} cores ({platform.machine()}); send times: {kind}."
+        )
+        _replace(args.write, f"{line}\n\n{told}")
+
+
+def _replace(document: Path, told: str) -> None:
+    before, _, rest = document.read_text().partition(MARKS[0])
+    document.write_text(f"{before}{MARKS[0]}\n\n{told}\n\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
 
 
 if __name__ == "__main__":

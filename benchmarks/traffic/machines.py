@@ -48,7 +48,7 @@ def _person(machine: Machine) -> str:
 def scanner(machine: Machine, number: int) -> list[Message]:
     """In office hours, to whoever stands in front of it; also to a customer now and then."""
     pick, count = machine.pick, machine.pick.randrange(10, 60) if number % 7 < 5 else 0
-    sent = []
+    sent: list[Message] = []
     for _ in range(count):
         to = _person(machine) if pick.random() < 0.95 else f"scan{pick.randrange(4000)}@customers.example"
         sent.append((pick.uniform(8, 18) * 3600, (to,), "", 0.005))
@@ -67,7 +67,8 @@ def monitor(machine: Machine, number: int) -> list[Message]:
 
 def tickets(machine: Machine, number: int) -> list[Message]:
     """Answers to strangers in office hours, some of whom gave a wrong address; then again to the same ones."""
-    pick, sent = machine.pick, []
+    pick = machine.pick
+    sent: list[Message] = []
     for _ in range(pick.randrange(30, 90) if number % 7 < 5 else pick.randrange(3, 12)):
         machine.memory["last"] = machine.memory.get("last", 0) + (pick.random() < 0.5)
         number_of = max(0, machine.memory["last"] - int(pick.expovariate(1 / 20)))
@@ -91,7 +92,8 @@ def newsletter(machine: Machine, number: int) -> list[Message]:
 
 def list_server(machine: Machine, number: int) -> list[Message]:
     """Some posts a day to all members of one of its lists, every one with its own return address."""
-    pick, sent = machine.pick, []
+    pick = machine.pick
+    sent: list[Message] = []
     for _ in range(pick.randrange(0, 14) if number % 7 < 5 else pick.randrange(3)):
         which = pick.randrange(6)
         size = 20 + which * 45 + number // 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 
 from benchmarks.traffic.attacks import FAMILIES, ON_ACCOUNTS, Plan
@@ -24,8 +24,16 @@ TO_CONTACTS = ("lateral", "lateral-near", "mixed")  # need a victim that has som
 class Month:
     """A site's month; the same for the same site, seed and source of send times."""
 
-    def __init__(self, site: Profile, seed: int, *, each: int = 2, times: Trace | Process | None = None) -> None:
-        """`each`: attacks of every family (a snowshoe is on several accounts, each an attack of its own)."""
+    def __init__(
+        self,
+        site: Profile,
+        seed: int,
+        *,
+        each: int = 2,
+        times: Trace | Process | None = None,
+        kinds: Iterable[str] = FAMILIES,
+    ) -> None:
+        """`each`: attacks of every family in `kinds` (a snowshoe is on several accounts, each an attack of its own)."""
         name = f"{site.name} {seed}"
         self.site, self.name = site, name
         around = Neighbourhood.of(site, seeded(name, "around"))
@@ -36,8 +44,13 @@ class Month:
         self.attacks: list[Attack] = []
         self._outside = Outside(site, name)
         dormant = [Person(f"quiet{number}", around, lambda _day: [], name) for number in range(DORMANT)]
-        self._plans = _planned(around, [*self.people], dormant, each, name)
+        self._plans = _planned(around, [*self.people], dormant, [family for family in kinds for _ in range(each)], name)
         self._begun: list[Event] = []
+        self._acting: list[Callable[[int], list[Event]]] = [
+            *(person.day for person in self.people),
+            *(machine.day for machine in self.machines),
+            self._outside.day,
+        ]
 
     def events(self) -> Iterator[Event]:
         """Everything that happens; `attacks` is complete when it ends."""
@@ -46,14 +59,15 @@ class Month:
             end = START + (number + 1) * DAY
             today = [event for event in self._begun if event.time < end]
             self._begun = [event for event in self._begun if event.time >= end]
-            for source in (*self.people, *self.machines, self._outside):
-                today += source.day(number)
+            for acts in self._acting:
+                today += acts(number)
             today.sort(key=attrgetter("time"))
             yield from today
 
     def labels(self) -> dict[str, str]:
         """The class of every account that sends by itself."""
-        return {one.account: one.label for one in (*self.people, *self.machines)}
+        people = {person.account: person.label for person in self.people}
+        return people | {machine.account: machine.label for machine in self.machines}
 
     def _begin(self, number: int) -> None:
         """Attacks that begin on this day: what they know is what is known now."""
@@ -78,20 +92,19 @@ def _trial(plan: Plan) -> Mail:
 
 
 def _planned(
-    around: Neighbourhood, living: list[Person], dormant: list[Person], each: int, name: str
+    around: Neighbourhood, living: list[Person], dormant: list[Person], kinds: Iterable[str], name: str
 ) -> list[tuple[str, Plan]]:
     chance = seeded(name, "plans")
     chance.shuffle(living)
     plans: list[tuple[str, Plan]] = []
-    for family in FAMILIES:
-        for _ in range(each):
-            begin = START + chance.uniform(FIRST_ATTACK, LAST_ATTACK.get(family, DAYS - 3.0)) * DAY
-            # three in ten are tried out with one message a day or so before
-            tried = begin - chance.uniform(6, 48) * HOUR if chance.random() < 0.3 else 0.0
-            for _ in range(chance.randrange(4, 9) if family == "snowshoe" else 1):
-                idle = dormant and family not in TO_CONTACTS and chance.random() < 0.2
-                victim = (dormant if idle else living).pop()
-                number = len(plans) + 1
-                plan = Plan(number, seeded(name, "attack", number), around, victim, begin, tried)
-                plans.append((family, plan))
+    for family in kinds:
+        begin = START + chance.uniform(FIRST_ATTACK, LAST_ATTACK.get(family, DAYS - 3.0)) * DAY
+        # three in ten are tried out with one message a day or so before
+        tried = begin - chance.uniform(6, 48) * HOUR if chance.random() < 0.3 else 0.0
+        for _ in range(chance.randrange(4, 9) if family == "snowshoe" else 1):
+            idle = dormant and family not in TO_CONTACTS and chance.random() < 0.2
+            victim = (dormant if idle else living).pop()
+            number = len(plans) + 1
+            plan = Plan(number, seeded(name, "attack", number), around, victim, begin, tried)
+            plans.append((family, plan))
     return plans

@@ -25,6 +25,11 @@ _ANSWERS = {
     REFUSED: "dsn=5.7.1, status=bounced (host {0} said: 554 5.7.1 Message refused as spam (in reply to end of DATA))",
 }
 
+_UNKNOWN_HERE = (
+    "{0}: NOQUEUE: reject: RCPT from {1}: 550 5.1.1 <{2}>: Recipient address rejected: User unknown in virtual "
+    "mailbox table; from=<x@y.example> to=<{2}> proto=ESMTP helo=<mx>"
+)
+
 
 class Writer:
     """Takes events in order of time, gives whole lines up to a time."""
@@ -126,13 +131,7 @@ class Writer:
         yield 0.0, f"{smtpd}: connect from {peer}"
         for place, recipient in enumerate(event.recipients):
             if place >= len(event.recipients) - event.unknown:
-                yield (
-                    0.2 + place / 5,
-                    (
-                        f"{smtpd}: NOQUEUE: reject: RCPT from {peer}: 550 5.1.1 <{recipient}>: Recipient address rejected: "
-                        f"User unknown in virtual mailbox table; from=<x@y.example> to=<{recipient}> proto=ESMTP helo=<mx>"
-                    ),
-                )
+                yield 0.2 + place / 5, _UNKNOWN_HERE.format(smtpd, peer, recipient)
         if event.unknown < len(event.recipients):
             queue_id = self._queue_id()
             yield 0.3, f"{smtpd}: {queue_id}: client={peer}"

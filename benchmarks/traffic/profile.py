@@ -1,4 +1,4 @@
-"""The sites. `company` writes mostly to itself and to regular partners; `provider` mostly to the outside, from anywhere."""
+"""The sites: `company` writes mostly to itself and to partners; `provider` mostly to the outside, from anywhere."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Trace:
         self._senders = sorted(self._messages)
 
     def source(self, pick: random.Random, days: int) -> Source:
-        """One account: a stretch of a real sender, weekdays kept, up to an hour earlier or later, some messages left out."""
+        """One account: a stretch of a real sender, weekdays kept, moved by up to an hour, some messages left out."""
         messages: list[tuple[int, list[int]]] = []
         while len(messages) < 3:
             begin = pick.randrange(_WEEKS) * 7 * int(DAY)

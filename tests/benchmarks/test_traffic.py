@@ -1,0 +1,98 @@
+"""The traffic on which policies are measured: the same for the same seed, true to its labels, readable as Postfix."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable
+from datetime import UTC
+
+import pytest
+
+from benchmarks.closed_loop import ClosedLoop
+from benchmarks.detection import alarms, families, scored
+from benchmarks.traffic.attacks import FAMILIES, ON_CLIENTS
+from benchmarks.traffic.month import DAYS, Month
+from benchmarks.traffic.postfix import Writer
+from benchmarks.traffic.profile import PROVIDER
+from benchmarks.traffic.scene import DAY, START, UNKNOWN, Event, Guess, Incoming, Mail
+from benchmarks.traffic.sending import Process
+from logwatch.core import Core
+from logwatch.judging.decide import Judge
+from logwatch.judging.language import parse
+
+SMALL = dataclasses.replace(
+    PROVIDER, accounts=24, scanners=1, monitors=0, tickets=1, newsletters=1, lists=0, incoming=1
+)
+
+
+def month(seed: int = 1, kinds: Iterable[str] = FAMILIES) -> Month:
+    return Month(SMALL, seed, each=1, times=Process(), kinds=kinds)
+
+
+@pytest.fixture(scope="module")
+def events() -> list[Event]:
+    return list(month().events())
+
+
+def test_the_same_seed_gives_the_same_month(events: list[Event]) -> None:
+    """And another seed another one."""
+    assert list(month().events()) == events
+    assert list(month(2).events()) != events
+
+
+def test_time_only_goes_forward_and_ends_with_the_month(events: list[Event]) -> None:
+    """Whoever reads on never has to sort."""
+    times = [event.time for event in events]
+    assert times == sorted(times)
+    assert times[0] >= START
+    assert times[-1] < START + DAYS * DAY
+
+
+def test_the_truth_tells_of_every_family_and_of_every_attacker_event() -> None:
+    """Each attack lies between its first and last event, on the account that it names."""
+    made = month()
+    labelled = [event for event in made.events() if event.attack > 0]
+    attacks = {attack.number: attack for attack in made.attacks}
+    assert {attack.family for attack in made.attacks} == set(FAMILIES)
+    for event in labelled:
+        attack = attacks[event.attack]
+        assert attack.first <= event.time <= attack.last
+        assert attack.account == (event.account if isinstance(event, Mail) else "")
+        assert (attack.family in ON_CLIENTS) == (not isinstance(event, Mail))
+
+
+def test_the_log_says_what_happened(events: list[Event]) -> None:
+    """Read back: as many messages for each login as it sent, through a content filter too, and as many unknowns."""
+    some = [event for event in events if event.time < START + 3 * DAY]
+    writer = Writer("test", filtered=True)
+    for event in some:
+        writer.write(event)
+    core = Core(Judge(parse("")), zone=UTC, start=START)
+    read = core.feed(writer.until(START + 4 * DAY)).events
+    counted = read["counts"] & (read["event"] == "queued")
+    sent = Counter(f"account:{event.account}" for event in some if isinstance(event, Mail))
+    assert Counter(account for account in read["account"][counted] if account) == sent
+    bounced = sum((read["dsn"] == b"5.1.1") & (read["event"] == "delivery"))
+    assert bounced == sum(event.fates.count(UNKNOWN) for event in some if isinstance(event, Mail))
+    refused = sum(read["event"] == "reject")
+    assert refused == sum(event.unknown for event in some if isinstance(event, Incoming))
+    assert sum(read["event"] == "auth_failure") == sum(isinstance(event, Guess) for event in some)
+
+
+def test_what_is_refused_is_not_delivered() -> None:
+    """In the closed loop an attack that is blocked on sight leaks what came before and within the lag."""
+    policy = parse("rule all per account: when unknown_recipients in 24h > 2 block for 7d")
+    (flood,) = ClosedLoop(month(kinds=["flood"]), policy).run().outcomes.values()
+    assert flood.decided is not None
+    assert flood.through == 0
+    assert 0 < sum(flood.delivered) < flood.attempted
+
+
+def test_a_policy_without_rules_stops_nothing_and_harms_nobody() -> None:
+    """All attacks come through whole; the tables have a row for each family and class."""
+    kinds = ["mixed", "guessing"]
+    result = scored(ClosedLoop(month(kinds=kinds), parse("")).run(), SMALL.name, 1)
+    assert all(sum(outcome.delivered) == outcome.attempted for outcome in result.outcomes)
+    assert {row[0] for row in families([result])} == set(kinds)
+    assert all(row[2] == row[4] == "0" for row in alarms([result]))
