@@ -35,6 +35,8 @@ def of_logs(logs: list[str], config: Config, args: argparse.Namespace) -> Findin
     for step in steps_of(core, logs):
         tally.add(step.events, step.decisions)
         nearest.add(step)
+    if tally.begin is None:
+        raise Failure(f"{logs[0]}: none of its lines is one that mailbrake knows: is this the mail log?")
     made = cases(tally.decisions, tally.effects)
     near = nearest.best((case.rule, case.key) for case in made)
     return Findings(
@@ -43,7 +45,7 @@ def of_logs(logs: list[str], config: Config, args: argparse.Namespace) -> Findin
         policy=_policy_name(config),
         live=False,
         made=now(),
-        begin=tally.begin or 0.0,
+        begin=tally.begin,
         end=tally.end,
         totals=_read(core, tally, made),
         rules=_written(core.judge.policy, config if args.config else None),

@@ -13,6 +13,7 @@ _QUIET = (
     "--headless",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # small in containers
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

@@ -85,6 +85,7 @@ def test_a_journal_is_found_by_the_configuration(journal: Path, tmp_path: Path) 
         (("--journal", "/nowhere/journal.sqlite"), 1, "there is no journal yet"),
         ((DEMO, "--out", "/nowhere/page.html"), 1, "/nowhere/page.html: No such file or directory"),
         ((DEMO, "--policy", "/nowhere/policy"), 2, "/nowhere/policy"),
+        ((Path(__file__),), 1, "none of its lines is one that mailbrake knows"),
     ],
 )
 def test_what_cannot_be_is_said(arguments: tuple[str | Path, ...], status: int, said: str) -> None:
