@@ -33,7 +33,7 @@ bench-reading: .venv/dev
 	@$(BIN)/python -m benchmarks.reading
 
 bench-detection: .venv/dev
-	@$(BIN)/python -m benchmarks.detection --accounts 300 --seeds 11,12 --simple --write docs/detection.md
+	@$(BIN)/python -m benchmarks.detection --seeds 21,22,23 --simple --write docs/detection.md
 
 format: .venv/dev
 	$(BIN)/ruff format .
