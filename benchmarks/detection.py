@@ -1,8 +1,8 @@
 """How well a policy tells abused logins from honest ones: on made-up months whose truth is known.
 
-    python -m benchmarks.detection [--policy FILE] [--seeds 11,12] [--simple] [--write docs/detection.md]
+    python -m benchmarks.detection [--policy FILE] [--seeds 21,22] [--simple] [--write docs/detection.md]
 
-Seeds below 10 are for tuning a policy, those from 10 on for reporting. Every month is run with the policy in force
+Seeds below 20 are for tuning a policy, those from 20 on for reporting. Every month is run with the policy in force
 (`closed_loop`). An attack counts as stopped when it was braked and at most a tenth of what it still tried came through.
 False alarms are days of accounts on which something was decided against them although nobody abused them by then, by
 what it was: mild (throttle, tempfail, cap) or hard (hold, block).
