@@ -2,8 +2,9 @@
 
     python -m benchmarks.latency [--lines-per-second 2000] [--seconds 20]
 
-Both follow the same kind of log, written at the same pace in turn: lines of ordinary messages, and among them, ten times a second, one that
-must be decided upon. Time is taken from the write of that line until a reader that asks all the time finds the key.
+Both follow the same kind of log, written at the same pace in turn: lines of ordinary messages, and among them, ten
+times a second, one that must be decided upon. Time is taken from the write of that line until a reader that asks all
+the time finds the key.
 """
 
 from __future__ import annotations

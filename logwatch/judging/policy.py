@@ -306,10 +306,18 @@ def _excluded(expression: Expression, compared: list[Compare]) -> bool:
     if not expression.rates():
         return not all(compare.mask({}) for compare in compared)
     bounds = [(compare.op, compare.right.value) for compare in compared if isinstance(compare.right, Number)]
-    lower = [(value, op == ">") for op, value in bounds if op in (">", ">=", "==")]
-    upper = [(value, op != "<") for op, value in bounds if op in ("<", "<=", "==")]
-    least, above = max(
-        [(0.0, False), *lower] if isinstance(expression, Rate) else lower, default=(-float("inf"), False)
-    )
-    most, included = min(upper, default=(float("inf"), True))
+    lowest, highest = _range(expression)
+    lower = [(lowest, False), *((value, op == ">") for op, value in bounds if op in (">", ">=", "=="))]
+    upper = [(highest, True), *((value, op != "<") for op, value in bounds if op in ("<", "<=", "=="))]
+    (least, above), (most, included) = max(lower), min(upper)
     return least > most or (least == most and (above or not included))
+
+
+def _range(expression: Expression) -> tuple[float, float]:
+    """Between which values an expression stays, whatever the rates are."""
+    if not isinstance(expression, Rate):
+        return -float("inf"), float("inf")
+    return _RANGES.get(expression.column, (0.0, float("inf")))
+
+
+_RANGES = {("hour", 0): (0.0, 23.0), ("weekday", 0): (1.0, 7.0)}

@@ -19,6 +19,8 @@ from logwatch.schema import ADDITIVE, Columns
 # What is looked at beside the columns of attribution and habits.
 NEEDS = ("event", "nrcpt", "size", "dsn", "status", "sender", "recipient", "count")
 
+_LARGEST = 1 << 40  # so that no number in a log, however long, can overflow a total
+
 Amounts = NDArray[np.int64]
 
 
@@ -59,7 +61,7 @@ def _number(events: _Seen, name: str) -> Any:
 
     def numbers(column: Any) -> Amounts:
         found = np.zeros(len(column), dtype=np.int64)
-        found[rows] = [int(value) for value in column[rows]]
+        found[rows] = [min(int(value or 0), _LARGEST) for value in column[rows]]
         return found
 
     return events.once(name, int, numbers)

@@ -91,7 +91,7 @@ class TestEvents:
         assert mailbrake("events", DEMO, "--parquet", target).returncode == 0
         frame = pd.read_parquet(target)
         assert len(frame) == len(objects("events", DEMO))
-        assert str(frame["time"].dtype.tz) == "UTC"
+        assert str(frame["time"].dt.tz) == "UTC"
 
     def test_a_broken_line_is_said(self) -> None:
         """A line of a known kind that cannot be read gives no event, but a word on standard error."""

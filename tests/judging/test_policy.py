@@ -146,6 +146,9 @@ def _rule(condition: Condition) -> Policy:
 @pytest.mark.parametrize(
     ("condition", "reason"),
     [
+        ("hour > 23", "hour > 23"),
+        ("messages in 1h > 1 and hour >= 22 and hour < 6", "hour >= 22 and hour < 6"),
+        ("weekday < 1", "weekday < 1"),
         ("recipients in 10m > 200 and recipients in 10m < 100", "recipients in 10m > 200 and recipients in 10m < 100"),
         (
             "100 > recipients in 10m and 200 <= recipients in 10m",
@@ -178,6 +181,7 @@ def test_a_rule_that_can_never_hold_is_named(condition: str, reason: str) -> Non
         "recipients in 10m > 200 or recipients in 10m < 0",
         "not recipients in 10m < 0",
         "recipients in 10m != 5 and recipients in 10m == 4",
+        "hour >= 23 and weekday <= 1",
     ],
 )
 def test_a_rule_that_may_hold_is_left_alone(condition: str) -> None:

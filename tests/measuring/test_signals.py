@@ -71,6 +71,14 @@ def test_every_signal_has_a_line_that_adds_to_it() -> None:
     assert set().union(*LINES.values()) == set(ADDITIVE) - set(habits.SIGNALS)
 
 
+def test_a_number_of_any_length_is_counted() -> None:
+    """Up to a bound, so that totals cannot overflow; longer ones are no numbers to the grammar."""
+    line = next(line for line in LINES if b"qmgr" in line).replace(b"size=333", b"size=" + b"9" * 15)
+    events = _core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events
+    added = dict(zip(ADDITIVE, amounts(Habits().observe(events))[2:].sum(axis=0).tolist(), strict=True))
+    assert (added["messages"], added["bytes"]) == (1, 1 << 40)
+
+
 def test_a_retry_and_an_echo_add_nothing() -> None:
     """The second `queued` line of a message, and the MTA's line about a refusal that the milter has logged itself."""
     lines = [line for line in LINES if b"qmgr" in line or b"mode=enforce" in line]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -99,7 +99,12 @@ def test_memory_is_written_by_what_changed(journal: Journal, path: Path) -> None
     memory: Memory[list[int]] = Memory("room", 10)
     memory.put("a", [1], NOW)
     memory.put("b", [2], NOW + 1)
-    for change in (lambda: None, lambda: memory.drop("a"), lambda: memory.put("c", [3], NOW + 2)):
+    changes: list[Callable[[], None]] = [
+        lambda: None,
+        lambda: memory.drop("a"),
+        lambda: memory.put("c", [3], NOW + 2),
+    ]
+    for change in changes:
         change()
         with journal.transaction():
             journal.remember([memory])
