@@ -315,7 +315,6 @@ def _until_stopped(serve: Callable[[], None], ticks: list[Callable[[], None]], a
     os.set_blocking(wake, False)
 
     def serving() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             serve()
         except OSError as error:
@@ -327,8 +326,8 @@ def _until_stopped(serve: Callable[[], None], ticks: list[Callable[[], None]], a
     signal.set_wakeup_fd(wake)
     for number in _SIGNALS:
         signal.signal(number, lambda number, _frame: came.add(number))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # in this thread alone, before libmilter waits for them
     threading.Thread(target=serving, daemon=True).start()
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # in this thread alone
     while not came & _STOPS:
         if select.select([woken], [], [], _TICK)[0]:
             os.read(woken, 4096)
