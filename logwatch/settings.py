@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import zoneinfo
 from collections.abc import Mapping
 from datetime import tzinfo
@@ -28,10 +29,13 @@ def follower_of(config: Config, positions: Mapping[str, Mapping[str, Any]]) -> F
     from logwatch.reading.follow import Follower
     from logwatch.reading.journald import NAME, Journald
     from logwatch.reading.part import Position
+    from logwatch.rerun import start_of
 
     if config.log.journald:
         return Journald(positions.get(NAME, {}))
-    return Follower(config.log.files, {path: Position(**at) for path, at in positions.items() if path != NAME})
+    zone = zone_of(config)
+    known = {path: Position(**at) for path, at in positions.items() if path != NAME}
+    return Follower(config.log.files, known, zone, lambda path: start_of([path], zone, time.time()))
 
 
 def policy_of(config: Config) -> Policy:

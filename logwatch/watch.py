@@ -89,7 +89,7 @@ class Controller:
         """Take in all that there is."""
         self._reviews()
         self._table.beat(self._now())
-        for _, chunk in self.follower.read():
+        for chunk in self.follower.lines():
             self._step(chunk)
             self._reviews()
             self._table.beat(self._now())

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,14 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from logwatch.reading.merge import Piece, in_turn
 from logwatch.reading.names import current_name, dated_inside, is_rotated
-from logwatch.reading.part import Position
+from logwatch.reading.part import READ, Position
+from logwatch.reading.stamp import Stamps
 from logwatch.reading.tail import Tail
 
 GATHER = 0.005  # seconds between two wakes at least: a flood of lines is then read in pieces, not line by line
+_SHARE = READ >> 2  # bytes of each log that are looked at together
 _ABSENT = 100  # logs that patterns once named and that are gone: so many are remembered
 _CHANGES: list[type[FileSystemEvent]] = [FileModifiedEvent, FileCreatedEvent, FileMovedEvent, FileDeletedEvent]
 
@@ -107,7 +111,17 @@ def _place(name: str) -> tuple[int, int] | None:
 class Follower:
     """All files that `patterns` name, now or later: paths, patterns, directories (whose current logs are meant)."""
 
-    def __init__(self, patterns: Iterable[str], positions: Mapping[str, Position]) -> None:
+    def __init__(
+        self,
+        patterns: Iterable[str],
+        positions: Mapping[str, Position],
+        zone: tzinfo | None = None,
+        begun: Callable[[str], float] = lambda _: time.time(),
+    ) -> None:
+        """`zone`: of stamps without one; `begun` says of a log about when it begins (epoch; see `stamp.first_year`)."""
+        self._zone = zone
+        self._begun = begun
+        self._clocks: dict[str, float] = {}  # stamp of a log's next line, where several are read together
         self._patterns = tuple(_in_directory(pattern) for pattern in patterns)
         # logs that were followed, though their names may not be there just now
         self.tails = {path: Tail(path, position) for path, position in positions.items() if self._names(path)}
@@ -132,6 +146,40 @@ class Follower:
                     yield path, piece
                 else:
                     del waiting[path]
+
+    def lines(self) -> Iterator[bytes]:
+        """Whole lines of all logs that have not been read yet, in order of their stamps, as `merge.merged` has them.
+
+        Returns when every log has been read to its end, even if more has been written meanwhile. What was still being
+        written when its turn came stands where it was found.
+        """
+        self.look()
+        waiting = dict(self.tails)
+        while pieces := {path: piece for path, tail in waiting.items() if (piece := tail.read(_SHARE))}:
+            ends = {path for path in pieces if not self.tails[path].behind()}
+            merged, left = self._in_turn(pieces, ends)
+            waiting = {path: waiting[path] for path in pieces if path in left or path not in ends}
+            yield merged
+
+    def _in_turn(self, pieces: Mapping[str, bytes], ends: set[str]) -> tuple[bytes, set[str]]:
+        """The lines of several logs that come first, and which logs have some left that they have been given back."""
+        if len(pieces) == 1:
+            return next(iter(pieces.values())), set()
+        of = [Piece(lines, Stamps(self._zone, self._clock(path)), path in ends) for path, lines in pieces.items()]
+        merged, left = in_turn(of)
+        given_back = set()
+        for path, (lines, at) in zip(pieces, left, strict=True):
+            self._clocks[path] = at
+            if lines and self.tails[path].give_back(lines):
+                given_back.add(path)
+            else:
+                merged += lines
+        return merged, given_back
+
+    def _clock(self, path: str) -> float:
+        if path not in self._clocks:
+            self._clocks[path] = self._begun(path)
+        return self._clocks[path]
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """Where to read on after a restart, by path, as JSON values."""
@@ -187,6 +235,7 @@ class Follower:
         gone = [path for path, tail in self.tails.items() if path not in self._patterns and tail.gone()]
         for path in gone[:-_ABSENT]:
             tail = self.tails.pop(path)
+            self._clocks.pop(path, None)
             self._losses += tail.losses
             tail.close()
 

@@ -70,6 +70,10 @@ class Journald:
                     self._problem = ""
                     yield NAME, plain(lines)
 
+    def lines(self) -> Iterator[bytes]:
+        """The same without a name, as a log file's follower gives them."""
+        return (lines for _, lines in self.read())
+
     def positions(self) -> dict[str, dict[str, Any]]:
         """Where to read on after a restart."""
         return {NAME: {"cursor": self._cursor}}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from logwatch.reading.source import CHUNK, STAMP
 from logwatch.reading.stamp import Stamps
@@ -27,7 +28,7 @@ def merged(logs: Sequence[tuple[Iterable[bytes], Stamps]], size: int = CHUNK) ->
     while waiting:
         _, place = heapq.heappop(waiting)
         stream = streams[place]
-        pieces.append(stream.take(waiting[0] if waiting else (float("inf"), 0), place))
+        pieces.append(stream.take(waiting[0] if waiting else _NEVER, place))
         held += len(pieces[-1])
         if held >= size:
             yield b"".join(pieces)
@@ -36,6 +37,40 @@ def merged(logs: Sequence[tuple[Iterable[bytes], Stamps]], size: int = CHUNK) ->
             heapq.heappush(waiting, (stream.time, place))
     if pieces:
         yield b"".join(pieces)
+
+
+class Piece(NamedTuple):
+    """Whole lines of a log that is still read; `ends` if there are no more of it just now."""
+
+    lines: bytes
+    stamps: Stamps
+    ends: bool
+
+
+class Left(NamedTuple):
+    """Lines of a piece whose turn has not come; `time` is that of the first."""
+
+    lines: bytes
+    time: float
+
+
+def in_turn(pieces: Sequence[Piece]) -> tuple[bytes, list[Left]]:
+    """What `merged` gives of several logs up to the first line that has not been read yet, and what is left of each."""
+    streams = [_Stream(iter((piece.lines,)), piece.stamps) for piece in pieces]
+    waiting = [(stream.time, place) for place, stream in enumerate(streams) if stream.load()]
+    heapq.heapify(waiting)
+    found: list[bytes] = []
+    while waiting:
+        _, place = heapq.heappop(waiting)
+        found.append(streams[place].take(waiting[0] if waiting else _NEVER, place))
+        if streams[place].load():
+            heapq.heappush(waiting, (streams[place].time, place))
+        elif not pieces[place].ends:
+            break
+    return b"".join(found), [stream.left() for stream in streams]
+
+
+_NEVER = (float("inf"), 0)
 
 
 class _Stream:
@@ -64,6 +99,10 @@ class _Stream:
         begin, self._at = self._at, self._marks[0][1] if self._marks else len(self._chunk)
         self._pass()
         return self._chunk[begin : self._at]
+
+    def left(self) -> Left:
+        """What has not been taken of the chunk at hand."""
+        return Left(self._chunk[self._at :], self.time)
 
     def _pass(self) -> None:
         """The clock of the next line, if that is where it moves on."""

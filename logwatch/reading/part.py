@@ -66,6 +66,15 @@ class Part:
         self.offset += len(piece)
         return self.lines.take(piece)
 
+    def give_back(self, lines: bytes) -> bool:
+        """Have the last lines that `take` gave come once more; False if they are not as they stand in the file."""
+        again = self.lines.unread(lines)
+        if again is None:
+            return False
+        self.lines, self._pending = Lines(), again + self._pending
+        self.offset -= len(again)
+        return True
+
     def overwritten(self) -> bool:
         """Whether the file was truncated since it was read, even if it has grown again beyond that."""
         if self.log.packed:

@@ -43,6 +43,7 @@ class Lines:
         self.held = 0  # bytes taken in after the last newline
         self._rest = b""
         self._skipping = False
+        self._given = b""  # whole lines of the last piece, as they were read
 
     def take(self, piece: bytes) -> bytes:
         """The whole lines that are complete with this piece."""
@@ -52,10 +53,17 @@ class Lines:
             self._keep(self._rest + piece)
             return b""
         begin = piece.index(b"\n") if self._skipping else 0
-        whole = self._cleaned(self._rest + piece[begin:cut])
+        self._given = self._rest + piece[begin:cut]
+        whole = self._cleaned(self._given)
         self.held, self._skipping = len(piece) - cut, False
         self._keep(piece[cut:])
         return whole
+
+    def unread(self, lines: bytes) -> bytes | None:
+        """The bytes from which the last `lines` given were made, and all after them; None if that is not known."""
+        if not self._given.endswith(lines) or len(self._rest) != self.held:
+            return None
+        return lines + self._rest
 
     def finish(self) -> bytes:
         """What is left when nothing more will come, as a line."""

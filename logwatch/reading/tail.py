@@ -61,6 +61,13 @@ class Tail:
                 return b""
         return b""
 
+    def give_back(self, lines: bytes) -> bool:
+        """Have the last lines that `read` gave come once more; False if they cannot."""
+        if self._part is None or not self._part.give_back(lines):
+            return False
+        self._position, self._ending = self._part.position(), False
+        return True
+
     def position(self) -> Position:
         """Where to read on after a restart."""
         return self._position

@@ -6,21 +6,27 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
-from itertools import count, islice
+from itertools import accumulate, count, islice
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logwatch.reading.follow import Follower
+from logwatch.reading.merge import merged
 from logwatch.reading.part import HEAD, Position
 from logwatch.reading.source import LONGEST_LINE
+from logwatch.reading.stamp import Stamps
 from logwatch.reading.tail import Tail
 from tests.mta.client import submit
 from tests.mta.postfix import Postfix
 from tests.reading.logger import PACK, Logger, pack, unprivileged
+
+START = 1_790_812_800.0
+UTC = ZoneInfo("UTC")
 
 
 @pytest.fixture
@@ -930,4 +936,62 @@ def test_why_a_log_cannot_be_read_is_told(directory: Path) -> None:
     follower = Follower([str(directory / "absent.log")], {})
     assert read_all(follower) == {}
     assert follower.problems() == [f"{directory}/absent.log: cannot be read: No such file or directory; check the path"]
+    follower.close()
+
+
+# Several logs at once, in order of their stamps.
+
+
+def stamped(second: int, host: str) -> bytes:
+    return b"Oct  1 %02d:%02d:%02d %s x\n" % (second // 3600, second // 60 % 60, second % 60, host.encode())
+
+
+def in_order(*logs: Path) -> bytes:
+    streams = [(iter((log.read_bytes(),)), Stamps(UTC, START)) for log in logs]
+    return b"".join(merged(streams))
+
+
+def several(directory: Path, positions: dict[str, Position] | None = None) -> Follower:
+    return Follower([f"{directory}/*.log"], positions or {}, UTC, lambda _: START)
+
+
+def test_what_several_logs_hold_is_read_in_order_of_its_stamps(directory: Path) -> None:
+    """A sparse log's piece spans days, a busy one's minutes: neither runs ahead of the other."""
+    busy, sparse = directory / "a.log", directory / "b.log"
+    busy.write_bytes(b"".join(stamped(second // 20, "a") for second in range(20 * 3000)))
+    sparse.write_bytes(b"".join(stamped(20 * minute, "b") for minute in range(2000)))
+    follower = several(directory)
+    pieces = list(follower.lines())
+    assert len(pieces) > 2
+    assert b"".join(pieces) == in_order(busy, sparse)
+    follower.close()
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_reading_together_goes_on_where_it_was_left(data: st.DataObject) -> None:
+    """Whatever had been given out when the process ended: nothing comes twice, nothing is lost, and all is in order."""
+    gaps = st.lists(st.integers(0, 90), min_size=1, max_size=400)
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        logs = [directory / f"{host}.log" for host in "abc"]
+        for log in logs:
+            moments = accumulate(data.draw(gaps))
+            log.write_bytes(b"".join(stamped(at, log.stem) * data.draw(st.integers(1, 40)) for at in moments))
+        follower, found = several(directory), b""
+        while pieces := list(islice(follower.lines(), data.draw(st.integers(1, 3)))):
+            found += b"".join(pieces)
+            follower.close()
+            follower = several(directory, positions_of(follower))
+        follower.close()
+        assert found == in_order(*logs)
+
+
+def test_lines_that_are_not_as_they_stand_in_the_file_are_not_given_back(directory: Path) -> None:
+    one, two = directory / "a.log", directory / "b.log"
+    one.write_bytes(b"\0\0" + b"".join(stamped(second, "a") for second in range(20000)))
+    two.write_bytes(b"".join(stamped(second, "b") for second in range(20000)))
+    follower = several(directory)
+    found = b"".join(follower.lines())
+    assert sorted(found.splitlines()) == sorted(one.read_bytes()[2:].splitlines() + two.read_bytes().splitlines())
     follower.close()
