@@ -20,6 +20,7 @@ from pathlib import Path
 
 from enforce.config import Config
 from logwatch.core import Release, Step
+from logwatch.ports import Ports, Say, Standing, Table
 from logwatch.reading import loss
 from logwatch.reading.follow import Wake
 from logwatch.rerun import start_of
@@ -33,12 +34,14 @@ from logwatch.telling.herald import Herald, Tell, line
 from logwatch.telling.journal import TAKEN_BACK, Effect, Journal, Review
 from logwatch.telling.keeper import Keeper
 from logwatch.telling.metrics import Seen, Snapshot
+from logwatch.telling.notify import Happening
 
 POLL = 1.0  # seconds after which files are looked at though nothing woke us
 _PENDING = 10_000
 _MINUTE = 60.0
 _DAY = 86400.0
 _QUIET = 60.0  # seconds before the same trouble is said again
+_COMMON = ("guard", "loss")  # what every controller on the same lines sees
 
 log = logging.getLogger("mailbrake.watch")
 
@@ -47,18 +50,28 @@ class BusyError(Exception):
     """Another controller runs on the same state directory."""
 
 
+def _keeper(config: Config, standing: Standing, say: Say) -> Table:
+    return Keeper(config.table, config.state.lease, standing, say, Exporter(config, say))
+
+
+MACHINE = Ports(follower_of, _keeper, Journal.unseen)
+
+
 class Controller:
     """One controller on one state directory; `now` is the wall clock, for leases and ends."""
 
-    def __init__(self, config: Config, now: Callable[[], float], tell: Tell = lambda _: None) -> None:
+    def __init__(
+        self, config: Config, now: Callable[[], float], tell: Tell = lambda _: None, ports: Ports = MACHINE
+    ) -> None:
         """`tell` takes what people may want to be notified of, and returns at once."""
         self._config = config
+        self._ports = ports
         self._now = now
         policy = policy_of(config)
         self.journal = Journal.open(config.journal)
         self._lock = _alone(Path(config.state.directory))
         positions = self.journal.noted("positions") or {}
-        self.follower = follower_of(config, positions)
+        self.source = ports.source(config, positions)
         self.core = core_of(config, policy, self._start())
         self._take_up()
         self._lost = Counter(self.journal.noted("losses") or {})  # by what followed the log in earlier lives
@@ -67,11 +80,11 @@ class Controller:
         self._pending: list[tuple[Decision, list[str]]] = []
         self._troubles: dict[str, float] = {}
         self._taken: list[tuple[Review, float]] = []  # reviews in effect, from when; not yet noted in the journal
+        self._tell = tell
         self._herald = Herald(
-            tell, self._standing(), self.core.judge.guarded, [(rule.name, rule.action) for rule in policy.rules]
+            self._told, self._standing(), self.core.judge.guarded, [(rule.name, rule.action) for rule in policy.rules]
         )
-        self._exporter = Exporter(config, self._say)
-        self._table = Keeper(config.table, config.state.lease, self._standing, self._say, self._exporter)
+        self._table = ports.table(config, self._standing, self._say)
         self._effects = Effects(self._decided())
         self._came_of: list[Effect] = []  # of cases, not yet written
         self._tidied = self._pruned = float("-inf")
@@ -89,13 +102,13 @@ class Controller:
         """Take in all that there is."""
         self._reviews()
         self._table.beat(self._now())
-        for chunk in self.follower.lines():
+        for chunk in self.source.lines():
             self._step(chunk)
             self._reviews()
             self._table.beat(self._now())
             if stopped():
                 break
-        self._tell(self.follower.problems())
+        self._warn(self.source.problems())
         self._measure()
         self._tidy()
 
@@ -113,11 +126,11 @@ class Controller:
         except sqlite3.Error as error:
             self._say("journal", f"{self._config.journal}: cannot be tidied up: {error}")
 
-    def _tell(self, problems: list[str]) -> None:
+    def _warn(self, problems: list[str]) -> None:
         """Say what keeps the log from being read, and what is missing from it."""
         for problem in problems:
             self._say("log", problem)
-        if warning := self._warner.warning(self._losses(), self.follower.notices(), self._now()):
+        if warning := self._warner.warning(self._losses(), self.source.notices(), self._now()):
             log.warning("%s", warning)
             self._herald.lost(warning, self._now())
 
@@ -145,15 +158,14 @@ class Controller:
         """Write the last position; the table keeps what stands until its leases run out."""
         self._save()
         self._table.close()
-        self._exporter.close()
-        self.follower.close()
+        self.source.close()
         self.journal.close()
         os.close(self._lock)
 
     def _start(self) -> float:
         """About when the first line that will be read was written."""
         facts = self.journal.noted("facts")
-        return float(facts["stamp"]) if facts else start_of(self.follower.paths(), zone_of(self._config), self._now())
+        return float(facts["stamp"]) if facts else start_of(self.source.paths(), zone_of(self._config), self._now())
 
     def _take_up(self) -> None:
         facts = self.journal.noted("facts")
@@ -161,7 +173,7 @@ class Controller:
             log.warning("the policy's windows changed: rates start anew; what stands, stands")
 
     def _losses(self) -> dict[str, int]:
-        return loss.totals(self.core.facts(), self._lost + self.follower.losses())
+        return loss.totals(self.core.facts(), self._lost + self.source.losses())
 
     # One piece of log.
 
@@ -185,8 +197,8 @@ class Controller:
                 for review, effective in self._taken:
                     self.journal.seen(review, effective)
                 self.journal.note("facts", self.core.facts())
-                self.journal.note("positions", self.follower.positions())
-                self.journal.note("losses", self._lost + self.follower.losses())
+                self.journal.note("positions", self.source.positions())
+                self.journal.note("losses", self._lost + self.source.losses())
                 self.journal.note("saved", self._now())
         except sqlite3.Error as error:
             self._say("journal", f"{self._config.journal}: cannot be written: {error}; deciding goes on, unrecorded")
@@ -205,19 +217,24 @@ class Controller:
         effective = [decision for decision in step.decisions if not self._released(decision)]
         if effective:
             self._table.publish(effective, self._now())
-        self._herald.decided(effective, self.core.judge.guarded, self._now())
+        self._herald.decided(self._table.to_tell(effective, self._now()), self.core.judge.guarded, self._now())
+
+    def _told(self, happening: Happening) -> None:
+        """Pass on what people are to hear of, once, whichever controllers see it."""
+        if happening.about not in _COMMON or self._table.speaks_for_all():
+            self._tell(happening)
 
     # What operators say.
 
     def _reviews(self) -> None:
         try:
-            unseen = self.journal.unseen()
+            unseen = self._ports.reviews(self.journal)
         except sqlite3.Error as error:
             self._say("journal", f"{self._config.journal}: reviews cannot be read: {error}")
             return
         taken = {review.id for review, _ in self._taken}
         for review in unseen:
-            if review.id not in taken:
+            if review.id not in taken or not review.id:
                 self._take(review)
 
     def _take(self, review: Review) -> None:

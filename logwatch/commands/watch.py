@@ -48,8 +48,8 @@ def run(args: argparse.Namespace) -> int:
     except (JournalError, BusyError) as error:
         raise Failure(str(error)) from None
     gc.freeze()  # a full collection would walk what has just been taken up, while decisions wait
-    wake = Wake(controller.follower.directories)
-    controller.follower.notify(wake.wake)
+    wake = Wake(controller.source.directories)
+    controller.source.notify(wake.wake)
     stopped = _until_signal(wake.wake)
     notifier = Notifier()
     notifier.ready("following the log")

@@ -16,6 +16,7 @@ wait for it.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import sqlite3
@@ -215,10 +216,13 @@ class Journal:
     def review(self, said: Review) -> None:
         """Write down what an operator says (`id` is given here); the controller will see it."""
         with self.transaction():
-            self._db.execute(
-                f"INSERT INTO reviews ({_REVIEW}) VALUES (?,?,?,?,?,?,?)",  # noqa: S608 - a constant
-                (said.time, said.key, said.verdict, said.by, said.note, said.until, said.effective),
-            )
+            self._insert(said)
+
+    def _insert(self, said: Review) -> None:
+        self._db.execute(
+            f"INSERT INTO reviews ({_REVIEW}) VALUES (?,?,?,?,?,?,?)",  # noqa: S608 - a constant
+            (said.time, said.key, said.verdict, said.by, said.note, said.until, said.effective),
+        )
 
     def unseen(self) -> list[Review]:
         """Reviews that the controller has not taken up yet, oldest first."""
@@ -229,7 +233,9 @@ class Journal:
         return self._reviews("WHERE ? IN ('', key) ORDER BY id DESC", key)
 
     def seen(self, review: Review, effective: float) -> None:
-        """A review has been taken up and holds from an event time on."""
+        """A review has been taken up and holds from an event time on; one without `id` was written elsewhere."""
+        if not review.id:
+            self._insert(dataclasses.replace(review, effective=effective))
         self._db.execute("UPDATE reviews SET effective = ? WHERE id = ?", (effective, review.id))
 
     def _reviews(self, clause: str, *values: object) -> list[Review]:

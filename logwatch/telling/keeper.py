@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from enforce.table import Record, TableError, Unusable, Writer
@@ -69,14 +69,27 @@ class Keeper:
             return None
         return (state.generation, state.entries, state.age) if state else None
 
+    def to_tell(self, decisions: Sequence[Decision], now: float) -> Sequence[Decision]:  # noqa: ARG002 - the port's
+        """All of them: nobody else decides."""
+        return decisions
+
+    def speaks_for_all(self) -> bool:
+        """Always."""
+        return True
+
     def close(self) -> None:
         """Let go of the files; what is listed stands until its leases run out."""
+        self._let_go()
+        if self._exporter:
+            self._exporter.close()
+
+    def _let_go(self) -> None:
         if self._writer:
             self._writer.close()
         self._writer = self._publisher = None
 
     def _open(self, now: float) -> None:
-        self.close()
+        self._let_go()
         try:
             self._writer = Writer(self._path)
             if self._writer.afresh:
@@ -84,7 +97,7 @@ class Keeper:
             self._publisher = Publisher(self._writer, self._lease)
             self._publisher.restart(self._standing(), now)
         except (TableError, sqlite3.Error) as error:
-            self.close()
+            self._let_go()
             self._say("table", f"{error}; decisions are journalled, and published when it can be written")
 
     def _export(self, exporter: Exporter, writer: Writer, now: float) -> None:
@@ -103,5 +116,5 @@ class Keeper:
         try:
             act(self._publisher)
         except TableError as error:
-            self.close()
+            self._let_go()
             self._say("table", str(error))
