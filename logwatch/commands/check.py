@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from enforce import config as configuration
 from enforce.config import Config, ConfigError
@@ -17,6 +18,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     config_argument(parser)
     parser.add_argument(
         "--policy", metavar="FILE", help=f'the policy; default: the configured one; "{SHIPPED}": the shipped one'
+    )
+    parser.add_argument(
+        "--as-written", action="store_true", help="print the policy's own text, with its comments: a copy to change"
     )
 
 
@@ -37,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"mailbrake: {problem}", file=sys.stderr)
     if args.config:
         print("\n".join(f"# {row}" for row in configuration.effective(config)), end="\n\n")
-    print(render(policy), end="")
+    print(Path(path).read_text(encoding="utf-8-sig") if args.as_written else render(policy), end="")
     found = contradictions(policy)
     for sentence in found:
         print(f"mailbrake: {path}: {sentence}", file=sys.stderr)

@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.config import Config, as_duration
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of, json_argument
-from logwatch.commands.output import clock, now, number, safe, write_json
+from logwatch.commands.output import clock, now, number, safe, write_json, write_table
+from logwatch.memory import unplaced
+from logwatch.schema import iso
 from logwatch.settings import policy_of, zone_of
 
 if TYPE_CHECKING:
     from logwatch.judging.policy import Policy, Rule
-    from logwatch.schema import Decision
-    from logwatch.telling.journal import Effect, Review
+    from logwatch.promotion import Case, Exempt, Next, Stand
+    from logwatch.telling.journal import Journal
 
-_BORDERLINE = 5
-_STEPS = (1, 10, 100)  # percent of the keys
+_BORDERLINE = 3
+_NAMED = 5  # senders in a line
+_SAID = 2  # numbers of a case
 
 
-class Found(NamedTuple):
-    """What the journal knows of one rule over the days looked at."""
+class Seen(NamedTuple):
+    """All that is shown."""
 
-    cases: list[Decision]
-    effects: list[Effect]
-    verdicts: dict[str, str]  # key -> what was said last
+    since: float
+    rules: list[Row]
+    exempt: list[Exempt]
+
+
+class Row(NamedTuple):
+    """A rule, where it stands in words, what it did, and its next step."""
+
+    rule: Rule
+    stands: str
+    stand: Stand
+    next: Next | None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,114 +60,197 @@ def run(args: argparse.Namespace) -> int:
         since = now() - as_duration(args.last)
     except (PolicyError, ValueError) as error:
         raise UsageError(str(error)) from None
-    found = _journalled(config, since)
-    rows = [_stand(rule, found.get(rule.name, Found([], [], {})), policy, config) for rule in policy.rules]
+    seen = _seen(config, policy, since)
     if args.json:
-        write_json(rows)
+        write_json([*(_rule(row, config) for row in seen.rules), *(_exemption(one, config) for one in seen.exempt)])
     else:
-        print(f"Since {clock(since, zone_of(config))}, by the journal {config.journal}:")
-        for row in rows:
-            _tell(row)
-        _tell_false_alarms(found)
+        _tell(seen, config)
     return 0
 
 
-def _journalled(config: Config, since: float) -> dict[str, Found]:
+def _seen(config: Config, policy: Policy, since: float) -> Seen:
+    from logwatch.judging import language
+    from logwatch.promotion import Stand, exemptions, following, mode_of, stands
     from logwatch.telling.journal import Journal, JournalError
 
     try:
         journal = Journal.read(config.journal)
     except JournalError as error:
         raise Failure(str(error)) from None
-    decisions, effects, reviews = journal.since(since), journal.effects(), journal.reviews()
+    reviews, spared = journal.reviews(), _spared(journal)
+    found = stands(journal.since(since), journal.effects(), reviews)
     journal.close()
-    return _by_rule(decisions, effects, reviews)
+    text = Path(config.policy.file or language.SHIPPED).read_text(encoding="utf-8-sig")
+    rows = []
+    for rule in policy.rules:
+        stand = found.get(rule.name, Stand())
+        rows.append(Row(rule, mode_of(rule, policy, config.policy.mode), stand, following(rule, stand, text)))
+    return Seen(since, rows, exemptions(policy, reviews, spared, since, now()))
 
 
-def _by_rule(decisions: Iterable[Decision], effects: dict[Any, Effect], reviews: list[Review]) -> dict[str, Found]:
-    cases: dict[tuple[str, str, str], Decision] = {}
-    for decision in decisions:
-        cases.setdefault((decision.ref, decision.key, decision.rule), decision)
-    verdicts = {review.key: review.verdict for review in reversed(reviews)}
-    found: dict[str, Found] = {}
-    for name, case in cases.items():
-        mine = found.setdefault(case.rule, Found([], [], {}))
-        mine.cases.append(case)
-        mine.effects.extend(filter(None, [effects.get(name)]))
-        if case.key in verdicts:
-            mine.verdicts[case.key] = verdicts[case.key]
-    return found
+def _spared(journal: Journal) -> dict[str, tuple[float, str]]:
+    from logwatch.judging.decide import SPARED
+
+    rows = journal.remembered().get(SPARED, [])
+    return {key: tuple(json.loads(unplaced(value))) for key, _, value in rows}
 
 
-def _stand(rule: Rule, found: Found, policy: Policy, config: Config) -> dict[str, Any]:
-    verdicts = list(found.verdicts.values())
+def _rule(row: Row, config: Config) -> dict[str, Any]:
+    from logwatch.promotion import CONFIRMED, FALSE_ALARMS
+
     return {
-        "rule": rule.name,
-        "per": rule.kind,
-        "answer": str(rule.deed),
-        "stands": _mode(rule, policy, config),
-        "cases": len(found.cases),
-        "senders": len({case.key for case in found.cases}),
-        "messages": sum(effect.messages for effect in found.effects),
-        "recipients": sum(effect.recipients for effect in found.effects),
-        "refused": sum(effect.refused for effect in found.effects),
-        "confirmed": verdicts.count("confirmed"),
-        "released": verdicts.count("released") + verdicts.count("exempted"),
-        "borderline": [_borderline(case) for case in sorted(found.cases, key=_excess)[:_BORDERLINE]],
-        "next": _next(rule, config),
+        "rule": row.rule.name,
+        "per": row.rule.kind,
+        "answer": str(row.rule.deed),
+        "stands": row.stands,
+        **_amounts(row.stand),
+        "refused": sum(case.effect.refused for case in row.stand.cases),
+        "confirmed": row.stand.count([CONFIRMED]),
+        "released": row.stand.count(FALSE_ALARMS),
+        "borderline": [_case(case) for case in row.stand.borderline(_BORDERLINE)],
+        "next": _next(row.next, config) if row.next else None,
     }
 
 
-def _mode(rule: Rule, policy: Policy, config: Config) -> str:
-    mode = policy.mode_of(rule)
-    part = f" {rule.percent}%" if mode == "enforce" and rule.percent < 100 else ""
-    capped = ", but the site only observes ([policy] mode)" if mode == "enforce" != config.policy.mode else ""
-    return f"{mode}{part}{capped}"
+def _amounts(stand: Stand) -> dict[str, int]:
+    return {
+        "cases": len(stand.cases),
+        "senders": len(stand.keys()),
+        "messages": sum(case.effect.messages for case in stand.cases),
+        "recipients": sum(case.effect.recipients for case in stand.cases),
+    }
 
 
-def _next(rule: Rule, config: Config) -> str:
-    """The policy line to write for the next step; "" where there is none."""
-    if rule.kind in ("local", "site"):
-        return ""
-    now_at = rule.percent if rule.mode == "enforce" else 0
-    step = next((step for step in _STEPS if step > now_at), None)
+def _case(case: Case) -> dict[str, Any]:
+    return {"case": case.begun.ref, "key": case.begun.key, "evidence": dict(case.begun.evidence)}
+
+
+def _next(step: Next, config: Config) -> dict[str, Any]:
+    from logwatch.promotion import FALSE_ALARMS
+
+    return {
+        "percent": step.percent,
+        "file": config.policy.file or None,
+        "line": step.change.line,
+        "old": step.change.old,
+        "new": step.change.new,
+        "steps": [
+            {
+                "percent": percent,
+                **_amounts(stand),
+                "keys": stand.keys(),
+                "false_alarms": [key for key, verdict in stand.verdicts.items() if verdict in FALSE_ALARMS],
+            }
+            for percent, stand in step.steps.items()
+        ],
+    }
+
+
+def _exemption(one: Exempt, config: Config) -> dict[str, Any]:
+    zone = zone_of(config)
+    stamps = {"since": one.since, "until": one.until, "needed": one.needed}
+    return {"exemption": one.what, **{name: at and iso(at, zone) for name, at in stamps.items()}, "rule": one.rule}
+
+
+# For people.
+
+
+def _tell(seen: Seen, config: Config) -> None:
+    print(f"Since {clock(seen.since, zone_of(config))}, by the journal {config.journal}:\n")
+    write_table([_summary(row, config) for row in seen.rules], ["rule", "stands", "cases", "senders", "not looked at"])
+    for row in seen.rules:
+        if row.stand.cases:
+            _tell_rule(row, config)
+    quiet = [row for row in seen.rules if not row.stand.cases and row.next]
+    if quiet:
+        print("\nWithout a case, so that the next step would have changed nothing:")
+        for row in quiet:
+            print(f"  {row.rule.name}: {_change(row.next)}")
+    _tell_exemptions(seen.exempt, config)
+    _tell_how(config)
+
+
+def _tell_how(config: Config) -> None:
+    print("\nNothing was changed, and nothing is promoted by itself. To take a step:")
+    if config.policy.file:
+        print(f"  change its line in {config.policy.file}")
+    else:
+        print("  mailbrake check --policy shipped --as-written > /etc/mailbrake/policy, and change the line there")
+        print('  say file = "/etc/mailbrake/policy" under [policy] in the configuration')
+    if config.policy.mode == "observe":
+        print('  say mode = "enforce" under [policy] in the configuration: as it is now, the site only observes')
+    print("  mailbrake check, and restart `mailbrake watch`")
+
+
+def _summary(row: Row, config: Config) -> dict[str, object]:
+    shown = _rule(row, config)
+    unseen = shown["senders"] - shown["confirmed"] - shown["released"]
+    return {"not looked at": unseen, **{name: shown[name] for name in ("rule", "stands", "cases", "senders")}}
+
+
+def _tell_rule(row: Row, config: Config) -> None:
+    shown = _rule(row, config)
+    reviewed = f"{number(shown['confirmed'])} confirmed, {number(shown['released'])} released or exempt"
+    print(f"\n{row.rule.name} per {row.rule.kind}: {row.rule.deed}; {row.stands}")
+    print(f"  {_count(shown['cases'], 'case')} on {_count(shown['senders'], 'sender')}; {reviewed}")
+    if shown["messages"] or shown["refused"]:
+        print(f"  accepted while they stood: {_mail(shown)}; refused: {_count(shown['refused'], 'attempt')}")
+    cases = row.stand.borderline(_BORDERLINE)
+    if cases:
+        print("  look at these first, which passed the limit least, and say what they were (mailbrake review):")
+        for case in cases:
+            print(f"    mailbrake why {case.begun.ref}   {safe(case.begun.key)}: {_numbers(case)}")
+    if row.next:
+        print(f"  next step: {_change(row.next)}")
+        for step in _next(row.next, config)["steps"]:
+            print(f"    at {step['percent']:>3} % it would have hit {_hit(step, shown['senders'])}")
+
+
+def _change(step: Next | None) -> str:
+    """The policy line to change."""
     if step is None:
         return ""
-    line = "mode enforce" + (f" {step}%" if step < 100 else "")
-    return f"{config.policy.file or 'your copy of the shipped policy'}, rule {rule.name} (line {rule.line}): {line}"
+    old = f"`{step.change.old}` becomes" if step.change.old else "at the end of the rule add"
+    return f"line {step.change.line}: {old} `{step.change.new}`"
 
 
-def _excess(case: Decision) -> float:
-    """By how much the number furthest above its threshold exceeds it; small: look at this one first."""
-    return max((e["value"] / e["threshold"] for e in case.evidence.values() if e["threshold"]), default=1.0)
+def _hit(step: dict[str, Any], all_of_them: int) -> str:
+    """Whom a step would have hit."""
+    if not step["senders"]:
+        return "none of them"
+    who = "all of them" if step["senders"] == all_of_them else f"{number(step['senders'])}: {_listed(step['keys'])}"
+    false = step["false_alarms"]
+    mail = f", {_mail(step)}" if step["messages"] else ""
+    return f"{who}{mail}" + (f"; false alarms among them: {_listed(false)}" if false else "")
 
 
-def _borderline(case: Decision) -> dict[str, Any]:
-    return {"case": case.ref, "key": case.key, "evidence": dict(case.evidence)}
+def _tell_exemptions(exempt: list[Exempt], config: Config) -> None:
+    if exempt:
+        print("\nExemptions:")
+    for one in exempt:
+        ends = f" (until {clock(one.until, zone_of(config))})" if one.until else ""
+        since = clock(one.since, zone_of(config))
+        if one.needed:
+            needed = f"needed, last at {clock(one.needed, zone_of(config))} by the rule {one.rule}"
+        else:
+            needed = f"never needed since {since}: " + ("let it end" if one.until else "is it still wanted?")
+        print(f"  {safe(one.what)}{ends}: {needed}")
 
 
-def _tell(row: dict[str, Any]) -> None:
-    print(f"\n{row['rule']} per {row['per']}: {row['answer']}; {row['stands']}")
-    if not row["cases"]:
-        print("  no case")
-    else:
-        what = "went through while its cases stood" if "enforce" in row["stands"] else "would have been stopped"
-        print(f"  {number(row['cases'])} cases on {number(row['senders'])} senders")
-        print(f"  {number(row['messages'])} messages to {number(row['recipients'])} recipients {what}")
-        reviewed = f"{row['confirmed']} confirmed, {row['released']} released or exempt"
-        print(f"  {number(row['refused'])} attempts refused; {reviewed}")
-        print("  borderline, to look at first:")
-        for case in row["borderline"]:
-            numbers = "; ".join(
-                f"{what}: {number(e['value'])}, limit {number(e['threshold'])}" for what, e in case["evidence"].items()
-            )
-            print(f"    {case['case']}  {safe(case['key'])}  {numbers}")
-    if row["next"]:
-        print(f"  next: {row['next']}")
+def _numbers(case: Case) -> str:
+    evidence = list(case.begun.evidence.items())
+    shown = [f"{what} {number(e['value'])}, limit {number(e['threshold'])}" for what, e in evidence[:_SAID]]
+    return "; ".join(shown) + (f"; and {len(evidence) - _SAID} more" if len(evidence) > _SAID else "")
 
 
-def _tell_false_alarms(found: dict[str, Found]) -> None:
-    said = {key: verdict for one in found.values() for key, verdict in one.verdicts.items()}
-    released = sorted(key for key, verdict in said.items() if verdict != "confirmed")
-    if released:
-        print("\nReleased or exempt, so false alarms: " + ", ".join(map(safe, released)))
+def _mail(shown: dict[str, Any]) -> str:
+    return f"{_count(shown['messages'], 'message')} to {_count(shown['recipients'], 'recipient')}"
+
+
+def _count(amount: int, what: str) -> str:
+    return f"{number(amount)} {what}{'' if amount == 1 else 's'}"
+
+
+def _listed(keys: Iterable[str]) -> str:
+    named = [safe(key) for key in keys]
+    return ", ".join(named[:_NAMED]) + (f" and {len(named) - _NAMED} more" if len(named) > _NAMED else "")

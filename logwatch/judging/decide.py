@@ -27,8 +27,10 @@ from logwatch.judging.restraint import Restraint
 from logwatch.memory import Memory
 from logwatch.schema import Columns, Decision, Floor, History
 
+SPARED = "spared"  # the memory of what exemptions were needed for: [epoch seconds, rule] by key
 _LONGEST = 8 * 86400.0  # more than any window: floors older than this mean nothing
 _EXTEND_AFTER = 0.1  # of a decision's duration
+_SPARED = 182 * 86400.0  # how long it is remembered that an exemption was needed
 
 
 class Judge:
@@ -41,10 +43,11 @@ class Judge:
         self._cases = Cases()
         self._floors: Memory[list[Any]] = Memory("floors", 200_000)  # rule and key -> time of release, totals by then
         self._excuses: Memory[float] = Memory("excuses", 50_000)  # key -> until when an operator exempted it
+        self._spared: Memory[list[Any]] = Memory(SPARED, 50_000)  # exempt key -> when a rule last held for it, which
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks, `seq` and counters excepted."""
-        return (*self._cases.memories(), self._floors, self._excuses, *self.restraint.memories())
+        return (*self._cases.memories(), self._floors, self._excuses, self._spared, *self.restraint.memories())
 
     @property
     def guarded(self) -> int:
@@ -59,9 +62,13 @@ class Judge:
         """What changes at these events, in their order; at one event, in the order of the rules."""
         decisions: list[Decision] = []
         for hit in sorted(self._hits(histories, events["clock"]), key=lambda hit: hit[:3]):
-            key = histories[hit.rule.kind].keys[hit.place]
-            if self.policy.concerns(hit.rule, key) and not self._excused(key, float(events["clock"][hit.row])):
+            key, time = histories[hit.rule.kind].keys[hit.place], float(events["clock"][hit.row])
+            if not self.policy.scoped(hit.rule, key):
+                continue
+            if not (self.policy.exempt(key) or self._excused(key, time)):
                 decisions += self._judged(hit, key, events)
+            elif hit.holds:
+                self._spared.put(key, [time, hit.rule.name], time)
         self._expire(float(events["clock"][-1]) if len(events["clock"]) else 0.0)
         return decisions
 
@@ -185,6 +192,7 @@ class Judge:
     def _expire(self, clock: float) -> None:
         self._cases.expire(clock, max((rule.longest or rule.duration for rule in self.policy.rules), default=0))
         self._floors.expire(clock - _LONGEST)
+        self._spared.expire(clock - _SPARED)
 
 
 _Numbers = Mapping[str, Mapping[str, float]]

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import pyparsing as pp
@@ -117,11 +118,14 @@ def _assembled(text: str, statements: Iterable[object]) -> Policy:
 def _resolved(reading: _Reading) -> Policy:
     """The policy with the keys that its exemptions and scopes name."""
     policy = reading.policy
-    exempted = [(exemption.kind, item) for exemption in policy.exemptions for item in exemption.items]
+    exempted = [
+        list(reading.entries((exemption.kind, item) for item in exemption.items)) for exemption in policy.exemptions
+    ]
     scopes = {rule.name: [(rule.kind, item) for item in rule.scope.items] for rule in policy.rules if rule.scope}
     return replace(
         policy,
-        exempted=gather(reading.entries(exempted)),
+        exempted=gather(chain.from_iterable(exempted)),
+        exempting=tuple(map(gather, exempted)),
         scored=_scored(reading),
         scopes={name: gather(reading.entries(named)) for name, named in scopes.items()},
     )

@@ -221,6 +221,7 @@ class Policy:
     prices: tuple[Price, ...] = ()
     scores: tuple[Score, ...] = ()
     exempted: Exempted = field(default=Exempted(), compare=False, repr=False)
+    exempting: tuple[Exempted, ...] = field(default=(), compare=False, repr=False)  # by exemption, in their order
     scopes: Mapping[str, Exempted] = field(default_factory=dict, compare=False, repr=False)  # by rule
     scored: Mapping[int, Exempted] = field(default_factory=dict, compare=False, repr=False)  # addresses by score
 
@@ -230,8 +231,11 @@ class Policy:
 
     def concerns(self, rule: Rule, key: str) -> bool:
         """Whether a rule counts for a key."""
-        scoped = rule.scope is None or (key in self.scopes[rule.name]) == rule.scope.inside
-        return scoped and key not in self.exempted
+        return self.scoped(rule, key) and key not in self.exempted
+
+    def scoped(self, rule: Rule, key: str) -> bool:
+        """Whether a rule counts for a key, exemptions left aside."""
+        return rule.scope is None or (key in self.scopes[rule.name]) == rule.scope.inside
 
     def price(self, country: str) -> int:
         """What a recipient costs that is written to from a country."""

@@ -35,7 +35,7 @@ class Restraint:
 
     def allows(self, rule: Rule, key: str) -> bool:
         """Whether a rule may do something to a key, rather than say what it would have done."""
-        return OBSERVE not in (self._policy.mode_of(rule), self._mode) and _within(rule.percent, key)
+        return OBSERVE not in (self._policy.mode_of(rule), self._mode) and within(rule.percent, key)
 
     def mode(self, rule: Rule, key: str, time: float, before: str) -> str:
         """The mode of a case begun or extended now; one that was not enforced `before` counts as newly denied."""
@@ -57,5 +57,6 @@ class Restraint:
                 self._denied.put(account, clock, clock)
 
 
-def _within(percent: int, key: str) -> bool:
+def within(percent: int, key: str) -> bool:
+    """Whether a key belongs to a share: a stable part of all keys, each larger one holding the smaller ones."""
     return percent >= 100 or int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest()) % 100 < percent

@@ -211,6 +211,14 @@ class TestCheck:
         copy.write_text(shipped.stdout)
         assert mailbrake("check", "--policy", copy).stdout == shipped.stdout
 
+    def test_a_copy_to_change_keeps_its_comments(self, tmp_path: Path) -> None:
+        """`--as-written`: byte for byte, and it says the same."""
+        written = mailbrake("check", "--policy", "shipped", "--as-written").stdout
+        assert written == (ROOT / "logwatch" / "data" / "default.policy").read_text()
+        copy = tmp_path / "policy"
+        copy.write_text(written)
+        assert mailbrake("check", "--policy", copy).stdout == mailbrake("check", "--policy", "shipped").stdout
+
     def test_a_rule_that_cannot_hold_is_said(self, tmp_path: Path) -> None:
         """Exit status 1 with the rule and the reason."""
         policy = tmp_path / "policy"

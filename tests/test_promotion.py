@@ -1,0 +1,111 @@
+"""What a rule's next step is, which line it changes, and whom it would have hit."""
+
+from __future__ import annotations
+
+import pytest
+
+from logwatch.judging.language import parse
+from logwatch.judging.restraint import within
+from logwatch.promotion import Case, Stand, exemptions, following, mode_of
+from logwatch.telling.journal import Effect
+from tests.telling.decisions import decision
+
+RULE = "rule flood per account:\n    when recipients in 10m > 20\n    block for 1h\n"
+ROW = "when recipients in 1h > 5 block for 1h"
+ONE = next(f"account:{number}" for number in range(1000) if within(1, f"account:{number}"))
+REST = next(f"account:{number}" for number in range(1000) if not within(10, f"account:{number}"))
+
+
+def stand(*keys: str) -> Stand:
+    return Stand([Case([decision(1, key=key)], Effect("7K2M9Q", key, "flood", 1, 5)) for key in keys])
+
+
+def step(mode: str, *keys: str, kind: str = "account") -> tuple[int, list[int]] | None:
+    policy = parse(RULE.replace("account", kind) + mode)
+    found = following(policy.rules[0], stand(*keys), RULE + mode)
+    return found and (found.percent, [len(one.cases) for one in found.steps.values()])
+
+
+@pytest.mark.parametrize(
+    ("mode", "keys", "expected"),
+    [
+        ("", [], (1, [0, 0, 0])),
+        ("mode observe", [ONE, REST], (1, [1, 1, 2])),
+        ("mode observe", [REST], (10, [0, 1])),
+        ("mode enforce 1%", [ONE, REST], (10, [1, 2])),
+        ("mode enforce 10%", [ONE], (100, [1])),
+        ("mode enforce 50%", [ONE], (100, [1])),
+        ("mode enforce", [ONE], None),
+    ],
+)
+def test_the_next_step(mode: str, keys: list[str], expected: object) -> None:
+    """One percent, ten, all; one percent is left out where it would have hit none of those that were."""
+    assert step(mode, *keys) == expected
+
+
+def test_what_the_milter_cannot_act_on_has_no_next_step() -> None:
+    """Local mail has no SMTP session."""
+    assert step("", "local:33", kind="local") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        (RULE, (3, "", "mode enforce 1%")),
+        (f"# mode observe\n{RULE}    # mode observe\n    mode  observe\n", (6, "mode  observe", "mode enforce 1%")),
+        (f"{RULE}\nrule other per account: {ROW} mode observe\n", (3, "", "mode enforce 1%")),
+        (f"{RULE}# many\nexempt account in a@example.org\n", (3, "", "mode enforce 1%")),
+        (f"rule flood per account: {ROW} mode enforce 1%", (1, "mode enforce 1%", "mode enforce 10%")),
+    ],
+)
+def test_the_line_to_change(text: str, change: tuple[int, str, str]) -> None:
+    """That of the rule's own mode, not what a comment or another rule says; without one, the rule's last line."""
+    policy = parse(text)
+    found = following(policy.rules[0], Stand(), text)
+    assert found
+    assert found.change == change
+
+
+def test_a_larger_share_holds_the_smaller_ones() -> None:
+    """Whom a canary hit, the next step hits as well."""
+    keys = [f"account:{number}" for number in range(2000)]
+    shares = [{key for key in keys if within(percent, key)} for percent in (1, 10, 100)]
+    assert shares[0] < shares[1] < shares[2] == set(keys)
+
+
+def test_borderline_is_what_its_strongest_moment_hardly_passed() -> None:
+    """A case that grew is not borderline, however it began; the weakest of several reasons counts."""
+
+    def case(key: str, *values: tuple[float, float]) -> Case:
+        made = [
+            decision(seq, key=key, evidence={"a": {"value": a, "threshold": 10}, "b": {"value": b, "threshold": 1}})
+            for seq, (a, b) in enumerate(values, 1)
+        ]
+        return Case(made, Effect("7K2M9Q", key, "flood"))
+
+    grown = case("account:grown", (11, 2), (500, 40))
+    steady = case("account:steady", (11, 90))
+    known = case("account:known", (10.1, 1.1))
+    found = Stand([grown, steady, known], {"account:known": "confirmed"})
+    assert [one.begun.key for one in found.borderline(5)] == ["account:steady", "account:grown"]
+
+
+def test_exempting_loopback_is_not_asked_about() -> None:
+    """The milter never refuses it anyway."""
+    policy = parse('exempt client in 127.0.0.0/8, ::1\nexempt client in 192.0.2.1, "127.0.0.1"\n' + RULE)
+    assert [one.what for one in exemptions(policy, [], {}, 0.0, 1.0)] == ["exempt client in 192.0.2.1, 127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "site", "words"),
+    [
+        (RULE, "enforce", "observe"),
+        (RULE + "mode enforce 10%", "enforce", "enforce 10%"),
+        (RULE + "mode enforce", "observe", "enforce, but the site only observes ([policy] mode)"),
+        ("mode observe\n" + RULE + "mode enforce", "enforce", "enforce, but the policy as a whole says mode observe"),
+    ],
+)
+def test_where_a_rule_stands(text: str, site: str, words: str) -> None:
+    """Its own mode, and what holds it back."""
+    policy = parse(text)
+    assert mode_of(policy.rules[0], policy, site) == words
