@@ -42,14 +42,14 @@ FAIL2BAN_LINES = 50_000
 
 def ours(rooms: str, log: str) -> None:
     """Read a log as the controller does, as far as the rooms named."""
-    from logwatch.core import _COLUMNS, WINDOWS
+    from logwatch.core import COLUMNS, WINDOWS
     from logwatch.measuring.rates import Rates
-    from logwatch.reading.attribute import Attribution
+    from logwatch.reading.attribute import NEEDS, Attribution
     from logwatch.reading.scan import Scanner
     from logwatch.reading.source import chunks
     from logwatch.reading.stamp import Stamps
 
-    scanner, attribution, rates = Scanner(Stamps(UTC, START), _COLUMNS), Attribution(), Rates(WINDOWS)
+    scanner, attribution, rates = Scanner(Stamps(UTC, START), tuple({*COLUMNS, *NEEDS})), Attribution(), Rates(WINDOWS)
     spent = [0.0, 0.0, 0.0]
     begin = time.process_time()
     for chunk in chunks(log):

@@ -20,16 +20,14 @@ from logwatch.measuring import signals
 from logwatch.measuring.origin import Country, Site, registered
 from logwatch.measuring.rates import Rates
 from logwatch.memory import Memory
-from logwatch.reading import attribute
-from logwatch.reading.attribute import Attribution
 from logwatch.reading.loss import Silences
-from logwatch.reading.scan import Scanner
-from logwatch.reading.stamp import Stamps
+from logwatch.reading.reader import Reader
 from logwatch.schema import DISTINCT, USUAL, Columns, Decision, History, RateColumn
 
 WINDOWS = (600, 3600, 86400)  # always counted, so that `rates` and `why` can show them whatever the policy asks
 _DAY = 86400
-_COLUMNS = tuple(dict.fromkeys((*attribute.NEEDS, *signals.NEEDS)))
+# Of a line's columns, those that are handed on: measuring's, and what is told of decisions and verdicts.
+COLUMNS = tuple(dict.fromkeys((*signals.NEEDS, "queue_id", "ref", "verdict")))
 
 
 @dataclass(frozen=True)
@@ -71,8 +69,7 @@ class Core:
         start: float = 0.0,
     ) -> None:
         """`start`: about when the first line was written (see `reading.stamp.first_year`), for stamps without year."""
-        self.scanner = Scanner(Stamps(zone, start), _COLUMNS)
-        self.attribution = Attribution(default_realm, keep_case=keep_case)
+        self.reader = Reader(COLUMNS, zone=zone, start=start, default_realm=default_realm, keep_case=keep_case)
         needs = judge.needs()
         self.rates = Rates(
             {*WINDOWS, *(window for columns in needs.values() for _, window in columns if window)},
@@ -86,8 +83,8 @@ class Core:
 
     def feed(self, chunk: bytes) -> Step:
         """Take in whole lines."""
-        before = self.attribution.clock
-        return self.take(self.attribution.attribute(self.scanner.scan(chunk)), before)
+        before = self.reader.clock
+        return self.take(self.reader.read(chunk), before)
 
     def take(self, events: Columns, before: float = 0.0) -> Step:
         """Measure and judge events that have been read and attributed; `before`: the clock (epoch) until then."""
@@ -103,28 +100,22 @@ class Core:
 
     def release(self, release: Release) -> float:
         """Have a release take effect; the event time from which it does: not before what was already judged."""
-        effective = max(release.time, self.attribution.clock)
+        effective = max(release.time, self.reader.clock)
         self.releases.append(replace(release, time=effective))
         self.releases.sort(key=lambda r: r.time)
         return effective
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """Everything remembered by key."""
-        return (*self.attribution.memories(), *self.rates.memories(), *self.judge.memories())
+        return (*self.reader.memories(), *self.rates.memories(), *self.judge.memories())
 
     def facts(self) -> dict[str, Any]:
         """Everything remembered that has no key, as JSON values."""
         return {
+            **self.reader.facts(),
             "layout": self.rates.layout,
-            "clock": self.attribution.clock,
-            "stamp": self.scanner.stamps.last,
             "seq": self.judge.seq,
-            "lines": self.scanner.lines,
             "events": dict(self.events),
-            "unreadable": dict(self.scanner.unreadable),
-            "other": self.scanner.other,
-            "orphans": self.attribution.orphans,
-            "clock_steps": self.attribution.clock_steps,
             "silences": self.silences.state(),
             "guarded": self.judge.guarded,
             "releases": [[release.key, release.time, release.until] for release in self.releases],
@@ -136,15 +127,9 @@ class Core:
         for memory in self.memories():
             if same or not memory.name.startswith("rates"):
                 memory.restore(rows.get(memory.name, ()))
-        self.attribution.clock = facts["clock"]
-        self.scanner.stamps.last = facts["stamp"]
+        self.reader.restore(facts)
         self.judge.seq = facts["seq"]
-        self.scanner.lines = facts["lines"]
         self.events = Counter(facts["events"])
-        self.scanner.unreadable = Counter(facts["unreadable"])
-        self.scanner.other = facts.get("other", 0)
-        self.attribution.orphans = facts["orphans"]
-        self.attribution.clock_steps = facts["clock_steps"]
         self.silences.restore(facts["silences"])
         self.judge.restraint.guarded = facts["guarded"]
         self.releases = [Release(*release) for release in facts["releases"]]

@@ -34,13 +34,11 @@ from logwatch.judging import language
 from logwatch.judging.policy import ENFORCE, Policy
 from logwatch.measuring import signals
 from logwatch.measuring.rates import Rates
-from logwatch.reading import attribute
-from logwatch.reading.attribute import Attribution
 from logwatch.reading.names import expanded, ordered
-from logwatch.reading.scan import Scanner, readable
-from logwatch.reading.stamp import Stamps
+from logwatch.reading.reader import Reader
+from logwatch.reading.scan import readable
 from logwatch.rerun import lines_of, rerun, start_of
-from logwatch.schema import ATTRIBUTED, KINDS, SIGNALS, Columns, Decision, History
+from logwatch.schema import ATTRIBUTED, KINDS, LINE_COLUMNS, SIGNALS, Columns, Decision, History
 from logwatch.settings import core_of, zone_of
 
 Logs = str | Path | Iterable[str | Path]
@@ -58,10 +56,8 @@ def read(logs: Logs, *, zone: str = "", default_realm: str = "", keep_case: bool
     """
     config = _config(zone, default_realm, keep_case)
     paths, where, now = _paths(logs), zone_of(config), time.time()
-    scanner = Scanner(Stamps(where, start_of(paths, where, now)))
-    attribution = Attribution(default_realm, keep_case=keep_case)
-    tables = (attribution.attribute(scanner.scan(chunk)) for chunk in lines_of(paths, where, now))
-    frames = [_frame(table, config) for table in tables]
+    reader = _reader(LINE_COLUMNS, config, start_of(paths, where, now))
+    frames = [_frame(reader.read(chunk), config) for chunk in lines_of(paths, where, now)]
     return pd.concat(frames, ignore_index=True) if frames else _frame(_none(), config)
 
 
@@ -173,17 +169,16 @@ def rates_of(
 ) -> tuple[pd.DataFrame, float]:
     """The rates frame over whole logs, a chunk at a time in bounded memory, and the time as of which it is."""
     zone, now = zone_of(config), time.time()
-    scanner = Scanner(Stamps(zone, start_of(logs, zone, now)), _NEEDED)
-    attribution = Attribution(config.log.default_realm, keep_case=config.log.keep_case)
+    reader = _reader(signals.NEEDS, config, start_of(logs, zone, now))
     counted = Rates(windows)
     for chunk in lines_of(logs, zone, now, seen):
-        before = attribution.clock
-        events = attribution.attribute(scanner.scan(chunk))
+        before = reader.clock
+        events = reader.read(chunk)
         wanted = events["clock"] <= (float("inf") if at is None else at)
         columns = {name: column[wanted] for name, column in events.items()}
         for _ in _added(counted, columns, before=before):
             pass
-    end = attribution.clock if at is None else at
+    end = reader.clock if at is None else at
     return counted.frame(end, [(signal, window) for signal in SIGNALS for window in windows]), end
 
 
@@ -199,7 +194,10 @@ def _added(
         yield begin, counted.add({name: column[begin:end] for name, column in columns.items()}, needs)
 
 
-_NEEDED = tuple(dict.fromkeys((*attribute.NEEDS, *signals.NEEDS)))
+def _reader(columns: Sequence[str], config: Config, start: float) -> Reader:
+    log = config.log
+    zone = zone_of(config)
+    return Reader(columns, zone=zone, start=start, default_realm=log.default_realm, keep_case=log.keep_case)
 
 
 def _config(zone: str, default_realm: str, keep_case: bool) -> Config:
@@ -277,7 +275,7 @@ def _epoch(times: pd.Series[Any]) -> Any:
 
 
 def _none() -> Columns:
-    return Attribution().attribute(Scanner(Stamps(None, 0.0)).scan(b""))
+    return Reader(LINE_COLUMNS).read(b"")
 
 
 def _local() -> Any:

@@ -5,15 +5,19 @@ The same core as the live controller, so that the same lines give the same decis
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import tzinfo
+from functools import partial
 from itertools import chain, groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from logwatch import ahead
 from logwatch.reading.merge import merged
 from logwatch.reading.names import current_name, ordered
-from logwatch.reading.source import CHUNK, STDIN, SourceError, chunks, stamps
+from logwatch.reading.source import CHUNK, STDIN, Seen, SourceError, chunks, stamps
 from logwatch.reading.stamp import Stamps, first_year
 
 if TYPE_CHECKING:  # whoever only wants to know when a log begins must not wait for pandas
@@ -30,9 +34,7 @@ def start_of(paths: Iterable[str], zone: tzinfo | None, newest: float) -> float:
     return min((_start(log, zone, newest) for log in apart(paths)), default=newest)
 
 
-def lines_of(
-    paths: Iterable[str], zone: tzinfo | None, newest: float, seen: Callable[[int], None] = lambda _: None
-) -> Iterator[bytes]:
+def lines_of(paths: Iterable[str], zone: tzinfo | None, newest: float, seen: Seen = lambda _: None) -> Iterator[bytes]:
     """All whole lines of logs, some megabytes at a time: a log's parts oldest first, several logs merged by stamp.
 
     `zone` and `newest` as for `start_of`; `seen` is told of bytes read (source.chunks).
@@ -73,8 +75,20 @@ def _up_to_a_year(found: Iterable[bytes]) -> Iterator[bytes]:
             return
 
 
-def rerun(
-    core: Core, paths: Iterable[str], newest: float, seen: Callable[[int], None] = lambda _: None
-) -> Iterator[Step]:
-    """The core's steps over all lines of these logs (`lines_of`)."""
-    return map(core.feed, lines_of(paths, core.scanner.stamps.zone, newest, seen))
+def rerun(core: Core, paths: Iterable[str], newest: float, seen: Seen = lambda _: None) -> Iterator[Step]:
+    """The core's steps over all lines of these logs (`lines_of`); much is read in a process of its own (`ahead`)."""
+    logs = list(paths)
+    lines = partial(lines_of, logs, core.reader.zone, newest)
+    if len(os.sched_getaffinity(0)) > 1 and sum(map(_size, logs)) >= _MUCH:
+        return (core.take(events, before) for before, events in ahead.read(core.reader, lines, seen))
+    return map(core.feed, lines(seen))
+
+
+_MUCH = 16 << 20  # bytes of logs, as they are stored
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:  # standard input, or what will be told of when it is read
+        return 0

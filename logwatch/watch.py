@@ -142,8 +142,8 @@ class Controller:
         now = self._now()
         seen = Seen(
             now=now,
-            clock=self.core.attribution.clock,
-            lines=self.core.scanner.lines,
+            clock=self.core.reader.clock,
+            lines=self.core.reader.lines,
             events=self.core.events,
             lost=self._losses(),
             guarded=self.core.judge.guarded,
@@ -185,7 +185,7 @@ class Controller:
         self._pending += [(decision, self._recent.lines(decision)) for decision in step.decisions]
         self._came_of += self._effects.take(step.events, step.decisions)
         self._save()
-        self._herald.meter.stepped(begun, self._now(), self.core.attribution.clock)
+        self._herald.meter.stepped(begun, self._now(), self.core.reader.clock)
 
     def _save(self) -> None:
         """Decisions, position and memory, all or nothing."""

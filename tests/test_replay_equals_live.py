@@ -202,7 +202,7 @@ class Live:
         self.start()
 
     def release(self, key: str, ahead: float) -> None:
-        effective = self.core.release(Release(key, self.core.attribution.clock + ahead))
+        effective = self.core.release(Release(key, self.core.reader.clock + ahead))
         with self.journal.transaction():
             self.journal.note("facts", self.core.facts())
         self.effective.append(Release(key, effective))

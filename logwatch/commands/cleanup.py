@@ -63,21 +63,18 @@ def _collected(account: str, logs: list[str], config: Config, since: float) -> C
 
 
 def _events(logs: list[str], config: Config) -> Iterator[Columns]:
-    from logwatch.reading import attribute
     from logwatch.reading.names import ordered
-    from logwatch.reading.scan import Scanner
+    from logwatch.reading.reader import Reader
     from logwatch.reading.source import chunks
-    from logwatch.reading.stamp import Stamps
     from logwatch.rerun import start_of
 
-    zone = zone_of(config)
-    names = tuple(dict.fromkeys((*attribute.NEEDS, *_COLUMNS)))
-    scanner = Scanner(Stamps(zone, start_of(logs, zone, now())), names)
-    attribution = attribute.Attribution(config.log.default_realm, keep_case=config.log.keep_case)
+    zone, log = zone_of(config), config.log
+    start = start_of(logs, zone, now())
+    reader = Reader(_COLUMNS, zone=zone, start=start, default_realm=log.default_realm, keep_case=log.keep_case)
     with progress(logs) as seen:
         for path in ordered(logs):
             for chunk in chunks(path, seen=seen):
-                yield attribution.attribute(scanner.scan(chunk))
+                yield reader.read(chunk)
 
 
 def _object(found: Cleanup, config: Config) -> dict[str, Any]:

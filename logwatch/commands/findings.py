@@ -116,7 +116,7 @@ _RANK = ("observe", "enforce")
 def _read(core: Core, tally: Tally, made: Iterable[Case]) -> dict[str, int]:
     hours = tally.hours().values()
     return {
-        "lines read": core.scanner.lines,
+        "lines read": core.reader.lines,
         "messages": sum(hour.messages for hour in hours),
         "recipients": sum(hour.recipients for hour in hours),
         "accounts that sent": tally.accounts,
@@ -146,7 +146,7 @@ def _losses(facts: Mapping[str, Any], followed: Mapping[str, int]) -> dict[str, 
 def _last_day(core: Core) -> list[Sender]:
     """The accounts with the most recipients within a day, as the controller counts them."""
     signals = ("messages", "recipients", "unknown_recipients")
-    frame = core.rates.frame(core.attribution.clock, [(signal, _DAY) for signal in signals])
+    frame = core.rates.frame(core.reader.clock, [(signal, _DAY) for signal in signals])
     counted = [Sender(str(row[0]), int(row[1]), int(row[2]), int(row[3]), {}) for row in frame.itertuples(name=None)]
     accounts = (sender for sender in counted if sender.key.startswith("account:"))
     return sorted(accounts, key=lambda sender: -sender.recipients)[:_SENDERS]

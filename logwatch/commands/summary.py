@@ -57,7 +57,7 @@ class Summary:
         _tell_next(config)
 
     def _tell_what_was_read(self, config: Config, logs: list[str]) -> None:
-        scanner, events = self._core.scanner, self._core.events
+        scanner, events = self._core.reader.scanner, self._core.events
         named = ", ".join(map(safe, logs[:3])) + (", …" if len(logs) > 3 else "")
         print(f"Read {number(scanner.lines)} lines of {named}")
         if self._first is None:
@@ -65,7 +65,7 @@ class Summary:
             return
         zone = zone_of(config)
         print(
-            f"from {clock(self._first, zone)} to {clock(self._core.attribution.clock, zone)}: "
+            f"from {clock(self._first, zone)} to {clock(self._core.reader.clock, zone)}: "
             f"{number(events['accept'] + events['pickup'])} messages accepted, {number(len(self._accounts))} accounts "
             f"(SMTP AUTH logins), {number(events['auth_failure'])} failed logins."
         )

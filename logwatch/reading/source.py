@@ -26,6 +26,7 @@ from logwatch.reading.names import PACKED
 CHUNK = 4 << 20
 LONGEST_LINE = 1 << 20
 STDIN = "-"
+Seen = Callable[[int], None]  # is told of bytes of files that have been read, packed as they are
 
 
 class SourceError(Exception):
@@ -148,7 +149,7 @@ class Log:
         self.close()
 
 
-def chunks(path: str | Path, size: int = CHUNK, seen: Callable[[int], None] = lambda _: None) -> Iterator[bytes]:
+def chunks(path: str | Path, size: int = CHUNK, seen: Seen = lambda _: None) -> Iterator[bytes]:
     """Whole lines of a log, about `size` bytes at a time; `seen` is told how many of the file's own bytes each took.
 
     SourceError if the log cannot be read, or not to its end; then what could be read has been given.

@@ -1,0 +1,78 @@
+"""Read one log: chunks of whole lines in, attributed events out. What the scanner and attribution do, in one step."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import tzinfo
+from typing import Any
+
+from logwatch.memory import Memory
+from logwatch.reading import attribute
+from logwatch.reading.attribute import Attribution
+from logwatch.reading.scan import Scanner
+from logwatch.reading.stamp import Stamps
+from logwatch.schema import Columns
+
+
+class Reader:
+    """Reads chunk after chunk; what it remembers between them is in `memories` and `facts`."""
+
+    def __init__(
+        self,
+        columns: Sequence[str],
+        *,
+        zone: tzinfo | None = None,
+        start: float = 0.0,
+        default_realm: str = "",
+        keep_case: bool = False,
+    ) -> None:
+        """`columns`: of LINE_COLUMNS, those that are wanted beside what attribution adds.
+
+        `start`: about when the first line was written (see `reading.stamp.first_year`), for stamps without year.
+        """
+        self.zone = zone
+        self.scanner = Scanner(Stamps(zone, start), tuple(dict.fromkeys((*columns, *attribute.NEEDS))))
+        self.attribution = Attribution(default_realm, keep_case=keep_case)
+        self._dropped = set(attribute.NEEDS) - set(columns)
+
+    @property
+    def clock(self) -> float:
+        """Event time of what was read last (epoch seconds)."""
+        return self.attribution.clock
+
+    @property
+    def lines(self) -> int:
+        """Lines read so far."""
+        return self.scanner.lines
+
+    def read(self, chunk: bytes) -> Columns:
+        """The events of whole lines, as `Attribution.attribute` gives them; `start` is each line's offset."""
+        events = self.attribution.attribute(self.scanner.scan(chunk))
+        return {name: column for name, column in events.items() if name not in self._dropped}
+
+    def memories(self) -> tuple[Memory[Any], ...]:
+        """What is remembered by key."""
+        return self.attribution.memories()
+
+    def facts(self) -> dict[str, Any]:
+        """What is remembered that has no key, as JSON values."""
+        return {
+            "clock": self.attribution.clock,
+            "stamp": self.scanner.stamps.last,
+            "lines": self.scanner.lines,
+            "unreadable": dict(self.scanner.unreadable),
+            "other": self.scanner.other,
+            "orphans": self.attribution.orphans,
+            "clock_steps": self.attribution.clock_steps,
+        }
+
+    def restore(self, facts: Mapping[str, Any]) -> None:
+        """Take up what `facts` once gave."""
+        self.attribution.clock = facts["clock"]
+        self.scanner.stamps.last = facts["stamp"]
+        self.scanner.lines = facts["lines"]
+        self.scanner.unreadable = Counter(facts["unreadable"])
+        self.scanner.other = facts.get("other", 0)
+        self.attribution.orphans = facts["orphans"]
+        self.attribution.clock_steps = facts["clock_steps"]
