@@ -2,66 +2,139 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.config import Config
-from logwatch.commands.output import clock, number
+from logwatch.commands.output import clock, number, safe
 from logwatch.memory import unplaced
+from logwatch.schema import iso
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
+    from logwatch.measuring.habits import Places
+    from logwatch.measuring.usual import Range
     from logwatch.telling.journal import Journal
 
-_WINDOWS = {"10m": 600, "1h": 3600, "24h": 86400}
-_HOURS = 24
+_WINDOWS = {600: "10m", 3600: "1h", 86400: "24h", 604800: "7d"}
+_HOUR, _QUARTER = 3600, 6 * 3600
+_HOURS, _QUARTERS = 24, 28
+_WEEK = 604800
+_SHOWN = 6  # networks and countries
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
 class Current(NamedTuple):
-    """As of `at`, the log's clock (epoch seconds): values by signal and window, recipients by hour, own peaks."""
+    """As of `at`, the log's clock (epoch seconds): values by signal and window; recipients by hour, and by six hours
+    of a week where that is remembered; what its days reached by signal and window; where it has been used."""
 
     at: float
     values: dict[str, dict[str, int]]
     hours: list[int]
-    usual: dict[str, float]
+    quarters: list[int]
+    usual: dict[str, dict[str, Range]]
+    places: Places | None
 
 
 def current_of(journal: Journal, key: str) -> Current | None:
     """What is remembered of a key; None if nothing is."""
-    from logwatch.measuring.current import cells_of, hourly, value
-    from logwatch.schema import ADDITIVE
+    from logwatch.measuring.current import cells_of, course
 
     kind = key.partition(":")[0]
     packed, facts = journal.remembered_of(f"rates {kind}", key), journal.noted("facts")
     if packed is None or facts is None:
         return None
     cells, at = cells_of(unplaced(packed)), round(facts["clock"] * 1_000_000)
-    values = {
-        signal: {name: value(cells, at, (signal, window)) for name, window in _WINDOWS.items()} for signal in ADDITIVE
-    }
-    told = {signal: windows for signal, windows in values.items() if any(windows.values())}
-    return Current(facts["clock"], told, hourly(cells, at, "recipients", _HOURS), _usual(journal, kind, key))
+    counted = [seconds for seconds in map(int, facts["layout"].split(" ")[2].split(",")) if seconds in _WINDOWS]
+    weekly = _WEEK in counted
+    return Current(
+        facts["clock"],
+        _values(journal, key, cells, at, counted),
+        course(cells, at, "recipients", _HOUR, _HOURS),
+        course(cells, at, "recipients", _QUARTER, _QUARTERS) if weekly else [],
+        _usual(journal, kind, key),
+        _places(journal, key) if kind == "account" else None,
+    )
 
 
-def _usual(journal: Journal, kind: str, key: str) -> dict[str, float]:
-    """The largest daily peak remembered, by rate."""
+def _values(journal: Journal, key: str, cells: Any, at: int, windows: list[int]) -> dict[str, dict[str, int]]:
+    from logwatch.measuring.current import different, value
+    from logwatch.schema import ADDITIVE, DISTINCT
+
+    found = {s: {_WINDOWS[w]: value(cells, at, (s, w)) for w in windows} for s in ADDITIVE}
+    for signal in DISTINCT:
+        packed = journal.remembered_of(f"rates {key.partition(':')[0]} {signal}", key)
+        if packed is not None:
+            found[signal] = {_WINDOWS[w]: different(unplaced(packed), at, w) for w in windows}
+    if found["cost"] == found["recipients"]:  # the policy has no prices
+        del found["cost"]
+    return {signal: counts for signal, counts in found.items() if any(counts.values())}
+
+
+def _usual(journal: Journal, kind: str, key: str) -> dict[str, dict[str, Range]]:
+    from logwatch.judging.conditions import span
+    from logwatch.measuring.usual import ranges
+
     written = journal.remembered_of(f"usual {kind}", key)
-    if written is None:
-        return {}
-    peaks: dict[str, list[float]] = json.loads(unplaced(written))[3]
-    return {rate: max(values) for rate, values in peaks.items() if values}
+    found: dict[str, dict[str, Range]] = {}
+    for (signal, window), reached in (ranges(unplaced(written)) if written else {}).items():
+        found.setdefault(signal, {})[span(window)] = reached
+    return found
+
+
+def _places(journal: Journal, key: str) -> Places | None:
+    from logwatch.measuring.habits import places
+
+    written = journal.remembered_of("habits", key)
+    return places(unplaced(written)) if written else None
 
 
 def tell(current: Current, config: Config) -> None:
     """Print it."""
-    print(f"  now       as of {clock(current.at, zone_of(config))}, the log's clock")
-    for signal, windows in current.values.items():
-        print(f"            {signal:<20} " + "  ".join(f"{number(v):>8} in {name}" for name, v in windows.items()))
-    for rate, peak in current.usual.items():
-        print(f"  usual     {rate}: up to {number(peak)} on its days so far")
+    zone = zone_of(config)
+    print(f"  as of {clock(current.at, zone)}, the log's clock")
+    windows = list(next(iter(current.values.values()), {}))
+    signals = list(dict.fromkeys((*current.values, *(s for s, found in current.usual.items() if _reached(found)))))
+    if signals:
+        print("  " + " " * 19 + "".join(f"{name:>9}" for name in windows) + "   usual")
+    for signal in signals:
+        counts = current.values.get(signal, dict.fromkeys(windows, 0))
+        shown = "".join(f"{number(counts[name]):>9}" for name in windows)
+        print(f"  {signal:<19}{shown}   {_said(current.usual.get(signal, {}))}".rstrip())
     if any(current.hours):
         print(f"  24 hours  │{bars(current.hours)}│ recipients by hour, at most {number(max(current.hours))}")
+    if any(current.quarters):
+        print(f"  7 days    │{bars(current.quarters)}│ by six hours, at most {number(max(current.quarters))}")
+    if current.places:
+        _tell_places(current.places, zone)
+
+
+def _reached(found: Mapping[str, Range]) -> bool:
+    return any(reached.largest for reached in found.values())
+
+
+def _said(found: Mapping[str, Range]) -> str:
+    said = (
+        f"up to {number(reached.usual)} in {window} (most: {number(reached.largest)})"
+        for window, reached in found.items()
+    )
+    return ", ".join(said)
+
+
+def _tell_places(places: Places, zone: Any) -> None:
+    print(f"  known since {clock(places.since, zone)}")
+    countries = sorted(places.countries.items(), key=lambda item: -item[1][1])[:_SHOWN]
+    if countries:
+        said = (
+            f"{land} on {days} day{'s' * (days != 1)}, last {clock(last, zone)[:10]}"
+            for land, (days, last) in countries
+        )
+        print("  countries  " + "; ".join(said))
+    networks = list(places.networks.items())[::-1][:_SHOWN]
+    if networks:
+        print(f"  networks   the latest {len(networks)} of {len(places.networks)}, with first and last use")
+    for net, (first, last) in networks:
+        print(f"    {safe(net.removeprefix('net:')):<20} {clock(first, zone)}   {clock(last, zone)}")
 
 
 def bars(values: list[int]) -> str:
@@ -70,6 +143,20 @@ def bars(values: list[int]) -> str:
     return "".join(_BARS[-(-value * (len(_BARS) - 1) // most)] for value in values)
 
 
-def as_json(current: Current | None) -> dict[str, Any] | None:
+def as_json(current: Current | None, config: Config) -> dict[str, Any] | None:
     """The same for programs."""
-    return None if current is None else current._asdict()
+    if current is None:
+        return None
+    zone = zone_of(config)
+    usual = {s: {window: reached._asdict() for window, reached in found.items()} for s, found in current.usual.items()}
+    found = {**current._asdict(), "at": iso(current.at, zone), "usual": usual}
+    if current.places:
+        found["places"] = {
+            "since": iso(current.places.since, zone),
+            "networks": {net: [iso(at, zone) for at in used] for net, used in current.places.networks.items()},
+            "countries": {
+                land: {"days": days, "last": iso(last, zone)[:10]}
+                for land, (days, last) in current.places.countries.items()
+            },
+        }
+    return found

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from datetime import tzinfo
+from typing import TYPE_CHECKING
 
 from enforce import key as keys
 from enforce.config import Config
 from logwatch.commands import Failure
+from logwatch.commands.casefile import CaseFile, files, heading
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.current import as_json, current_of, tell
 from logwatch.commands.output import clock, now, number, safe
-from logwatch.schema import Decision, iso
+from logwatch.schema import Decision
+from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
     from logwatch.telling.journal import Journal
+
+_EARLIER = 10  # cases in a line each
+_CHANGES = 3  # of a case, in a line each
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the case; 1 where there is none."""
-    from logwatch.telling.journal import Journal, JournalError, Review
+    from logwatch.telling.journal import Journal, JournalError
 
     config = config_of(args)
     try:
@@ -40,30 +45,54 @@ def run(args: argparse.Namespace) -> int:
         raise Failure(str(error)) from None
     if not decisions:
         return _without_case(args, journal, config)
-    reviews: list[Review] = [review for key in sorted({d.key for d in decisions}) for review in journal.reviews(key)]
-    lines = {decision.seq: journal.lines(decision.seq) for decision in decisions}
+    cases = files(journal, decisions, config, now())
     if args.json:
-        for decision in decisions:
-            print(json.dumps({**decision.as_json(), "lines": lines[decision.seq]}, ensure_ascii=False))
-        return 0
-    for case in _by_case(decisions):
-        _tell(case, lines, [review for review in reviews if review.key == case[0].key])
-    for key in sorted({decision.key for decision in decisions}):
-        if found := current_of(journal, key):
-            print(safe(key))
-            tell(found, config)
+        _write(cases, decisions, journal, config)
+    else:
+        _tell_all(cases, journal, config)
     return 0
+
+
+def _write(cases: list[CaseFile], decisions: list[Decision], journal: Journal, config: Config) -> None:
+    """Every decision, newest first, with what belongs to its case and its key."""
+    of = {decision.seq: case for case in cases for decision in case.decisions}
+    current = {key: as_json(current_of(journal, key), config) for key in {decision.key for decision in decisions}}
+    for decision in decisions:
+        lines = journal.lines(decision.seq)
+        more = {**of[decision.seq].as_json(), "current": current[decision.key]}
+        print(json.dumps({**decision.as_json(), "lines": lines, **more}, ensure_ascii=False))
+
+
+def _tell_all(cases: list[CaseFile], journal: Journal, config: Config) -> None:
+    """The newest case in full, what its key sends now, and earlier cases in a line each."""
+    for key in dict.fromkeys(case.begun.key for case in cases):
+        newest, *earlier = [case for case in cases if case.begun.key == key]
+        _tell(newest, config)
+        _tell_current(journal, key, config)
+        if earlier:
+            print("\nEarlier cases, newest first (mailbrake why REF):")
+        for case in earlier[:_EARLIER]:
+            print(f"  {heading(case, config)}: {case.begun.rule}, {case.begun.action} ({case.begun.mode})")
+        if len(earlier) > _EARLIER:
+            print(f"  and {number(len(earlier) - _EARLIER)} before them")
+        print()
 
 
 def _without_case(args: argparse.Namespace, journal: Journal, config: Config) -> int:
     """Nothing was decided: what the key sends all the same, as that may be the question."""
-    found = current_of(journal, _key(args.subject, config))
-    if args.json and found:
-        print(json.dumps({"key": _key(args.subject, config), "current": as_json(found)}, ensure_ascii=False))
-    elif found:
-        print(safe(_key(args.subject, config)))
-        tell(found, config)
+    key = _key(args.subject, config)
+    if args.json and (found := current_of(journal, key)):
+        print(json.dumps({"key": key, "current": as_json(found, config)}, ensure_ascii=False))
+    elif not args.json:
+        _tell_current(journal, key, config)
     raise Failure(f"no case {safe(args.subject)}: neither a reference nor a key on which anything was decided")
+
+
+def _tell_current(journal: Journal, key: str, config: Config) -> None:
+    found = current_of(journal, key)
+    if found:
+        print(f"\n{safe(key)} now")
+        tell(found, config)
 
 
 def _found(journal: Journal, subject: str) -> list[Decision]:
@@ -71,7 +100,7 @@ def _found(journal: Journal, subject: str) -> list[Decision]:
     from logwatch.telling import orders
 
     decisions = [*journal.case(subject), *orders.case(journal.reviews(), subject)]
-    return sorted(decisions, key=lambda decision: decision.time, reverse=True)
+    return sorted(decisions, key=lambda decision: (decision.time, decision.seq), reverse=True)
 
 
 def _key(subject: str, config: Config) -> str:
@@ -81,55 +110,62 @@ def _key(subject: str, config: Config) -> str:
         return subject
 
 
-def _by_case(decisions: Iterable[Decision]) -> list[list[Decision]]:
-    """Decisions of one case together, oldest first; the newest case first."""
-    cases: dict[tuple[str, str, str], list[Decision]] = {}
-    for decision in decisions:
-        cases.setdefault((decision.ref, decision.key, decision.rule), []).insert(0, decision)
-    return list(cases.values())
-
-
 _WHAT = {
-    "tempfail": "its mail was answered 450 (try again later)",
-    "block": "its mail was refused with 550",
-}
-_WOULD = {
-    "tempfail": "its mail would have been answered 450 (try again later); nothing was refused",
-    "block": "its mail would have been refused with 550; nothing was refused",
+    "cap": "answered 452 beyond {limit} recipients a message",
+    "throttle": "answered 450 (try again later), all but a share of it",
+    "hold": "accepted and put on hold",
+    "tempfail": "answered 450 (try again later)",
+    "block": "refused with 550",
 }
 
 
-def _tell(case: list[Decision], lines: dict[int, list[str]], reviews: list[Any]) -> None:
-    begun, last = case[0], case[-1]
-    words = _WHAT if begun.mode == "enforce" else _WOULD
-    print(f"Case {begun.ref}: {safe(begun.key)}")
-    print(f"  what      {words.get(begun.action, begun.action)}")
+def _what(begun: Decision) -> str:
+    """What a decision means for mail."""
+    done = _WHAT.get(begun.action, begun.action).format(limit=begun.max_recipients)
+    whose = "its mail" if begun.key.startswith("account:") else "mail from there"
+    if begun.mode == "enforce":
+        return f"{whose} was {done}"
+    return f"{whose} would have been {done}; nothing was refused"
+
+
+def _tell(case: CaseFile, config: Config) -> None:
+    zone = zone_of(config)
+    begun = case.begun
+    print(heading(case, config))
+    print(f"  what      {_what(begun)}")
     print(f"  rule      {begun.rule} ({begun.mode})")
-    for label, compared in begun.evidence.items():
-        print(f"  because   {label}: {number(compared['value'])}, limit {number(compared['threshold'])}")
-    print(f"  from      {clock(begun.time)} to {clock(last.until)}{_state(last)}")
-    for decision in case[1:]:
-        print(f"            {clock(decision.time)} {_change(decision)}")
-    for review in reviews:
+    for place, (label, compared) in enumerate(begun.evidence.items()):
+        start = " " * 8 if place else "because "
+        print(f"  {start}  {label}: {number(compared['value'])}, limit {number(compared['threshold'])}")
+    _tell_changes(case.decisions[1:], zone)
+    accepted = f"{number(case.effect.messages)} messages to {number(case.effect.recipients)} recipients accepted"
+    print(f"  came of   {accepted} while it stood, {number(case.effect.refused)} attempts refused")
+    if case.addresses:
+        said = (f"{one.client} ({one.country or 'no country'})" for one in case.addresses)
+        print(f"  from      {', '.join(said)}")
+    for review in case.reviews:
         note = f": {safe(review.note)}" if review.note else ""
-        print(f"  review    {clock(review.time)} {review.verdict} by {review.by}{note}")
-    shown = lines[begun.seq]
-    print("  log lines " + (f"(the last {len(shown)} that count for it)" if shown else "none were at hand"))
-    for line in shown:
+        ends = f" until {clock(review.until, zone)}" if review.until else ""
+        print(f"  review    {clock(review.time, zone)} {review.verdict}{ends} by {safe(review.by)}{note}")
+    print("  log lines " + (f"(the last {len(case.lines)} that count for it)" if case.lines else "none were at hand"))
+    for line in case.lines:
         print(f"    {safe(line)}")
-    if last.action != "release" and last.until > now():
-        print(f"  next      let it send again:  mailbrake table release {safe(begun.key)}")
-    print()
+    for place, (sentence, command) in enumerate(case.next()):
+        print(f"  {' ' * 4 if place else 'next'}      {sentence}" + (f":\n            {command}" if command else ""))
 
 
-def _state(last: Decision) -> str:
-    if last.action == "release":
-        return ", released"
-    return ", still standing" if last.until > now() else ", over"
+def _tell_changes(changes: list[Decision], zone: tzinfo | None) -> None:
+    """What became of it: each change, or if they are many their number and the last one."""
+    shown = changes if len(changes) <= _CHANGES else changes[-1:]
+    if len(shown) < len(changes):
+        print(f"  then      changed or extended {number(len(changes))} times, the last:")
+    for place, decision in enumerate(shown):
+        start = " " * 8 if place or len(shown) < len(changes) else "then    "
+        print(f"  {start}  {clock(decision.time, zone)} {_change(decision, zone)}")
 
 
-def _change(decision: Decision) -> str:
+def _change(decision: Decision, zone: tzinfo | None) -> str:
     if decision.action == "release":
         return "released"
     found = ", ".join(f"{label}: {number(compared['value'])}" for label, compared in decision.evidence.items())
-    return f"extended to {iso(decision.until)[11:16]} ({found})"
+    return f"until {clock(decision.until, zone)} ({found})"

@@ -16,8 +16,8 @@ from logwatch.schema import ADDITIVE, RateColumn
 
 Cells = NDArray[np.int64]
 
+MOST = 1000  # different values that are told apart
 _MICRO = 1_000_000
-_HOUR = 3600
 _PLACE = {name: position for position, name in enumerate(ADDITIVE)}
 
 
@@ -32,12 +32,22 @@ def value(cells: Cells, at: int, column: RateColumn) -> int:
     return _between(cells, signal, window_start(at, window * _MICRO // BUCKETS), at)
 
 
-def hourly(cells: Cells, at: int, signal: str, hours: int) -> list[int]:
-    """How much of a signal came in each of the latest hours, oldest first.
+def different(packed: bytes, at: int, window: int) -> int:
+    """How many different values a window in seconds holds that ends at a time in microseconds; up to MOST.
 
-    Older points are further apart: an amount may stand in the hour beside its own.
+    `packed` are a key's cells of a distinct signal: rows of microseconds and mark.
     """
-    ends = [at - hour * _HOUR * _MICRO for hour in range(hours, -1, -1)]
+    times = unpack([packed], 1)[1][:, 0]
+    inside = (times >= window_start(at, window * _MICRO // BUCKETS)) & (times <= at)
+    return min(int(inside.sum()), MOST)
+
+
+def course(cells: Cells, at: int, signal: str, width: int, count: int) -> list[int]:
+    """How much of a signal came in each of the latest `count` spans of `width` seconds, oldest first.
+
+    Older points are further apart: an amount may stand in the span beside its own.
+    """
+    ends = [at - place * width * _MICRO for place in range(count, -1, -1)]
     return [_between(cells, signal, begin + 1, end) for begin, end in pairwise(ends)]
 
 

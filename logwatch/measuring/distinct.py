@@ -19,11 +19,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from logwatch.measuring.current import MOST
 from logwatch.measuring.track import BUCKETS, Order, window_start
 
 Ints = NDArray[np.int64]
-
-MOST = 1000
 
 
 @dataclass(frozen=True)
@@ -79,12 +78,6 @@ class Occurrences:
         within = self.times[last] >= window_start(newest, longest * 1_000_000 // BUCKETS)
         last = last[within & (rank <= MOST)]
         return self.order.codes[last], np.column_stack((self.times[last], self.marks[last]))
-
-
-def as_of(cells: Ints, at: int, window: int) -> int:
-    """How many values of a key's cells a window holds that ends at a time in microseconds."""
-    inside = (cells[:, 0] >= window_start(at, window * 1_000_000 // BUCKETS)) & (cells[:, 0] <= at)
-    return min(int(inside.sum()), MOST)
 
 
 def marks_of(values: Any) -> Ints:

@@ -155,6 +155,24 @@ class Habits:
         return sum(first <= time - DAY for user, first in users.items() if user != mine) >= _SHARED
 
 
+class Places(NamedTuple):
+    """Where an account has been used: networks with first and last use, countries with days and last day."""
+
+    since: float
+    networks: dict[str, tuple[float, float]]  # epoch seconds; those used last come last
+    countries: dict[str, tuple[int, float]]  # number of days, start of the last one
+
+
+def places(written: bytes) -> Places:
+    """What the memory of `Habits` tells of an account."""
+    since, _, _, networks, countries, _ = _read(written.decode())
+    return Places(
+        since,
+        {net: (first, last) for net, (first, last) in networks.items()},
+        {land: (days, day * DAY) for land, (days, day) in countries.items()},
+    )
+
+
 class _Row(NamedTuple):
     """What is looked at of an event."""
 

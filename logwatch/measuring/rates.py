@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from enforce import key as keys
 from logwatch.measuring import distinct, origin
-from logwatch.measuring.current import Cells, cells_of, value
+from logwatch.measuring.current import Cells, cells_of, different, value
 from logwatch.measuring.distinct import Occurrences
 from logwatch.measuring.habits import Habits
 from logwatch.measuring.moments import age, on_the_clock
@@ -234,7 +234,7 @@ class Rates:
         if signal in _PLACE:
             return value(cells, at, column)
         seen = self._sets[kind, signal].get(name) if (kind, signal) in self._sets else None
-        return 0 if seen is None else distinct.as_of(unpack([seen], 1)[1], at, window)
+        return 0 if seen is None else different(seen, at, window)
 
 
 class _New(NamedTuple):

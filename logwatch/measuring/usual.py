@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,25 @@ class Usual:
                     past[name] = [*past.get(name, ()), peak][-DAYS:]
             record = [day, False, {}, past]
         return record
+
+
+class Range(NamedTuple):
+    """What a key's active days reached: nine in ten stayed within `usual`, the largest was `largest`."""
+
+    usual: float
+    largest: float
+    days: int
+
+
+def ranges(written: bytes) -> dict[RateColumn, Range]:
+    """The range of each rate, of a key's value in a memory of `Usual`; floors are left aside."""
+    peaks: dict[str, list[float]] = _read(written.decode())[3]
+    found = {}
+    for name, values in peaks.items():
+        signal, _, window = name.rpartition(" ")
+        if values:
+            found[signal, int(window)] = Range(_quantile(values), max(values), len(values))
+    return found
 
 
 def _quantile(peaks: Iterable[float]) -> float:

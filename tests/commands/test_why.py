@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from logwatch.commands.current import bars
-from tests.commands.test_commands import mailbrake
+from logwatch.telling.journal import Journal, Review
+from tests.commands.test_commands import mailbrake, objects
 from tests.commands.test_reviewing import config
 from tests.test_watch import Machine
+
+DAY = 86400
 
 
 @pytest.fixture
@@ -32,24 +37,130 @@ def test_an_account_that_was_not_hit_has_its_current_values(machine: Machine) ->
     done = mailbrake("why", "alice", *config(machine))
     assert done.returncode == 1
     assert "no case alice" in done.stderr
-    (recipients,) = (row for row in done.stdout.splitlines() if "recipients " in row and " in 24h" in row)
-    assert recipients.split()[1:] == ["4", "in", "10m", "4", "in", "1h", "7", "in", "24h"]
+    rows = [row.split() for row in done.stdout.splitlines()]
+    assert ["10m", "1h", "24h", "usual"] in rows
+    assert ["recipients", "4", "4", "7"] in rows
     assert "recipients by hour, at most 4" in done.stdout
+    assert "192.0.2.0/24" in done.stdout
 
 
 def test_the_same_as_json(machine: Machine) -> None:
-    """One object, with the values by signal and window."""
+    """One object, with the values by signal and window, and where the account was used."""
     done = mailbrake("why", "alice", "--json", *config(machine))
     current = json.loads(done.stdout)["current"]
     assert current["values"]["messages"] == {"10m": 1, "1h": 1, "24h": 2}
     assert current["hours"][-2:] == [3, 4]
+    assert list(current["places"]["networks"]) == ["net:192.0.2.0/24"]
+
+
+def test_what_is_usual_stands_beside_what_is(machine: Machine) -> None:
+    """What nine in ten days stayed within and the most of any day, once there are days; a week's course."""
+    machine.policy.write_text(
+        "rule more per account: when recipients in 1h > 100 * usual or messages in 7d > 900 block for 1h"
+    )
+    for day, recipients in enumerate((3, 9, 4), 1):
+        machine.send(login="alice", recipients=recipients, at=machine.now + day * DAY)
+    with machine.controller():
+        pass
+    told = mailbrake("why", "alice", *config(machine)).stdout
+    (row,) = (row for row in told.splitlines() if row.startswith("  recipients"))
+    assert row.endswith("4        4        4       16   up to 9 in 1h (most: 9)")
+    assert "by six hours, at most 9" in told
 
 
 def test_a_case_is_followed_by_what_the_key_sends_now(machine: Machine) -> None:
-    """Rule, numbers and lines first."""
+    """Rule, numbers, where it came from and lines first."""
     done = mailbrake("why", "bob", *config(machine))
     assert done.returncode == 0
-    assert done.stdout.index("rule      flood") < done.stdout.index("as of")
+    parts = [
+        "Case ",
+        "rule      flood",
+        "because   recipients in 10m: 25, limit 20",
+        "from      192.0.2.1",
+        "log lines",
+    ]
+    places = [done.stdout.index(part) for part in (*parts, "next  ", "account:bob now")]
+    assert places == sorted(places)
+
+
+def test_several_cases_are_the_newest_in_full_and_a_line_for_each_before(machine: Machine) -> None:
+    """A screen, not a scroll; each earlier one can be asked for."""
+    for _ in range(3):
+        machine.now += 7200
+        machine.send(login="bob")
+    with machine.controller():
+        pass
+    told = mailbrake("why", "bob", *config(machine)).stdout
+    assert told.count("because ") == 1
+    earlier = told[told.index("Earlier cases") :].splitlines()[1:]
+    refs = [row.split()[1].removesuffix(":") for row in earlier if row]
+    assert len(refs) == 3
+    assert "because   recipients in 10m: 25" in mailbrake("why", refs[-1], *config(machine)).stdout
+
+
+def test_text_and_json_have_the_same_content(machine: Machine) -> None:
+    """What came of it, addresses, reviews and what to do next, with every decision."""
+    journal = Journal.open(machine.config.journal)
+    journal.review(Review(machine.now + 60, "account:bob", "confirmed", "root", "phished"))
+    journal.close()
+    machine.send(login="bob", recipients=7)
+    with machine.controller():
+        pass
+    told = mailbrake("why", "bob", *config(machine)).stdout
+    (decision,) = objects("why", "bob", "--json", *config(machine))
+    assert decision["recipients"] == 7
+    assert "1 messages to 7 recipients accepted while it stood" in told
+    assert decision["addresses"] == [{"client": "192.0.2.1", "country": None, "lines": 1}]
+    (review,) = decision["reviews"]  # type: ignore[misc]
+    assert review["note"] == "phished"  # type: ignore[has-type]
+    assert "confirmed by root: phished" in told
+    for step in decision["next"]:  # type: ignore[attr-defined]
+        assert f"{step['what']}" in told
+        assert step["command"] in told
+
+
+@pytest.mark.parametrize(
+    ("verdict", "first"),
+    [
+        ("", "ask the owner"),
+        ("confirmed", "when the password has been changed"),
+        ("released", "nothing: it was released"),
+    ],
+)
+def test_what_to_do_next_depends_on_what_was_said(machine: Machine, verdict: str, first: str) -> None:
+    """A case that stands: find out; confirmed: change the password, then release; released: nothing."""
+    machine.policy.write_text(machine.policy.read_text().replace("for 1h", "for 364d"))
+    machine.send(login="carol")
+    with machine.controller():
+        pass
+    if verdict:
+        journal = Journal.open(machine.config.journal)
+        journal.review(Review(machine.now + 60, "account:carol", verdict, "root"))
+        journal.close()
+    told = mailbrake("why", "carol", *config(machine)).stdout
+    (row,) = (row for row in told.splitlines() if row.startswith("  next"))
+    assert row.removeprefix("  next").strip().startswith(first)
+
+
+def test_a_login_in_a_command_is_one_word_of_a_shell(machine: Machine) -> None:
+    """Whatever a sender called himself: the command can be copied."""
+    login = "o'hara;reboot"
+    machine.send(login=login)
+    with machine.controller():
+        pass
+    (decision,) = objects("why", f"account:{login}", "--json", *config(machine))
+    commands = [step["command"] for step in decision["next"]]  # type: ignore[attr-defined]
+    words = subprocess.run(
+        ["sh", "-c", f"set -- {commands[-1]}; echo $#; echo $3"], capture_output=True, text=True, check=True
+    )
+    assert words.stdout.splitlines() == ["6", f"account:{login}"]
+
+
+def test_it_answers_without_importing_pandas(machine: Machine) -> None:
+    """Also where there is a case, and one of no key."""
+    command = f"from logwatch.commands import main; main(['why', 'bob', '--config', {config(machine)[1]!r}])"
+    code = f"import sys\ntry:\n    {command}\nexcept SystemExit:\n    pass\nsys.exit('pandas' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 
 def test_an_unknown_key_has_nothing(machine: Machine) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from enforce import key as keys
-from logwatch.measuring.distinct import MOST
+from logwatch.measuring.current import MOST
 from logwatch.measuring.packing import pack, unpack
 from logwatch.measuring.rates import Rates
 from logwatch.measuring.track import BUCKETS

@@ -1,0 +1,156 @@
+"""All that is known of one case: decisions, what came of it, where it came from, what was said, what to do next."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from enforce.config import Config
+from logwatch.commands.output import clock, safe
+from logwatch.schema import Decision, iso
+from logwatch.settings import country_of, zone_of
+
+if TYPE_CHECKING:
+    from logwatch.telling.journal import Effect, Journal, Review
+
+_QUOTED = str.maketrans({"'": "'\\''"})
+
+
+class Address(NamedTuple):
+    """A client address in the log lines of a case: its country by registry, if it has one, and in how many lines."""
+
+    client: str
+    country: str | None
+    lines: int
+
+
+@dataclass(frozen=True)
+class CaseFile:
+    """One case; decisions and reviews oldest first, `lines` those that began it."""
+
+    decisions: list[Decision]
+    effect: Effect
+    reviews: list[Review]
+    lines: list[str]
+    addresses: list[Address]
+    now: float
+
+    @property
+    def begun(self) -> Decision:
+        """The decision that began it."""
+        return self.decisions[0]
+
+    @property
+    def last(self) -> Decision:
+        """The latest decision of it."""
+        return self.decisions[-1]
+
+    @property
+    def verdict(self) -> str:
+        """What was last said about it; "" if nobody has looked at it."""
+        said = [review.verdict for review in self.reviews if review.time >= self.begun.time]
+        return said[-1] if said else ""
+
+    @property
+    def state(self) -> str:
+        """standing, released, over."""
+        if self.last.action == "release" or self.verdict in ("released", "exempted"):
+            return "released"
+        return "standing" if self.last.until > self.now else "over"
+
+    def next(self) -> list[tuple[str, str]]:
+        """What to do: a sentence, and the command for it ("" where it needs none)."""
+        if self.begun.rule.startswith("by-hand"):
+            return [("let it send again", f"mailbrake table release {_word(self.begun.key)}")]
+        return [*self._verdicts(), *self._clean_up()]
+
+    def _verdicts(self) -> list[tuple[str, str]]:
+        account = self.begun.key.startswith("account:")
+        ref, key = self.begun.ref, _word(self.begun.key)
+        if self.verdict in ("released", "exempted"):
+            return [(f"nothing: it was {self.verdict}", "")]
+        ask = "ask the owner whether this mail is his; if it is not" if account else "if it is an attack"
+        release = ("if it was a false alarm, let it send again", f'mailbrake review release {ref} --note "…"')
+        exempt = (
+            "if it will go on like this, as a newsletter does",
+            f'mailbrake review exempt {key} --for 30d --note "…"',
+        )
+        if self.verdict == "confirmed":
+            again = "when the password has been changed" if account else "when it is over"
+            return [(f"{again}, let it send again", release[1])] if self.state == "standing" else []
+        return [(ask, f'mailbrake review confirm {ref} --note "…"'), release, exempt]
+
+    def _clean_up(self) -> list[tuple[str, str]]:
+        if not self.begun.key.startswith("account:") or self.verdict in ("released", "exempted"):
+            return []
+        since = iso(self.begun.time - 86400)[:16]
+        command = f"mailbrake cleanup {_word(self.begun.key)} LOG --since {since}"
+        return [("mail still queued, recipients reached, other logins from there", command)]
+
+    def as_json(self) -> dict[str, Any]:
+        """What belongs to a decision of it, beside the decision itself."""
+        return {
+            "state": self.state,
+            "messages": self.effect.messages,
+            "recipients": self.effect.recipients,
+            "refused": self.effect.refused,
+            "addresses": [address._asdict() for address in self.addresses],
+            "reviews": [
+                {
+                    "time": iso(review.time),
+                    "verdict": review.verdict,
+                    "by": review.by,
+                    "note": review.note,
+                    "until": iso(review.until) if review.until else None,
+                }
+                for review in self.reviews
+            ],
+            "next": [{"what": what, "command": command} for what, command in self.next()],
+        }
+
+
+def files(journal: Journal, decisions: Iterable[Decision], config: Config, now: float) -> list[CaseFile]:
+    """The cases that decisions (newest first) belong to, the newest case first."""
+    from logwatch.telling.journal import Effect
+
+    cases: dict[tuple[str, str, str], list[Decision]] = {}
+    for decision in decisions:
+        cases.setdefault((decision.ref, decision.key, decision.rule), []).insert(0, decision)
+    effects = journal.effects()
+    found = []
+    for name, case in cases.items():
+        lines = journal.lines(case[0].seq)
+        effect, reviews = effects.get(name, Effect(*name)), journal.reviews(name[1])[::-1]
+        found.append(CaseFile(case, effect, reviews, lines, addresses(lines, config), now))
+    return found
+
+
+def addresses(lines: list[str], config: Config) -> list[Address]:
+    """The clients in log lines, those in most of them first."""
+    from enforce import key as keys
+    from logwatch.reading.scan import Scanner
+    from logwatch.reading.stamp import Stamps
+
+    text = "".join(f"{line}\n" for line in lines).encode()
+    events = Scanner(Stamps(zone_of(config), 0.0), ("client_ip",)).scan(text)
+    found = Counter(ip.decode() for ip in events["client_ip"] if ip)
+    country = country_of(config)
+    clients = ((ip, keys.client(ip), count) for ip, count in found.most_common())
+    return [Address(ip, country(client) if client else None, count) for ip, client, count in clients]
+
+
+def heading(file: CaseFile, config: Config) -> str:
+    """A line for a case."""
+    zone = zone_of(config)
+    begun, last = file.begun, file.last
+    stood = f"{clock(begun.time, zone)} to {clock(last.until, zone)}, {file.state}"
+    return f"Case {begun.ref}: {safe(begun.key)}, {stood}"
+
+
+def _word(key: str) -> str:
+    """A key as a shell takes it."""
+    shown = safe(key)
+    plain = all(c.isalnum() or c in "@.:/_+-" for c in shown)
+    return shown if plain else f"'{shown.translate(_QUOTED)}'"
