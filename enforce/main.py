@@ -17,12 +17,9 @@ import contextlib
 import ipaddress
 import os
 import resource
-import select
-import signal
 import socket
 import stat
 import sys
-import threading
 import time
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -30,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from enforce import config as configuration
-from enforce import exposition, identity, key, metrics
+from enforce import exposition, identity, key, metrics, signals
 from enforce.config import Config, ConfigError
 from enforce.notify import Notifier
 from enforce.repeats import Repeats
@@ -45,9 +42,6 @@ _NO_PYMILTER = (
     "the milter needs pymilter: pip install 'mailbrake[milter]', which compiles it and therefore needs "
     "the Debian packages gcc, libmilter-dev and python3-dev"
 )
-_STOPS = {signal.SIGTERM, signal.SIGINT}
-_SIGNALS = {*_STOPS, signal.SIGHUP}
-_TICK = 1.0  # seconds between log lines for equal verdicts, and between signs of life
 _FIXED = ("socket", "socket_mode", "socket_group", "user", "group", "syslog")  # of [milter]: a restart changes them
 _LONGEST_PATH = 107  # bytes that fit in a sockaddr_un
 _PATIENCE = 0.4  # seconds for each log to take the last lines
@@ -82,7 +76,7 @@ def run(config: Config) -> int:
     for option in [*configuration.effective(config), f"table: {config.table}"]:
         _say(option)
     _allow_files()
-    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # before any thread starts
+    signals.keep_from_threads()
     outlets = _outlets(config)
     tell = partial(_tell, outlets)
     doubts = milter.Doubts(tell, time.monotonic)
@@ -99,19 +93,23 @@ def run(config: Config) -> int:
     if became:
         tell(became)
     _look_at_table(brake.rules)
-    tell(f"listening on {config.milter.socket}")
     notifier = Notifier()
-    notifier.ready(f"listening on {config.milter.socket}")
     again = Again(config, brake, tell, notifier, _opener(meter))
     if meter:
         _serve_metrics(config.metrics.milter, meter, tell)
     look = partial(_look, brake, metrics.Pulse(tell), meter, doubts, outlets)
-    failure = _until_stopped(milter.serve, [repeats.flush, notifier.alive, look], again)
+    ready = partial(_ready, config.milter.socket, tell, notifier)
+    failure = signals.until_stopped(milter.serve, ready, [repeats.flush, notifier.alive, look], again)
     notifier.stopping()
     repeats.flush()
     lost = ", ".join(f"{outlet.lost} log lines were lost ({name})" for name, outlet in outlets.items() if outlet.lost)
     tell(failure or f"stopped; mail was let through in doubt {doubts.total} times{lost and f'; {lost}'}")
     return _end(config, outlets, 1 if failure else 0)
+
+
+def _ready(socket: str, tell: Callable[[str], None], notifier: Notifier) -> None:
+    tell(f"listening on {socket}")
+    notifier.ready(f"listening on {socket}")
 
 
 def _allow_files() -> None:
@@ -299,44 +297,6 @@ def _probe(kind: str, name: str) -> None:
             probe.bind(address)
     except OSError as error:
         raise SocketError(f"{kind}:{name}", f"cannot listen there: {error.strerror}") from None
-
-
-def _until_stopped(serve: Callable[[], None], ticks: list[Callable[[], None]], again: Callable[[], None]) -> str:
-    """Run `serve` beside this thread until a signal comes or it ends; why it failed, if it did.
-
-    libmilter handles the signals too, but looks only every 5 s, and would stop at SIGHUP. The kernel hands them to the
-    process's main thread first, which is this one, as long as that does not block them and has handled the last one.
-    Should libmilter get one nevertheless, it takes its time, and then `serve` ends. Handlers only note what came: they
-    interrupt this thread anywhere, also where it holds a lock.
-    """
-    failures: list[str] = []
-    came: set[int] = set()
-    woken, wake = os.pipe()
-    os.set_blocking(wake, False)
-
-    def serving() -> None:
-        try:
-            serve()
-        except OSError as error:
-            failures.append(str(error))
-        finally:
-            came.add(signal.SIGTERM)
-            os.write(wake, b"\0")
-
-    signal.set_wakeup_fd(wake)
-    for number in _SIGNALS:
-        signal.signal(number, lambda number, _frame: came.add(number))
-    threading.Thread(target=serving, daemon=True).start()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)  # in this thread alone
-    while not came & _STOPS:
-        if select.select([woken], [], [], _TICK)[0]:
-            os.read(woken, 4096)
-        if signal.SIGHUP in came:
-            came.remove(signal.SIGHUP)
-            again()
-        for tick in ticks:
-            tick()
-    return failures[0] if failures else ""
 
 
 def _end(config: Config, outlets: dict[str, Outlet], status: int) -> NoReturn:

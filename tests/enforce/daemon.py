@@ -131,23 +131,23 @@ class Daemon:
             command = [sys.executable, *self._command, "--config", str(self._file)]
             self._process = subprocess.Popen(command, cwd=ROOT, stderr=errors, env=self._environment)
 
-    def end(self) -> int:
+    def end(self, within: float = 10) -> int:
         """Wait for it to end by itself; its exit status."""
-        return self._process.wait(10)
+        try:
+            return self._process.wait(within)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """End it as no signal handler can see."""
         self._process.kill()
         self._process.wait()
 
-    def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+    def stop(self, by: signal.Signals = signal.SIGTERM, within: float = 10) -> int:
         """End it as an administrator does; its exit status."""
         self._process.send_signal(by)
-        try:
-            return self._process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.kill()
-            raise
+        return self.end(within)
 
     @property
     def pid(self) -> int:

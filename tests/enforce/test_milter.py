@@ -622,6 +622,37 @@ def test_it_stops_at_once_with_status_0_and_takes_its_socket_along(daemon: Daemo
     assert not daemon.socket.exists()
 
 
+def test_told_to_stop_the_moment_that_it_listens_it_does_so_too(tmp_path: Path) -> None:
+    """Not libmilter, which takes five seconds and may call it a failure."""
+    for _ in range(10):
+        with Daemon(tmp_path) as daemon:
+            assert daemon.stop(within=4) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_libmilter_takes_nevertheless_ends_it_within_a_tick(daemon: Daemon, number: int) -> None:
+    """Of two signals at once the second one may go to the thread that libmilter waits with."""
+    (waiting,) = [
+        task.name
+        for task in Path(f"/proc/{daemon.pid}/task").iterdir()
+        if task.name != str(daemon.pid)
+        and not int(re.findall(r"SigBlk:\s*(\w+)", (task / "status").read_text())[0], 16) & 1 << signal.SIGTERM - 1
+    ]
+    os.kill(int(waiting), number)  # the kernel prefers the thread that is named
+    assert daemon.end(within=4) == 0
+
+
+def test_a_signal_before_it_listens_ends_it_as_it_would_any_program(tmp_path: Path) -> None:
+    """And the socket that is left behind is replaced."""
+    daemon = Daemon(tmp_path)
+    for _ in range(3):
+        daemon.start()
+        wait_until(daemon.socket.exists, "the socket")
+        assert daemon.stop(within=4) in (0, -signal.SIGTERM)
+    with daemon, daemon.session() as session:
+        assert session.connect() == "continue"
+
+
 def test_an_interrupt_stops_it_too_and_a_hangup_does_not(tmp_path: Path) -> None:
     daemon = Daemon(tmp_path)
     daemon.publish(account_bob=record())
