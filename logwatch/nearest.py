@@ -10,7 +10,7 @@ import numpy as np
 from logwatch.core import Step
 from logwatch.judging.nearness import nearness
 from logwatch.judging.policy import Policy, Rule
-from logwatch.schema import History, RateColumn
+from logwatch.schema import ALWAYS, History, RateColumn, Span
 
 _LEAST = 0.5  # what is farther away than this is not near
 _KEPT = 200  # keys of each rule at most; half of them once there are more
@@ -27,8 +27,10 @@ class Near(NamedTuple):
 class Nearest:
     """Takes in steps; of each rule those that came nearest are kept."""
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, span: Span = ALWAYS) -> None:
+        """Only what happened within `span` is looked at."""
         self._policy = policy
+        self._span = span
         self._found: dict[str, dict[str, Near]] = {rule.name: {} for rule in policy.rules}
 
     def add(self, step: Step) -> None:
@@ -52,13 +54,15 @@ class Nearest:
 
     def _look(self, rule: Rule, history: History, clocks: Any) -> None:
         near = nearness(rule.condition, history.values)
-        close = np.flatnonzero((near >= _LEAST) & (near < 1))
+        times = clocks[history.rows]
+        within = (times >= self._span.begin) & (times < self._span.end)
+        close = np.flatnonzero((near >= _LEAST) & (near < 1) & within)
         found = self._found[rule.name]
         for place in close[np.argsort(-near[close], kind="stable")].tolist():
             key, so_near = history.keys[place], float(near[place])
             if so_near > found.get(key, _FAR).near and self._policy.concerns(rule, key):
                 row = {column: float(history.values[column].iloc[place]) for column in _columns(rule)}
-                found[key] = Near(so_near, float(clocks[history.rows[place]]), row)
+                found[key] = Near(so_near, float(times[place]), row)
         if len(found) > _KEPT:
             kept = sorted(found.items(), key=lambda item: -item[1].near)[: _KEPT // 2]
             self._found[rule.name] = dict(kept)

@@ -5,6 +5,7 @@
     now       = logwatch.rates(events, windows=["1h", "24h"])
     history   = logwatch.history(events, "recipients", "1h")
     decisions = logwatch.replay(events, policy="default")
+    changes   = logwatch.compare(events, policy, against="default")
     curve     = logwatch.sweep(events, policy, "strangers", "new_recipients", range(5, 60, 5))
 
 Times are pandas time stamps with zone. Logins are attributed: every event of a message carries the login that
@@ -29,7 +30,8 @@ import pandas as pd
 
 from enforce.config import Config, Log, as_duration
 from logwatch import sweeping
-from logwatch.core import Step
+from logwatch.comparing import COLUMNS, Comparison
+from logwatch.core import Core
 from logwatch.judging import language
 from logwatch.judging.policy import ENFORCE, Policy
 from logwatch.measuring import signals
@@ -37,7 +39,7 @@ from logwatch.measuring.rates import Rates
 from logwatch.reading.names import expanded, ordered
 from logwatch.reading.reader import Reader
 from logwatch.reading.scan import readable
-from logwatch.rerun import lines_of, rerun, start_of
+from logwatch.rerun import events_of, lines_of, start_of
 from logwatch.schema import ATTRIBUTED, KINDS, LINE_COLUMNS, SIGNALS, Columns, Decision, History
 from logwatch.settings import core_of, zone_of
 
@@ -104,20 +106,35 @@ def replay(
     `zone`, `default_realm` and `keep_case` say how logs are read, and how accounts are named in the policy.
     """
     config = _config(zone, default_realm, keep_case)
-    judged = _policy(policy, config)
-    if isinstance(events, pd.DataFrame):
-        core = core_of(config, judged, 0.0, ENFORCE)
-        steps: Iterable[Step] = [core.take(_columns(events))]
-        where: Any = events["clock"].dt.tz
-    else:
-        paths, now = _paths(events), time.time()
-        core = core_of(config, judged, start_of(paths, zone_of(config), now), ENFORCE)
-        steps, where = rerun(core, paths, now), zone_of(config) or _local()
-    found = [vars(decision) for step in steps for decision in step.decisions]
-    frame = pd.DataFrame(found, columns=[field.name for field in dataclasses.fields(Decision)])
-    for name in ("time", "until"):
-        frame[name] = pd.to_datetime(frame[name].astype(float), unit="s", utc=True).dt.tz_convert(where)
-    return frame
+    cores, pieces, where = _replayed(events, [policy], config)
+    found = [vars(one) for before, table in pieces for one in cores[0].take(table, before).decisions]
+    return _with_times(pd.DataFrame(found, columns=[field.name for field in dataclasses.fields(Decision)]), where)
+
+
+def compare(  # noqa: PLR0913 - as for replay
+    events: Events,
+    policy: PolicyLike,
+    against: PolicyLike = "default",
+    *,
+    zone: str = "",
+    default_realm: str = "",
+    keep_case: bool = False,
+) -> pd.DataFrame:
+    """Who would be treated differently if `policy` took the place of `against`: one row for each time that a key is.
+
+    Columns are those of `mailbrake replay --against`: `time` and `until`, `key`, `change` (newly hit, no longer hit,
+    more severe, milder), the `messages` and `recipients` that the key got accepted meanwhile, the most severe of what
+    the policy decided (`action`, `mode`, `rule`, `ref`, `share`, `max_recipients`), and of what the other one did
+    (`against_action` and so on).
+    """
+    config = _config(zone, default_realm, keep_case)
+    (after, before), pieces, where = _replayed(events, [policy, against], config)
+    comparison = Comparison()
+    for clock, table in pieces:
+        new, old = (core.take(table, clock).decisions for core in (after, before))
+        comparison.take(table, old, new)
+    found = [difference.fields() for difference in comparison.differences()]
+    return _with_times(pd.DataFrame(found, columns=list(COLUMNS)), where)
 
 
 def sweep(  # noqa: PLR0913, PLR0917 - a question has that many parts
@@ -158,6 +175,27 @@ def sweep(  # noqa: PLR0913, PLR0917 - a question has that many parts
     frame = _events(events)
     step = core_of(config, alone, 0.0, ENFORCE).take(_columns(frame))
     return sweeping.sweep(step, alone, signal, values, None if labels is None else _labels(labels, frame))
+
+
+def _replayed(
+    events: Events, policies: Iterable[PolicyLike], config: Config
+) -> tuple[list[Core], Iterator[tuple[float, Columns]], Any]:
+    """A core for each policy; events a piece at a time, with the clock before each; the zone of times."""
+    judged = [_policy(policy, config) for policy in policies]
+    if isinstance(events, pd.DataFrame):
+        pieces = iter([(0.0, _columns(events))])
+        return [core_of(config, policy, 0.0, ENFORCE) for policy in judged], pieces, events["clock"].dt.tz
+    paths, now, zone = _paths(events), time.time(), zone_of(config)
+    start = start_of(paths, zone, now)
+    cores = [core_of(config, policy, start, ENFORCE) for policy in judged]
+    return cores, events_of(cores[0].reader, paths, now), zone or _local()
+
+
+def _with_times(frame: pd.DataFrame, where: Any) -> pd.DataFrame:
+    """With `time` and `until` as time stamps."""
+    for name in ("time", "until"):
+        frame[name] = pd.to_datetime(frame[name].astype(float), unit="s", utc=True).dt.tz_convert(where)
+    return frame
 
 
 def rates_of(

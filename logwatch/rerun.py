@@ -22,6 +22,8 @@ from logwatch.reading.stamp import Stamps, first_year
 
 if TYPE_CHECKING:  # whoever only wants to know when a log begins must not wait for pandas
     from logwatch.core import Core, Step
+    from logwatch.reading.reader import Reader
+    from logwatch.schema import Columns
 
 
 def start_of(paths: Iterable[str], zone: tzinfo | None, newest: float) -> float:
@@ -75,13 +77,31 @@ def _up_to_a_year(found: Iterable[bytes]) -> Iterator[bytes]:
             return
 
 
-def rerun(core: Core, paths: Iterable[str], newest: float, seen: Seen = lambda _: None) -> Iterator[Step]:
-    """The core's steps over all lines of these logs (`lines_of`); much is read in a process of its own (`ahead`)."""
+def events_of(
+    reader: Reader, paths: Iterable[str], newest: float, seen: Seen = lambda _: None
+) -> Iterator[tuple[float, Columns]]:
+    """The events of these logs (`lines_of`), and the clock before each piece; much is read by another process."""
     logs = list(paths)
-    lines = partial(lines_of, logs, core.reader.zone, newest)
+    lines = partial(lines_of, logs, reader.zone, newest)
     if len(os.sched_getaffinity(0)) > 1 and sum(map(_size, logs)) >= _MUCH:
-        return (core.take(events, before) for before, events in ahead.read(core.reader, lines, seen))
-    return map(core.feed, lines(seen))
+        yield from ahead.read(reader, lines, seen)
+        return
+    for chunk in lines(seen):
+        before = reader.clock
+        yield before, reader.read(chunk)
+
+
+def rerun(core: Core, paths: Iterable[str], newest: float, seen: Seen = lambda _: None) -> Iterator[Step]:
+    """The core's steps over all lines of these logs."""
+    return (core.take(events, before) for before, events in events_of(core.reader, paths, newest, seen))
+
+
+def side_by_side(
+    core: Core, other: Core, paths: Iterable[str], newest: float, seen: Seen = lambda _: None
+) -> Iterator[tuple[Step, Step]]:
+    """The steps of two cores over these logs, which are read once: only measuring and judging are done by each."""
+    pieces = events_of(core.reader, paths, newest, seen)
+    return ((core.take(events, before), other.take(events, before)) for before, events in pieces)
 
 
 _MUCH = 16 << 20  # bytes of logs, as they are stored

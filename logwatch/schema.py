@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,6 +135,20 @@ MOMENTS = {
 }
 
 RateColumn = tuple[str, int]  # (signal, window in seconds)
+
+
+class Span(NamedTuple):
+    """Event times from `begin` up to but without `end`, epoch seconds."""
+
+    begin: float = float("-inf")
+    end: float = float("inf")
+
+    def holds(self, time: float) -> bool:
+        """Whether a time lies within."""
+        return self.begin <= time < self.end
+
+
+ALWAYS = Span()
 
 
 @dataclasses.dataclass(frozen=True)

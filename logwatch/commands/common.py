@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,15 +91,21 @@ def key_of(written: str, config: Config) -> str:
         raise UsageError(str(error)) from None
 
 
-def time_of(written: str, option: str, config: Config) -> float:
-    """Epoch seconds of a time on the command line, in the log's zone where it names none."""
+def time_of(written: str, option: str, config: Config, *, end: bool = False) -> float:
+    """Epoch seconds of a time on the command line, in the log's zone where it names none.
+
+    A date alone is its midnight, or with `end` the midnight after it.
+    """
     try:
         moment = datetime.fromisoformat(written)
     except ValueError:
         raise UsageError(f"{option}: expected a time such as 2026-11-25T14:00, found {written!r}") from None
+    if end and _DATE.fullmatch(written):
+        moment += timedelta(days=1)
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone_of(config))).timestamp()
 
 
+_DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
 _CHECKS = {"zone": configuration.as_zone, "default_realm": configuration.as_text}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from logwatch.commands import Failure
 from logwatch.commands.common import config_of, log_arguments, logs_of, pseudonyms_argument, pseudonyms_of
-from logwatch.commands.output import now, progress, write_json
+from logwatch.commands.output import now, parquet_is_there, progress, write_json, write_parquet
 from logwatch.reading.scan import Scanner, readable, text_of
 from logwatch.reading.source import SourceError, chunks
 from logwatch.reading.stamp import Stamps
@@ -69,14 +69,11 @@ def _objects(table: Table, zone: Any) -> Iterator[dict[str, Any]]:
 def _parquet(tables: Iterator[Table], path: str) -> None:
     import pandas as pd
 
-    try:
-        import pyarrow  # noqa: F401 - an extra, named here so that its lack is said early
-    except ImportError:
-        raise Failure("--parquet needs one more package: pip install 'mailbrake[parquet]'") from None
+    parquet_is_there()
     frames = [pd.DataFrame(table) for table in tables]
     frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
     frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
-    frame.to_parquet(path, index=False)
+    write_parquet(frame, path, index=False)
 
 
 def _report(scanner: Scanner, *, shown: bool) -> None:

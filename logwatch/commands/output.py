@@ -9,11 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, tzinfo
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
+
+from logwatch.commands import Failure
+
+if TYPE_CHECKING:  # most commands need no DataFrame
+    import pandas as pd
 
 Row = Mapping[str, object]
 
@@ -67,6 +73,35 @@ def clock(stamp: float, zone: tzinfo | None = None) -> str:
 def number(value: float) -> str:
     """A number for people: whole ones with separators, others with three digits."""
     return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+
+
+def parquet_is_there() -> None:
+    """Failure if parquet files cannot be written: asked before hours of reading."""
+    try:
+        import pyarrow  # noqa: F401 - an extra
+    except ImportError:
+        raise Failure("--parquet needs one more package: pip install 'mailbrake[parquet]'") from None
+
+
+def write_parquet(frame: pd.DataFrame, path: str, *, index: bool = True) -> None:
+    """Write a frame; Failure if the file cannot be written."""
+    try:
+        frame.to_parquet(path, index=index)
+    except OSError as error:
+        raise Failure(f"{path}: {error.strerror or error}") from None
+
+
+def write_rows(rows: Iterable[Row], columns: Sequence[str], path: str) -> None:
+    """Rows as JSON objects have them, as a parquet file: stamps as times (UTC), what has parts of its own as JSON."""
+    import pandas as pd
+
+    frame = pd.DataFrame(list(rows), columns=list(columns))
+    for name in ("time", "until"):
+        frame[name] = pd.to_datetime(frame[name], format="ISO8601", utc=True)
+    for name in frame.columns:
+        if any(isinstance(value, Mapping) for value in frame[name]):
+            frame[name] = frame[name].map(json.dumps)
+    write_parquet(frame, path, index=False)
 
 
 @contextmanager

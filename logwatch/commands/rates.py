@@ -7,9 +7,17 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from enforce.config import as_duration
-from logwatch.commands import Failure, UsageError
+from logwatch.commands import UsageError
 from logwatch.commands.common import config_of, log_arguments, logs_of, pseudonyms_argument, pseudonyms_of, time_of
-from logwatch.commands.output import number, progress, when, write_json, write_table
+from logwatch.commands.output import (
+    number,
+    parquet_is_there,
+    progress,
+    when,
+    write_json,
+    write_parquet,
+    write_table,
+)
 from logwatch.schema import KINDS
 from logwatch.settings import zone_of
 
@@ -51,6 +59,8 @@ def run(args: argparse.Namespace) -> int:
     from logwatch import prompt
 
     logs, names = logs_of(args), pseudonyms_of(args)
+    if args.parquet:
+        parquet_is_there()
     config = config_of(args)
     windows = _windows(args.window)
     at = None if args.at is None else time_of(args.at, "--at", config)
@@ -95,10 +105,7 @@ def _write(frame: pd.DataFrame, args: argparse.Namespace, title: str) -> None:
 
     flat = frame.set_axis([f"{column[0]}_{span(int(column[1]))}" for column in frame.columns], axis=1)
     if args.parquet:
-        try:
-            flat.to_parquet(args.parquet)
-        except ImportError:
-            raise Failure("--parquet needs one more package: pip install 'mailbrake[parquet]'") from None
+        write_parquet(flat, args.parquet)
     elif args.csv:
         flat.to_csv(sys.stdout)
     elif args.json:

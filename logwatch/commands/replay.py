@@ -4,88 +4,192 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_of, log_arguments, logs_of, pseudonyms_argument, pseudonyms_of
-from logwatch.commands.output import now, progress, write_json
+from logwatch.commands.common import config_of, log_arguments, logs_of, pseudonyms_argument, pseudonyms_of, time_of
+from logwatch.commands.output import now, parquet_is_there, progress, write_json, write_rows
 from logwatch.reading.source import SourceError
+from logwatch.schema import ALWAYS, Decision, Span
 
 if TYPE_CHECKING:
     from logwatch.core import Core, Step
+    from logwatch.judging.policy import Policy
+    from logwatch.telling.pseudonym import Pseudonyms
+
+SHIPPED = ("default", "shipped")
+_DECISION = tuple(field.name for field in dataclasses.fields(Decision))
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Which logs, and which policy."""
+    """Which logs, which policy, and what of it is told."""
     log_arguments(parser)
     parser.add_argument(
-        "--policy", metavar="FILE", help="the policy; default: the configured one, else the shipped one"
+        "--policy",
+        metavar="FILE",
+        help='the policy; default: the configured one, else the shipped one; "default": the shipped one',
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object for each decision, a line each")
+    parser.add_argument(
+        "--against",
+        metavar="OTHER",
+        help="tell what changes if --policy takes the place of this policy (a file, or default): "
+        "who would be treated differently, when, and how much mail that is",
+    )
+    parser.add_argument(
+        "--from",
+        metavar="TIME",
+        dest="begin",
+        help="tell only of decisions since this time (ISO 8601), in the log's clock; "
+        "the lines before are read all the same, to learn what is usual",
+    )
+    parser.add_argument(
+        "--to", metavar="TIME", dest="end", help="read up to this time; a date alone means the whole day"
+    )
     parser.add_argument(
         "--state", metavar="DIR", help="start from what this state directory remembers; it stays as it is"
     )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
+        "--json", action="store_true", help="one JSON object for each decision, or difference, a line each"
+    )
+    form.add_argument("--parquet", metavar="FILE", help="write the same as a parquet file (needs pyarrow)")
     pseudonyms_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay, and print what was decided."""
-    from logwatch.commands.summary import Summary
-
+    """Replay, and print what was decided, or what would change."""
     names = pseudonyms_of(args)
-    if names and not args.json:
-        raise UsageError("--pseudonyms needs --json: the summary names persons")
+    if names and not (args.json or args.parquet):
+        raise UsageError("--pseudonyms needs --json or --parquet: the summary names persons")
+    if args.parquet:
+        parquet_is_there()
     logs = logs_of(args)
     config = judged_by(args.policy, config_of(args))
-    core = core_for(logs, config, args)
-    summary = Summary(core)
-    for step in steps_of(core, logs):
-        if args.json:
-            rows = (decision.as_json() for decision in step.decisions)
-            write_json(map(names.fields, rows) if names else rows)
-        else:
-            summary.add(step)
-    if not args.json:
-        summary.tell(config, logs)
+    span = span_of(args, config)
+    tell = _compared if args.against else _decided
+    tell(args, logs, config, span, names)
     return 0
+
+
+def _decided(args: argparse.Namespace, logs: list[str], config: Config, span: Span, names: Pseudonyms | None) -> None:
+    from logwatch.commands.summary import Summary
+
+    core = core_for(logs, config, args)
+    summary = Summary(core, span)
+    steps = (_cut(step, span) for step in steps_of(core, logs, span))
+    rows = (decision.as_json() for step in steps for decision in step.decisions)
+    if args.json:
+        write_json(map(names.fields, rows) if names else rows)
+    elif args.parquet:
+        write_rows(map(names.fields, rows) if names else rows, _DECISION, args.parquet)
+    else:
+        for step in steps:
+            summary.add(step)
+        summary.tell(config, logs)
+
+
+def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: Span, names: Pseudonyms | None) -> None:
+    from logwatch.commands import differences
+    from logwatch.commands.summary import Reading
+    from logwatch.comparing import COLUMNS, Comparison
+    from logwatch.rerun import side_by_side
+
+    against = judged_by(args.against, config)
+    core, other = core_for(logs, config, args), _core(against, args, 0.0)
+    comparison, reading = Comparison(span), Reading(core)
+    with _read(logs) as seen:
+        for after, before in side_by_side(core, other, logs, now(), seen):
+            comparison.take(after.events, before.decisions, after.decisions)
+            reading.add(after)
+            if core.reader.clock >= span.end:
+                break
+    found = comparison.differences()
+    rows = (difference.as_json() for difference in found)
+    if args.json:
+        write_json(map(names.fields, rows) if names else rows)
+    elif args.parquet:
+        write_rows(map(names.fields, rows) if names else rows, COLUMNS, args.parquet)
+    elif reading.tell(config, logs, span):
+        differences.tell(found, config, against)
+
+
+def span_of(args: argparse.Namespace, config: Config) -> Span:
+    """The event times that are to be told of; UsageError if there are none."""
+    begin = time_of(args.begin, "--from", config) if args.begin else ALWAYS.begin
+    end = time_of(args.end, "--to", config, end=True) if args.end else ALWAYS.end
+    if begin >= end:
+        raise UsageError(f"--from {args.begin} is not before --to {args.end}")
+    return Span(begin, end)
+
+
+def _cut(step: Step, span: Span) -> Step:
+    """A step with the decisions of a span only."""
+    return dataclasses.replace(step, decisions=[one for one in step.decisions if span.holds(one.time)])
 
 
 def judged_by(policy: str | None, config: Config) -> Config:
     """The configuration with the policy named on the command line, if there is one."""
-    return dataclasses.replace(config, policy=dataclasses.replace(config.policy, file=policy)) if policy else config
+    if not policy:
+        return config
+    file = "" if policy in SHIPPED else policy
+    return dataclasses.replace(config, policy=dataclasses.replace(config.policy, file=file))
 
 
 def core_for(logs: list[str], config: Config, args: argparse.Namespace) -> Core:
     """A core for these logs and this policy; UsageError if the policy cannot be used, Failure if a log cannot."""
-    from logwatch.judging.language import PolicyError
-    from logwatch.judging.policy import ENFORCE
     from logwatch.rerun import start_of
-    from logwatch.settings import core_of, policy_of, zone_of
+    from logwatch.settings import zone_of
 
+    policy = _policy(config)
     try:
-        policy = policy_of(config)
         start = start_of(logs, zone_of(config), now())
-    except PolicyError as error:
-        raise UsageError(str(error)) from None
     except SourceError as error:
         raise Failure(str(error)) from None
+    return _core(config, args, start, policy)
+
+
+def _policy(config: Config) -> Policy:
+    from logwatch.judging.language import PolicyError
+    from logwatch.settings import policy_of
+
+    try:
+        return policy_of(config)
+    except PolicyError as error:
+        raise UsageError(str(error)) from None
+
+
+def _core(config: Config, args: argparse.Namespace, start: float, policy: Policy | None = None) -> Core:
+    from logwatch.judging.policy import ENFORCE
+    from logwatch.settings import core_of
+
     # without a configuration nothing caps the rules' own modes
-    core = core_of(config, policy, start, config.policy.mode if args.config else ENFORCE)
+    core = core_of(config, policy or _policy(config), start, config.policy.mode if args.config else ENFORCE)
     if getattr(args, "state", None):
         _remember(core, Path(args.state))
     return core
 
 
-def steps_of(core: Core, logs: list[str]) -> Iterator[Step]:
-    """The core's steps over the logs, with a progress bar; Failure if one cannot be read."""
+def steps_of(core: Core, logs: list[str], span: Span = ALWAYS) -> Iterator[Step]:
+    """The core's steps over the logs up to the end of a span, with a progress bar; Failure if one cannot be read."""
     from logwatch.rerun import rerun
 
+    with _read(logs) as seen:
+        for step in rerun(core, logs, now(), seen):
+            yield step
+            if core.reader.clock >= span.end:
+                break
+
+
+@contextmanager
+def _read(logs: list[str]) -> Iterator[Callable[[int], None]]:
+    """A progress bar while logs are read, and a Failure if one cannot be."""
     try:
         with progress(logs) as seen:
-            yield from rerun(core, logs, now(), seen)
+            yield seen
     except SourceError as error:
         raise Failure(str(error)) from None
 

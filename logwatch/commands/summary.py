@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,7 +12,7 @@ from logwatch.commands.output import clock, number, safe, write_table
 from logwatch.core import Core, Step
 from logwatch.judging.conditions import Rate
 from logwatch.nearest import Nearest
-from logwatch.schema import Decision
+from logwatch.schema import ALWAYS, Decision, Span
 from logwatch.settings import zone_of
 
 _SHOWN = 40  # cases in the table; --json has all
@@ -25,45 +26,28 @@ ANSWERS = {
 }
 
 
-class Summary:
-    """Takes in the steps of a replay; bounded by the number of accounts and cases."""
+class Reading:
+    """What was read: takes in steps, bounded by the number of accounts."""
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._first: float | None = None
         self._accounts: set[str] = set()
-        self._cases: dict[tuple[str, str, str], list[Decision]] = {}
-        self._near = Nearest(core.judge.policy)
 
     def add(self, step: Step) -> None:
         """One more chunk of the log."""
         if len(step.events["clock"]) and self._first is None:
             self._first = float(step.events["clock"][0])
         self._accounts.update(account for account in step.events["account"].tolist() if account)
-        for decision in step.decisions:
-            self._cases.setdefault((decision.ref, decision.key, decision.rule), []).append(decision)
-        self._near.add(step)
 
-    def tell(self, config: Config, logs: list[str]) -> None:
-        """Print what was read, who would have been hit, who came near, and what to do next."""
-        self._tell_what_was_read(config, logs)
-        if self._first is not None:
-            name = f"The policy {config.policy.file}" if config.policy.file else "The policy that comes with mailbrake"
-            if self._cases:
-                self._tell_cases(name, config)
-            else:
-                print(f"\n{name} would have left everybody alone.")
-            self._tell_near(config)
-        _tell_next(config)
-
-    def _tell_what_was_read(self, config: Config, logs: list[str]) -> None:
-        scanner, events = self._core.reader.scanner, self._core.events
+    def tell(self, config: Config, logs: list[str], span: Span) -> bool:
+        """Print how much of which logs that was; whether it was any mail log at all."""
+        scanner, events, zone = self._core.reader.scanner, self._core.events, zone_of(config)
         named = ", ".join(map(safe, logs[:3])) + (", …" if len(logs) > 3 else "")
         print(f"Read {number(scanner.lines)} lines of {named}")
         if self._first is None:
             print("None of them is a line of Postfix that mailbrake knows: is this the mail log?")
-            return
-        zone = zone_of(config)
+            return False
         print(
             f"from {clock(self._first, zone)} to {clock(self._core.reader.clock, zone)}: "
             f"{number(events['accept'] + events['pickup'])} messages accepted, {number(len(self._accounts))} accounts "
@@ -74,6 +58,40 @@ class Summary:
                 f"{number(scanner.unreadable.total())} lines of known kinds could not be read; "
                 "`mailbrake events` shows one."
             )
+        if math.isfinite(span.begin):
+            print(f"What comes before {clock(span.begin, zone)} was read to learn, and is not told.")
+        if math.isfinite(span.end):
+            print(f"What comes from {clock(span.end, zone)} on is left out.")
+        return True
+
+
+class Summary:
+    """Takes in the steps of a replay; bounded by the number of accounts and cases."""
+
+    def __init__(self, core: Core, span: Span = ALWAYS) -> None:
+        """`span`: the steps have only decisions of this time."""
+        self._reading = Reading(core)
+        self._span = span
+        self._cases: dict[tuple[str, str, str], list[Decision]] = {}
+        self._near = Nearest(core.judge.policy, span)
+
+    def add(self, step: Step) -> None:
+        """One more chunk of the log."""
+        self._reading.add(step)
+        for decision in step.decisions:
+            self._cases.setdefault((decision.ref, decision.key, decision.rule), []).append(decision)
+        self._near.add(step)
+
+    def tell(self, config: Config, logs: list[str]) -> None:
+        """Print what was read, who would have been hit, who came near, and what to do next."""
+        if self._reading.tell(config, logs, self._span):
+            name = policy_name(config)
+            if self._cases:
+                self._tell_cases(name, config)
+            else:
+                print(f"\n{name} would have left everybody alone.")
+            self._tell_near(config)
+        _tell_next(config)
 
     def _tell_cases(self, name: str, config: Config) -> None:
         cases = list(self._cases.values())
@@ -102,6 +120,11 @@ class Summary:
                 for rule, key, near in found[:_NEAREST]
             ]
             write_table(rows, list(rows[0]))
+
+
+def policy_name(config: Config) -> str:
+    """What a policy is called at the beginning of a sentence."""
+    return f"The policy {config.policy.file}" if config.policy.file else "The policy that comes with mailbrake"
 
 
 def _times(count: int) -> str:

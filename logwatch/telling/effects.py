@@ -73,7 +73,7 @@ class Effects:
         mine = np.flatnonzero(events[key.partition(":")[0]] == key)
         before = self._standing.get(key, {})
         for rule in dict.fromkeys((*before, *made)):
-            changes = [(_tipped(events, decision), _case(decision)) for decision in made.get(rule, ())]
+            changes = [(tipped(events, decision), _case(decision)) for decision in made.get(rule, ())]
             stretches = [(-1, before.get(rule)), *changes, (len(events["clock"]), None)]
             for (after, case), (upto, _) in pairwise(stretches):
                 rows = mine[(mine > after) & (mine <= upto)]
@@ -93,11 +93,12 @@ def _case(decision: Decision) -> _Standing | None:
     return None if decision.action == RELEASE else _Standing(decision.ref, decision.until)
 
 
-def _tipped(events: Columns, decision: Decision) -> int:
+def tipped(events: Columns, decision: Decision) -> int:
     """The row after which a decision holds: that of the event that tipped it."""
     if decision.queue_id:
-        rows = np.flatnonzero(events["queue_id"] == decision.queue_id.encode("latin-1"))
-        tipping = rows[np.asarray((events["event"][rows] == "queued") & (events["clock"][rows] == decision.time), bool)]
+        rows = np.flatnonzero(events["clock"] == decision.time)  # few, and quickly found
+        queued = (events["event"][rows] == "queued") & (events["queue_id"][rows] == decision.queue_id.encode("latin-1"))
+        tipping = rows[np.asarray(queued, bool)]
         if len(tipping):
             return int(tipping[0])
     return int(np.searchsorted(events["clock"], decision.time, side="right")) - 1

@@ -22,7 +22,8 @@ _BITS = {4: 24, 6: 48}
 # Columns of events and fields of decisions that name nobody.
 _PLAIN = frozenset(
     """line time host program service daemon pid event client_port sasl_method relay_port delay dsn status size nrcpt
-    stage smtp_code rule mode verdict count uid action until seq share max_recipients evidence""".split()  # noqa: SIM905 - one a line would fill a page
+    stage smtp_code rule mode verdict count uid action until seq share max_recipients evidence change messages
+    recipients against_action against_mode against_rule against_share against_max_recipients""".split()  # noqa: SIM905 - one a line would fill a page
 )
 _LEFT_OUT = frozenset({"response", "reject_reason"})  # free text, with addresses in it
 _WORDS = frozenset({"", "unknown", "none", "local", "virtual"})  # in the place of a name

@@ -193,6 +193,53 @@ class TestReplay:
         (decision,) = objects("replay", DEMO, "--json", "--policy", policy, "--config", config)
         assert decision["mode"] == "observe"
 
+    def test_only_a_span_is_told(self, tmp_path: Path) -> None:
+        """Decisions since --from and before --to; the lines before are read to learn."""
+        policy = tmp_path / "policy"
+        policy.write_text("rule slow per account: when recipients in 10m > 0 tempfail for 10s\n")
+        options = ("--policy", policy, "--zone", "UTC", "--json")
+        every = objects("replay", DEMO, *options)
+        middle = str(every[2]["time"])
+        assert objects("replay", DEMO, *options, "--from", middle) == every[2:]
+        assert objects("replay", DEMO, *options, "--to", middle) == every[:2]
+        day = middle[:10]
+        assert objects("replay", DEMO, *options, "--from", day, "--to", day) == every
+        done = mailbrake("replay", DEMO, "--from", middle, "--to", middle)
+        assert (done.returncode, done.stderr) == (2, f"mailbrake: --from {middle} is not before --to {middle}\n")
+
+    def test_against_another_policy(self, tmp_path: Path) -> None:
+        """Who would be treated otherwise, and how much mail that is: for people, as JSON, as parquet."""
+        policy = tmp_path / "policy"
+        policy.write_text("rule flood per account: when recipients in 10m > 100 tempfail for 1h mode enforce\n")
+        options = ("replay", DEMO, "--policy", policy, "--against", "default")
+        (found,) = objects(*options, "--json")
+        assert (found["key"], found["change"], found["rule"]) == ("account:bob", "newly hit", "flood")
+        assert (found["messages"], found["recipients"], found["against_rule"]) == (5, 125, None)
+        told = mailbrake(*options).stdout
+        for part in ("1 senders otherwise", "newly hit      1", "tempfail (rule flood)", "Nothing was changed"):
+            assert part in told
+        assert mailbrake(*options, "--parquet", tmp_path / "differences.parquet").returncode == 0
+        (row,) = pd.read_parquet(tmp_path / "differences.parquet").to_dict("records")
+        assert (row["key"], row["recipients"], row["time"].isoformat()) == (
+            "account:bob",
+            125,
+            pd.Timestamp(str(found["time"])).tz_convert("UTC").isoformat(),
+        )
+        same = mailbrake("replay", DEMO, "--policy", policy, "--against", policy).stdout
+        assert "would have treated everybody as the policy" in same
+
+    def test_writes_parquet(self, tmp_path: Path) -> None:
+        """The decisions of --json, stamps as times and evidence as JSON."""
+        policy, target = tmp_path / "policy", tmp_path / "decisions.parquet"
+        policy.write_text("rule flood per account: when recipients in 10m > 200 tempfail for 1h\n")
+        assert mailbrake("replay", DEMO, "--policy", policy, "--parquet", target).returncode == 0
+        (row,) = pd.read_parquet(target).to_dict("records")
+        assert json.loads(row["evidence"]) == {"recipients in 10m": {"value": 201, "threshold": 200}}
+        assert row["until"] - row["time"] == pd.Timedelta("1h")
+        nobody = mailbrake("replay", DEMO, "--parquet", target / "in" / "no" / "directory")
+        assert nobody.returncode == 1
+        assert "directory" in nobody.stderr
+
     def test_a_bad_policy_is_a_usage_error(self, tmp_path: Path) -> None:
         """Exit status 2 with file, line and column."""
         policy = tmp_path / "policy"

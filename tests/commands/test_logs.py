@@ -70,6 +70,16 @@ def test_the_bar_counts_bytes_of_the_files_and_ends_at_their_sum(tmp_path: Path)
     assert mailbrake("events", tmp_path).stderr == ""
 
 
+def test_the_bar_of_a_replay_has_an_estimate_and_goes_over_all_archives(tmp_path: Path) -> None:
+    """Two policies read them once."""
+    written(tmp_path)
+    total = sum(path.stat().st_size for path in tmp_path.glob("mail.log*"))
+    for more in ((), ("--against", "default")):
+        shown = on_a_terminal("replay", tmp_path, *more)
+        assert f"{total}/{total} bytes" in shown
+        assert "0:00:00" in shown
+
+
 def on_a_terminal(*arguments: str | Path) -> str:
     """What a command shows on standard error, a terminal."""
     ours, its = pty.openpty()
