@@ -104,6 +104,7 @@ def _rule(row: Row, config: Config) -> dict[str, Any]:
         "answer": str(row.rule.deed),
         "stands": row.stands,
         **_amounts(row.stand),
+        "observed": sum(case.begun.mode == "observe" for case in row.stand.cases),
         "refused": sum(case.effect.refused for case in row.stand.cases),
         "confirmed": row.stand.count([CONFIRMED]),
         "released": row.stand.count(FALSE_ALARMS),
@@ -192,7 +193,9 @@ def _tell_rule(row: Row, config: Config) -> None:
     shown = _rule(row, config)
     reviewed = f"{number(shown['confirmed'])} confirmed, {number(shown['released'])} released or exempt"
     print(f"\n{row.rule.name} per {row.rule.kind}: {row.rule.deed}; {row.stands}")
-    print(f"  {_count(shown['cases'], 'case')} on {_count(shown['senders'], 'sender')}; {reviewed}")
+    part = 0 < shown["observed"] < shown["cases"]
+    observed = f", {number(shown['observed'])} of the cases only observed" if part else ""
+    print(f"  {_count(shown['cases'], 'case')} on {_count(shown['senders'], 'sender')}{observed}; {reviewed}")
     if shown["messages"] or shown["refused"]:
         print(f"  accepted while they stood: {_mail(shown)}; refused: {_count(shown['refused'], 'attempt')}")
     cases = row.stand.borderline(_BORDERLINE)

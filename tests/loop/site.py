@@ -7,6 +7,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +20,7 @@ PATIENCE = 15.0
 
 _CONFIG = """\
 [log]
-files = ["{log}"]
+files = {logs}
 default_realm = "example.org"
 
 [policy]
@@ -37,12 +38,12 @@ syslog = ""
 
 
 class Site:
-    """Postfix with alice, bob and carol, whose milter and log are mailbrake's; a context manager."""
+    """Postfix with alice, bob and carol (or other logins), whose milter and log are mailbrake's; a context manager."""
 
-    def __init__(self, policy: str, mode: str = "enforce") -> None:
+    def __init__(self, policy: str, mode: str = "enforce", logins: Iterable[str] = ("alice", "bob", "carol")) -> None:
         self._stack = contextlib.ExitStack()
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._policy, self._mode = policy, mode
+        self._policy, self._mode, self._logins = policy, mode, logins
 
     def __enter__(self) -> Self:
         try:
@@ -69,17 +70,22 @@ class Site:
 
     def _set_up(self) -> None:
         # the milter's socket lies in Postfix's own directory, which is short and open to its user
-        self.postfix = Postfix(accounts=dict.fromkeys(("alice", "bob", "carol"), "secret"))
+        self.postfix = Postfix(accounts=dict.fromkeys(self._logins, "secret"))
         self.directory = self.postfix.directory / "mailbrake"
         self.directory.mkdir(mode=0o755)
         self.socket = self.directory / "milter.sock"
         self.table = self.directory / "state" / "table"
         self.config = self.directory / "mailbrake.toml"
-        self._write_config()
+        self.logs = [self.postfix.log_path]
         self._stack.enter_context(self.postfix)
+        self.prepare()
+        self.configure(self._policy, self._mode)
         self.postfix.reload({"smtpd_milters": f"unix:{self.socket}"})
         self.start("watch")
         self.start("milter")
+
+    def prepare(self) -> None:
+        """What has to be there before the controller starts for the first time, Postfix being up: nothing."""
 
     # Processes.
 
@@ -146,14 +152,15 @@ class Site:
     def _offset(self, log: str) -> int:
         return int(self.json("status")[0]["log"].get(log, {"offset": 0})["offset"])
 
-    def _write_config(self) -> None:
-        policy = self.directory / "policy"
-        policy.write_text(self._policy)
+    def configure(self, policy: str, mode: str) -> None:
+        """Write policy and configuration; what runs reads them when it is started again."""
+        file = self.directory / "policy"
+        file.write_text(policy)
         self.config.write_text(
             _CONFIG.format(
-                log=self.postfix.log_path,
-                policy=policy,
-                mode=self._mode,
+                logs=json.dumps([str(log) for log in self.logs]),
+                policy=file,
+                mode=mode,
                 state=self.directory / "state",
                 socket=self.socket,
             )
