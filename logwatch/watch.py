@@ -15,7 +15,7 @@ import logging
 import os
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from enforce.config import Config
@@ -23,7 +23,7 @@ from logwatch.core import Release, Step
 from logwatch.ports import Ports, Say, Standing, Table
 from logwatch.reading import loss
 from logwatch.reading.follow import Wake
-from logwatch.rerun import start_of
+from logwatch.rerun import lines_of, start_of
 from logwatch.schema import Decision, iso
 from logwatch.settings import core_of, follower_of, policy_of, zone_of
 from logwatch.telling import orders
@@ -50,6 +50,10 @@ class BusyError(Exception):
     """Another controller runs on the same state directory."""
 
 
+class LearnedError(Exception):
+    """There is a past already, so that older logs cannot be read any more."""
+
+
 def _keeper(config: Config, standing: Standing, say: Say) -> Table:
     return Keeper(config.table, config.state.lease, standing, say, Exporter(config, say))
 
@@ -61,9 +65,14 @@ class Controller:
     """One controller on one state directory; `now` is the wall clock, for leases and ends."""
 
     def __init__(
-        self, config: Config, now: Callable[[], float], tell: Tell = lambda _: None, ports: Ports = MACHINE
+        self,
+        config: Config,
+        now: Callable[[], float],
+        tell: Tell = lambda _: None,
+        ports: Ports = MACHINE,
+        past: Iterable[str] = (),
     ) -> None:
-        """`tell` takes what people may want to be notified of, and returns at once."""
+        """`tell` takes what people may want to be notified of, and returns at once; `past`: logs for `learn`."""
         self._config = config
         self._ports = ports
         self._now = now
@@ -72,6 +81,7 @@ class Controller:
         self._lock = _alone(Path(config.state.directory))
         positions = self.journal.noted("positions") or {}
         self.source = ports.source(config, positions)
+        self._past = self._before(past)
         self.core = core_of(config, policy, self._start())
         self._take_up()
         self._lost = Counter(self.journal.noted("losses") or {})  # by what followed the log in earlier lives
@@ -111,6 +121,19 @@ class Controller:
         self._warn(self.source.problems())
         self._measure()
         self._tidy()
+
+    def learn(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """Read the past, before the first line that is followed: what everybody is used to; SourceError on a bad file.
+
+        It is judged as what is followed at a first start: what has ended by now is journalled and not published.
+        """
+        for chunk in lines_of(self._past, zone_of(self._config), self._now()):
+            self._step(chunk)
+            self._table.beat(self._now())
+            if stopped():
+                break
+        if self._past:
+            log.info("learned from %s lines, up to %s", self.core.reader.scanner.lines, iso(self.core.reader.clock))
 
     def _tidy(self) -> None:
         """When all has been read: once in a while tidy up the journal, and forget what it need not keep."""
@@ -165,7 +188,20 @@ class Controller:
     def _start(self) -> float:
         """About when the first line that will be read was written."""
         facts = self.journal.noted("facts")
-        return float(facts["stamp"]) if facts else start_of(self.source.paths(), zone_of(self._config), self._now())
+        if facts:
+            return float(facts["stamp"])
+        return start_of([*self._past, *self.source.paths()], zone_of(self._config), self._now())
+
+    def _before(self, past: Iterable[str]) -> list[str]:
+        """Logs of the past without those that are followed, which are read from their beginning anyway."""
+        followed = {Path(path).resolve() for path in self.source.paths()}
+        found = [path for path in past if Path(path).resolve() not in followed]
+        if found and self.journal.noted("facts"):
+            raise LearnedError(
+                f"{self._config.journal}: has a past already; older logs can only be read before everything else: "
+                "leave --learn out, or begin anew with an empty state directory"
+            )
+        return found
 
     def _take_up(self) -> None:
         facts = self.journal.noted("facts")

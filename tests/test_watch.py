@@ -14,9 +14,11 @@ import pytest
 from enforce import config as configuration
 from enforce.config import Config
 from enforce.table import Reader, Record, Unusable
+from logwatch.rerun import rerun, start_of
+from logwatch.settings import core_of, policy_of
 from logwatch.telling.journal import Journal, Review
 from logwatch.telling.keeper import BEAT
-from logwatch.watch import BusyError, Controller
+from logwatch.watch import BusyError, Controller, LearnedError
 
 NOW = datetime(2026, 11, 25, 12, 0).timestamp()
 POLICY = "rule flood per account: when recipients in 10m > 20 tempfail for 1h mode enforce\n"
@@ -306,3 +308,55 @@ class TestRestartWithAnotherPolicy:
         with machine.controller():
             assert machine.listed() == {BOB: ["enforce"]}
         assert "rates start anew" in caplog.text
+
+
+class TestLearning:
+    """`--learn`: logs from before the first line that is followed."""
+
+    POLICY = "rule more per account: when recipients in 1h > 2 * usual and age > 7 tempfail for 1h mode enforce\n"
+
+    def past(self, machine: Machine) -> list[str]:
+        """Eight days on which Bob wrote to thirty, in two rotated files; the log goes on with today."""
+        machine.policy.write_text(self.POLICY)
+        paths = []
+        for part, days in ((2, (9, 8, 7, 6)), (1, (5, 4, 3, 2))):
+            for day in days:
+                machine.send(recipients=30, at=NOW - day * 86400)
+            path = machine.log.with_name(f"mail.log.{part}")
+            machine.log.rename(path)
+            paths.append(str(path))
+        machine.send(recipients=50)
+        machine.send(login="carol", recipients=50)
+        return paths
+
+    def test_what_was_usual_before_counts_from_the_first_line_on(self, machine: Machine) -> None:
+        """Fifty is nothing for who writes to thirty a day; the followed log may be among the names, and counts once."""
+        paths = [*self.past(machine), str(machine.log)]
+        controller = Controller(machine.config, lambda: machine.now, past=paths)
+        controller.learn()
+        controller.once()
+        assert controller.core.reader.scanner.lines == 2 * 10
+        assert controller.core.rates.habits.first_seen(BOB) == NOW - 9 * 86400
+        controller.close()
+        assert machine.journal().decisions() == []
+
+    def test_it_decides_what_a_replay_of_all_of_it_decides(self, machine: Machine) -> None:
+        """The past, then what is followed: the same decisions as from one log."""
+        paths = self.past(machine)
+        machine.send(recipients=20)
+        controller = Controller(machine.config, lambda: machine.now, past=paths)
+        controller.learn()
+        controller.once()
+        controller.close()
+        live = machine.journal().decisions()
+        replayed = core_of(machine.config, policy_of(machine.config), start_of([*paths, str(machine.log)], None, NOW))
+        found = [d for step in rerun(replayed, [*paths, str(machine.log)], NOW) for d in step.decisions]
+        assert found == live != []
+
+    def test_it_is_refused_where_there_is_a_past(self, machine: Machine) -> None:
+        """Order of time cannot be had any more; says what to do."""
+        paths = self.past(machine)
+        with machine.controller():
+            pass
+        with pytest.raises(LearnedError, match="begin anew with an empty state directory"):
+            Controller(machine.config, lambda: machine.now, past=paths)

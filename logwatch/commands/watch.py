@@ -27,8 +27,15 @@ if TYPE_CHECKING:
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The configuration."""
+    """The configuration, and what to learn from at the first start."""
     config_argument(parser)
+    parser.add_argument(
+        "--learn",
+        nargs="+",
+        default=[],
+        metavar="LOG",
+        help="at the first start: read these older logs first, to know what everybody is used to (mail.log.*)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,21 +43,28 @@ def run(args: argparse.Namespace) -> int:
     config = config_of(args)
     from logwatch.judging.language import PolicyError
     from logwatch.reading.follow import Wake
+    from logwatch.reading.names import expanded
+    from logwatch.reading.source import SourceError
     from logwatch.telling.journal import JournalError
-    from logwatch.watch import BusyError, Controller
+    from logwatch.watch import MACHINE, BusyError, Controller, LearnedError
 
     _log_to(config)
     notifications = _notifications(config)
     try:
-        controller = Controller(config, now, notifications.tell)
+        controller = Controller(config, now, notifications.tell, MACHINE, expanded(args.learn))
     except PolicyError as error:
         raise UsageError(str(error)) from None
-    except (JournalError, BusyError) as error:
+    except (JournalError, BusyError, LearnedError, SourceError) as error:
         raise Failure(str(error)) from None
     gc.freeze()  # a full collection would walk what has just been taken up, while decisions wait
     wake = Wake(controller.source.directories)
     controller.source.notify(wake.wake)
     stopped = _until_signal(wake.wake)
+    try:
+        controller.learn(stopped)
+    except SourceError as error:
+        controller.close()
+        raise Failure(str(error)) from None
     notifier = Notifier()
     notifier.ready("following the log")
     end_metrics = _serve_metrics(config, controller, notifications)
