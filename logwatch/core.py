@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from logwatch.judging.decide import Judge
+from logwatch.judging.policy import Policy
 from logwatch.measuring import signals
 from logwatch.measuring.origin import Country, Site, registered
 from logwatch.measuring.rates import Rates
@@ -74,7 +75,7 @@ class Core:
         self.rates = Rates(
             {*WINDOWS, *(window for columns in needs.values() for _, window in columns if window)},
             distincts={kind: _distincts(columns) for kind, columns in needs.items()},
-            site=Site(zone, country, judge.policy.price, judge.policy.reputation),
+            site=Site(zone, country, judge.policy.price, judge.reputation),
         )
         self.judge = judge
         self.releases: list[Release] = []  # not yet reached by the log's clock
@@ -104,6 +105,10 @@ class Core:
         self.releases.append(replace(release, time=effective))
         self.releases.sort(key=lambda r: r.time)
         return effective
+
+    def relist(self, policy: Policy) -> None:
+        """Go on with the same policy whose lists hold something else, from the next event on."""
+        self.judge.policy = policy
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """Everything remembered by key."""

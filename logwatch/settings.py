@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,12 +38,19 @@ def follower_of(config: Config, positions: Mapping[str, Mapping[str, Any]]) -> F
     return Follower(config.log.files, known, zone, lambda path: start_of([path], zone, time.time()))
 
 
-def policy_of(config: Config) -> Policy:
-    """The configured policy, or the shipped one; PolicyError if it cannot be used."""
+def policy_of(config: Config, read_text: Callable[[Path], str] | None = None) -> Policy:
+    """The configured policy, or the shipped one; PolicyError if it cannot be used.
+
+    `read_text` reads it and the lists that it names (default: from disk).
+    """
     from logwatch.judging import language
 
-    path = config.policy.file or language.SHIPPED
-    return language.load(path, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
+    return language.load(
+        config.policy.file or language.SHIPPED,
+        default_realm=config.log.default_realm,
+        keep_case=config.log.keep_case,
+        read_text=read_text or language.from_disk,
+    )
 
 
 def country_of(config: Config) -> Country:

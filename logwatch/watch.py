@@ -20,12 +20,14 @@ from pathlib import Path
 
 from enforce.config import Config
 from logwatch.core import Release, Step
+from logwatch.judging.language import PolicyError
+from logwatch.lists import Lists
 from logwatch.ports import Ports, Say, Standing, Table
 from logwatch.reading import loss
 from logwatch.reading.follow import Wake
 from logwatch.rerun import lines_of, start_of
 from logwatch.schema import Decision, iso
-from logwatch.settings import core_of, follower_of, policy_of, zone_of
+from logwatch.settings import core_of, follower_of, zone_of
 from logwatch.telling import orders
 from logwatch.telling.effects import Effects
 from logwatch.telling.evidence import Recent
@@ -76,13 +78,15 @@ class Controller:
         self._config = config
         self._ports = ports
         self._now = now
-        policy = policy_of(config)
+        self._lists = Lists(config)
+        policy = self._lists.policy
         self.journal = Journal.open(config.journal)
         self._lock = _alone(Path(config.state.directory))
         positions = self.journal.noted("positions") or {}
         self.source = ports.source(config, positions)
         self._past = self._before(past)
         self.core = core_of(config, policy, self._start())
+        self._hung_up = False
         self._take_up()
         self._lost = Counter(self.journal.noted("losses") or {})  # by what followed the log in earlier lives
         self._warner = loss.Warner(self._losses())
@@ -99,6 +103,10 @@ class Controller:
         self._came_of: list[Effect] = []  # of cases, not yet written
         self._tidied = self._pruned = float("-inf")
 
+    def reread(self) -> None:
+        """Have all lists read again, whether they seem to have changed or not; may be called from a signal handler."""
+        self._hung_up = True
+
     def run(self, wake: Wake, stopped: Callable[[], bool]) -> None:
         """Until `stopped`."""
         while not stopped():
@@ -110,10 +118,12 @@ class Controller:
 
     def once(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Take in all that there is."""
+        self._relist()
         self._reviews()
         self._table.beat(self._now())
         for chunk in self.source.lines():
             self._step(chunk)
+            self._relist()
             self._reviews()
             self._table.beat(self._now())
             if stopped():
@@ -260,6 +270,29 @@ class Controller:
         if happening.about not in _COMMON or self._table.speaks_for_all():
             self._tell(happening)
 
+    # What the policy's lists hold.
+
+    def _relist(self) -> None:
+        """Read lists that have changed; what stands on a key that is exempt now is taken off."""
+        try:
+            policy = self._lists.at_once() if self._hung_up else self._lists.anew(self._now())
+        except PolicyError as error:
+            self._say("list", f"{error}; all lists stay as they were", quiet=0)
+            policy = None
+        self._hung_up = False
+        if policy is None:
+            return
+        before = self._standing()
+        self.core.relist(policy)
+        after = self._standing()
+        log.info("lists of the policy were read again, in effect after %s", iso(self.core.reader.clock))
+        for key in {decision.key for decision in before} if len(after) < len(before) else ():
+            left = [decision for decision in after if decision.key == key]
+            if len(left) < sum(decision.key == key for decision in before):
+                self._table.forget(key, self._now())
+                self._herald.standing.forget(key)
+                self._table.publish(left, self._now())
+
     # What operators say.
 
     def _reviews(self) -> None:
@@ -300,9 +333,9 @@ class Controller:
         """Whether a release that the log's clock has not passed yet takes this decision back."""
         return any(r.key == decision.key and decision.time <= r.time for r in self.core.releases)
 
-    def _say(self, about: str, problem: str) -> None:
+    def _say(self, about: str, problem: str, quiet: float = _QUIET) -> None:
         now = self._now()
-        if now - self._troubles.get(about, float("-inf")) >= _QUIET:
+        if now - self._troubles.get(about, float("-inf")) >= quiet:
             self._troubles[about] = now
             log.warning("%s", problem)
             self._herald.trouble(about, problem, now)

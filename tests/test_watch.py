@@ -14,6 +14,7 @@ import pytest
 from enforce import config as configuration
 from enforce.config import Config
 from enforce.table import Reader, Record, Unusable
+from logwatch.lists import EVERY
 from logwatch.rerun import rerun, start_of
 from logwatch.settings import core_of, policy_of
 from logwatch.telling.journal import Journal, Review
@@ -125,6 +126,99 @@ def test_a_second_controller_is_refused(machine: Machine) -> None:
     """Two would both decide; the first goes on."""
     with machine.controller(), pytest.raises(BusyError, match="another `mailbrake watch`"):
         Controller(machine.config, lambda: machine.now)
+
+
+class TestLists:
+    """Files that the policy names, changed while the controller runs."""
+
+    @pytest.fixture
+    def exempted(self, machine: Machine) -> Path:
+        listed = machine.directory / "bulk.txt"
+        listed.write_text("alice\n")
+        machine.policy.write_text(f'exempt account in file "bulk.txt"\n{POLICY}')
+        return listed
+
+    @staticmethod
+    def later(machine: Machine, controller: Controller) -> None:
+        """Some seconds, in which it looks twice."""
+        for _ in range(2):
+            machine.now += EVERY
+            controller.once()
+
+    def test_who_is_exempt_from_now_on_is_let_go(self, machine: Machine, exempted: Path) -> None:
+        """And is not decided against again; who is no longer exempt is."""
+        machine.send()
+        with machine.controller() as controller:
+            assert machine.listed() == {BOB: ["enforce"]}
+            exempted.write_text("bob\n")
+            self.later(machine, controller)
+            assert machine.listed() == {}
+            machine.send()
+            machine.send("alice")
+            controller.once()
+            assert machine.listed() == {"account:alice": ["enforce"]}
+
+    def test_what_was_ordered_by_hand_stays(self, machine: Machine, exempted: Path) -> None:
+        """Exemptions are for rules."""
+        machine.send()
+        with machine.controller() as controller:
+            controller.journal.review(Review(NOW, BOB, "ordered block", "me", until=NOW + 3600))
+            controller.once()
+            exempted.write_text("bob\n")
+            self.later(machine, controller)
+            assert machine.record().rule == "by-hand"
+
+    def test_a_broken_list_leaves_the_old_one_in_force(
+        self, machine: Machine, exempted: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """With one warning that names file, line and column; the next good one counts again."""
+        exempted.rename(machine.directory / "networks.txt")
+        exempted = machine.directory / "networks.txt"
+        exempted.write_text("192.0.2.1\n")
+        machine.policy.write_text(
+            'exempt client in file "networks.txt"\nrule busy per client: when messages in 10m > 0 block for 1h\n'
+        )
+        with machine.controller() as controller:
+            exempted.write_text("192.0.2.0/24\n192.0.2.300\n")
+            self.later(machine, controller)
+            self.later(machine, controller)
+            machine.send()
+            controller.once()
+            assert machine.listed() == {}
+            assert caplog.text.count(f"{exempted}:2:1: expected an address or network") == 1
+            exempted.unlink()
+            self.later(machine, controller)
+            assert f"{exempted} cannot be read: No such file" in caplog.text
+            exempted.write_text("203.0.113.1\n")
+            self.later(machine, controller)
+            machine.send()
+            controller.once()
+            assert machine.listed() == {"client:192.0.2.1": ["observe"]}
+
+    def test_one_that_is_being_written_is_left_alone(self, machine: Machine, exempted: Path) -> None:
+        """Until it has not changed between two looks; a hang-up does not wait."""
+        with machine.controller() as controller:
+            for size in range(3):
+                exempted.write_text("bob\n" + "#" * size)
+                machine.now += EVERY
+                controller.once()
+            machine.send()
+            controller.once()
+            assert machine.listed() == {BOB: ["enforce"]}
+            controller.reread()
+            controller.once()
+            assert machine.listed() == {}
+
+    def test_a_new_text_of_the_policy_waits_for_a_restart(self, machine: Machine, exempted: Path) -> None:
+        """Lists go on being read."""
+        with machine.controller() as controller:
+            machine.policy.write_text("rule not finished")
+            exempted.write_text("bob\n")
+            self.later(machine, controller)
+            machine.send()
+            machine.send("alice")
+            controller.once()
+            assert machine.listed() == {"account:alice": ["enforce"]}
 
 
 def test_leases_are_renewed_while_the_controller_lives(machine: Machine) -> None:

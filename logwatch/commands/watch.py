@@ -22,6 +22,7 @@ from logwatch.commands.common import config_argument, config_of
 from logwatch.commands.output import now
 
 if TYPE_CHECKING:
+    from logwatch.reading.follow import Wake
     from logwatch.telling.notify import Notifications
     from logwatch.watch import Controller
 
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     wake = Wake(controller.source.directories)
     controller.source.notify(wake.wake)
     stopped = _until_signal(wake.wake)
+    signal.signal(signal.SIGHUP, lambda *_: _again(controller, wake))
     try:
         controller.learn(stopped)
     except SourceError as error:
@@ -74,6 +76,11 @@ def run(args: argparse.Namespace) -> int:
     end_metrics()
     notifications.close()
     return 0
+
+
+def _again(controller: Controller, wake: Wake) -> None:
+    controller.reread()
+    wake.wake()
 
 
 def _lives(notifier: Notifier) -> bool:

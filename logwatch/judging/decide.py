@@ -58,6 +58,10 @@ class Judge:
         """The (signal, window) columns that the rules look at, by kind of key."""
         return {kind: tuple(sorted(rate.column for rate in rates)) for kind, rates in self.policy.needs().items()}
 
+    def reputation(self, client: str) -> int:
+        """The score of a client's key by the policy's lists as they are now."""
+        return self.policy.reputation(client)
+
     def decide(self, events: Columns, histories: Mapping[str, History]) -> list[Decision]:
         """What changes at these events, in their order; at one event, in the order of the rules."""
         decisions: list[Decision] = []

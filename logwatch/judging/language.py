@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,9 +15,11 @@ from pathlib import Path
 import pyparsing as pp
 
 from enforce import key
-from logwatch.judging.exemptions import Entry, Exempted, Naming, entry, gather
+from logwatch.judging import reputation
+from logwatch.judging.exemptions import Entry, Naming, entry, gather
 from logwatch.judging.grammar import WORDS, Mode, grammar
 from logwatch.judging.policy import ENFORCE, Exemption, File, Item, Let, Listed, Policy, Price, Rule, Score, quoted
+from logwatch.judging.reputation import Scored
 from logwatch.judging.words import nearest, refuse
 from logwatch.schema import SIGNALS
 
@@ -28,7 +29,6 @@ Reader = Callable[[Path], str]
 
 _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _WORD = re.compile(r'"[^"\n]*"?|(?:[\w.@/+×-]|:(?=[\w:]))+|[<>=!]+|.', re.DOTALL)
-_LISTED = re.compile(r"\s*([^\s#;$:!,][^\s#;,]*)(?:\s*,?\s*([0-9]{1,6})\s*(?:[;#,].*)?$)?")
 _LONGEST = 60  # characters of a word shown in a message
 
 
@@ -44,7 +44,8 @@ def _unread(path: Path) -> str:
     raise OSError(f"only load() reads files, not {path}")
 
 
-def _from_disk(path: Path) -> str:
+def from_disk(path: Path) -> str:
+    """What a file holds; OSError or ValueError if it cannot be read."""
     return path.read_text(encoding="utf-8-sig")
 
 
@@ -76,7 +77,7 @@ def load(
     default_realm: str = "",
     keep_case: bool = False,
     signals: Collection[str] = tuple(SIGNALS),
-    read_text: Reader = _from_disk,
+    read_text: Reader = from_disk,
 ) -> Policy:
     """The policy in a file, with the lists it names; PolicyError if it, or a list, cannot be read or used."""
     try:
@@ -85,15 +86,6 @@ def load(
         raise PolicyError(str(path), *_where(error), f"cannot be read: {_reason(error)}") from None
     account = partial(key.account, default_realm=default_realm, keep_case=keep_case)
     return parse(text, str(path), signals=signals, account=account, read=read_text)
-
-
-def _scored(reading: _Reading) -> dict[int, Exempted]:
-    """Addresses by score; those of a file that has scores of its own by these."""
-    found: defaultdict[int, list[Entry]] = defaultdict(list)
-    for score in reading.policy.scores:
-        for one, entered in reading.scored(score):
-            found[one].append(entered)
-    return {score: gather(entries) for score, entries in found.items()}
 
 
 def _assembled(text: str, statements: Iterable[object]) -> Policy:
@@ -126,7 +118,7 @@ def _resolved(reading: _Reading) -> Policy:
         policy,
         exempted=gather(chain.from_iterable(exempted)),
         exempting=tuple(map(gather, exempted)),
-        scored=_scored(reading),
+        scored=tuple(reading.scored()),
         scopes={name: gather(reading.entries(named)) for name, named in scopes.items()},
     )
 
@@ -179,14 +171,24 @@ class _Reading:
             else:
                 yield self._meant(kind, item)
 
-    def scored(self, score: Score) -> Iterator[tuple[int, Entry]]:
+    def scored(self) -> Iterator[Scored]:
         """Addresses and networks with their scores."""
-        for _, item in self._unlisted(("client", item) for item in score.items):
-            if isinstance(item, File):
-                path = self.directory / item.path
-                yield from _listed(path, self._content(item, path), score.amount, self.account)
-            else:
-                yield score.amount, self._meant("client", item)
+        for score in self.policy.scores:
+            items = []
+            for _, item in self._unlisted(("client", item) for item in score.items):
+                if isinstance(item, File):
+                    yield from self._listed(item, score.amount)
+                else:
+                    items.append(self._meant("client", item))
+            if items:
+                yield Scored(score.amount, gather(items))
+
+    def _listed(self, item: File, amount: int) -> Iterator[Scored]:
+        path = self.directory / item.path
+        try:
+            yield from reputation.scored(self._content(item, path), amount, self.account)
+        except reputation.RowError as error:
+            raise PolicyError(str(path), error.row, error.column, str(error)) from None
 
     def _unlisted(self, named: Iterable[Named]) -> Iterator[tuple[str, Item | File]]:
         lists = {let.name: let.items for let in self.policy.lists}
@@ -216,20 +218,6 @@ def _filed(kind: str, path: Path, content: str, account: Naming) -> Iterator[Ent
                 yield entry(kind, item, account)
             except ValueError as error:
                 raise PolicyError(str(path), number, row.index(item) + 1, str(error)) from None
-
-
-def _listed(path: Path, content: str, score: int, account: Naming) -> Iterator[tuple[int, Entry]]:
-    """Addresses and networks of a plain list, a DROP list (`; SBL…` behind), CSV (`ADDRESS,SCORE`), a zone of rbldnsd.
-
-    Comments (`#`, `;`) and what a zone says about itself (`$…`, `:…`, `!…`) are left out.
-    """
-    for number, row in enumerate(content.split("\n"), 1):
-        found = _LISTED.match(row)
-        if found:
-            try:
-                yield int(found[2] or score), entry("client", found[1], account)
-            except ValueError as error:
-                raise PolicyError(str(path), number, found.start(1) + 1, str(error)) from None
 
 
 def _reason(error: OSError | ValueError) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from logwatch.judging.conditions import And, Compare, Condition, Expression, Number, Or, Rate, span
 from logwatch.judging.exemptions import Exempted
+from logwatch.judging.reputation import Scored, highest
 from logwatch.schema import PACE
 
 OBSERVE, ENFORCE = MODES = ("observe", "enforce")
@@ -223,7 +224,7 @@ class Policy:
     exempted: Exempted = field(default=Exempted(), compare=False, repr=False)
     exempting: tuple[Exempted, ...] = field(default=(), compare=False, repr=False)  # by exemption, in their order
     scopes: Mapping[str, Exempted] = field(default_factory=dict, compare=False, repr=False)  # by rule
-    scored: Mapping[int, Exempted] = field(default_factory=dict, compare=False, repr=False)  # addresses by score
+    scored: tuple[Scored, ...] = field(default=(), compare=False, repr=False)
 
     def exempt(self, key: str) -> bool:
         """Whether no rule counts for a key such as `account:bob@example.com` or `client:192.0.2.1`."""
@@ -244,7 +245,14 @@ class Policy:
 
     def reputation(self, client: str) -> int:
         """The highest score of a client's key, 0 if it is on no list."""
-        return max((score for score, keys in self.scored.items() if client in keys), default=0)
+        return highest(self.scored, client)
+
+    def files(self) -> tuple[str, ...]:
+        """The paths of the lists that it names, as written."""
+        scopes = [rule.scope for rule in self.rules if rule.scope]
+        parts: Iterable[Let | Exemption | Score | Scope] = (*self.lists, *self.exemptions, *self.scores, *scopes)
+        named = [item for part in parts for item in part.items]
+        return tuple(dict.fromkeys(item.path for item in named if isinstance(item, File)))
 
     def needs(self) -> dict[str, frozenset[Rate]]:
         """The rates that the rules look at, by kind of key."""

@@ -1,0 +1,73 @@
+"""The files that a policy names (exemptions, scopes, scores), read again when one of them has changed.
+
+A file counts as changed once it has looked the same for a second time since, so that one which is just being written is
+left alone. What cannot be read or used leaves all lists as they were. The policy's own text is read once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from enforce.config import Config
+from logwatch.judging import language
+from logwatch.judging.policy import Policy
+from logwatch.settings import policy_of
+
+EVERY = 2.0  # seconds between two looks
+
+_Look = Mapping[Path, tuple[int, ...] | None]  # inode, size, time of change; None where there is no file
+
+
+class Lists:
+    """A policy, and the lists that it names."""
+
+    def __init__(self, config: Config) -> None:
+        """Reads all; PolicyError if something cannot be used."""
+        self._config = config
+        self._path = Path(config.policy.file or language.SHIPPED)
+        self._text: str | None = None
+        self.policy = policy_of(config, self._content)
+        self._paths = [self._path.parent / path for path in self.policy.files()]
+        self._read = self._seen = self._look()
+        self._looked = float("-inf")
+
+    def anew(self, now: float) -> Policy | None:
+        """The policy with its lists as they are now, if they have changed; PolicyError if one cannot be used.
+
+        That is raised once for each change. `now` is seconds of any clock.
+        """
+        if now - self._looked < EVERY:
+            return None
+        self._looked = now
+        seen, before = self._look(), self._seen
+        self._seen = seen
+        return self._again() if seen == before and seen != self._read else None
+
+    def at_once(self) -> Policy | None:
+        """The same, whether or not anything seems to have changed; None if there are no lists."""
+        self._seen = self._look()
+        return self._again() if self._paths else None
+
+    def _again(self) -> Policy:
+        self._read = self._seen
+        self.policy = policy_of(self._config, self._content)
+        return self.policy
+
+    def _content(self, path: Path) -> str:
+        if path != self._path:
+            return language.from_disk(path)
+        if self._text is None:
+            self._text = language.from_disk(path)
+        return self._text
+
+    def _look(self) -> _Look:
+        return {path: _stamp(path) for path in self._paths}
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
