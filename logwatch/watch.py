@@ -81,7 +81,7 @@ class Controller:
         self._lists = Lists(config)
         policy = self._lists.policy
         self.journal = Journal.open(config.journal)
-        self._lock = _alone(Path(config.state.directory))
+        self._lock = alone(Path(config.state.directory))
         positions = self.journal.noted("positions") or {}
         self.source = ports.source(config, positions)
         self._past = self._before(past)
@@ -341,7 +341,7 @@ class Controller:
             self._herald.trouble(about, problem, now)
 
 
-def _alone(directory: Path) -> int:
+def alone(directory: Path) -> int:
     """A lock on the state directory, held while its descriptor is open; BusyError if another controller has it."""
     descriptor = os.open(directory / "controller.lock", os.O_CREAT | os.O_RDWR, 0o600)
     try:

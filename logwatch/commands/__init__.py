@@ -30,6 +30,7 @@ COMMANDS = (
     "review",
     "rollout",
     "cleanup",
+    "forget",
     "report",
     "check",
     "status",

@@ -19,6 +19,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -89,6 +90,16 @@ class Effect(NamedTuple):
     messages: int = 0
     recipients: int = 0
     refused: int = 0
+
+
+class Forgotten(NamedTuple):
+    """How much was removed: rows of each table; `lines`: those of others' cases that named the key."""
+
+    decisions: int
+    effects: int
+    reviews: int
+    lines: int
+    memories: int
 
 
 class Journal:
@@ -195,6 +206,32 @@ class Journal:
             self._db.execute("DELETE FROM effects WHERE ref NOT IN (SELECT ref FROM decisions)")
             self._db.execute("DELETE FROM reviews WHERE effective < ? AND coalesce(until, 0) < ?", (before, before))
         return gone
+
+    def forget(self, key: str, names: re.Pattern[str]) -> Forgotten:
+        """Remove all that is kept under a key, and every log line that `names` is found in; gone from the file, too.
+
+        Only while no controller runs, which would write what it remembers again.
+        """
+        self._db.execute("PRAGMA secure_delete = ON")
+        with self.transaction():
+            self._db.execute("DELETE FROM lines WHERE seq IN (SELECT seq FROM decisions WHERE key = ?)", (key,))
+            found = [row for row in self._db.execute("SELECT seq, place, line FROM lines") if names.search(row[2])]
+            self._db.executemany("DELETE FROM lines WHERE seq = ? AND place = ?", [row[:2] for row in found])
+            decisions, effects, reviews = (
+                self._db.execute(f"DELETE FROM {table} WHERE key = ?", (key,)).rowcount  # noqa: S608 - ours
+                for table in ("decisions", "effects", "reviews")
+            )
+            memories = self._db.execute(
+                """DELETE FROM memory WHERE key = ?1 OR substr(key, -length(?1) - 1) = ' ' || ?1
+                   OR room IN ('messages', 'sessions') AND instr(value, ?2)""",
+                (key, json.dumps(key).encode()),
+            ).rowcount
+            facts = self.noted("facts") or {}
+            if facts.get("releases"):  # those that the log's clock has not passed yet
+                self.note("facts", {**facts, "releases": [one for one in facts["releases"] if one[0] != key]})
+        self._db.execute("VACUUM")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return Forgotten(decisions, effects, reviews, len(found), memories)
 
     # Effects.
 
