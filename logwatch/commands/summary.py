@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from enforce.config import Config
 from logwatch.commands.output import clock, number, safe, write_table
 from logwatch.core import Core, Step
 from logwatch.judging.conditions import Rate
+from logwatch.judging.policy import SEVERITY
 from logwatch.nearest import Nearest
-from logwatch.schema import ALWAYS, Decision, Span
+from logwatch.schema import ALWAYS, KINDS, Decision, Span
 from logwatch.settings import zone_of
 
-_SHOWN = 40  # cases in the table; --json has all
+_SHOWN = 40  # senders in the table; --json has all
 _NEAREST = 5
 ANSWERS = {
     "cap": "452 beyond some recipients",
@@ -95,12 +95,16 @@ class Summary:
 
     def _tell_cases(self, name: str, config: Config) -> None:
         cases = list(self._cases.values())
-        senders = len({case[0].key for case in cases})
-        print(f"\n{name} would have acted {_times(len(cases))}, on {number(senders)} sender{'s' * (senders != 1)}:\n")
-        rows = [_row(case, config) for case in itertools.islice(cases, _SHOWN)]
-        write_table(rows, list(rows[0]))
-        if len(cases) > _SHOWN:
-            print(f"… and {number(len(cases) - _SHOWN)} more; --json has them all.")
+        senders: dict[str, list[list[Decision]]] = {}
+        for case in cases:
+            senders.setdefault(case[0].key, []).append(case)
+        count = len(senders)
+        print(f"\n{name} would have acted {_times(len(cases))}, on {number(count)} sender{'s' * (count != 1)}:\n")
+        rows = sorted((_Row.of(cases) for cases in senders.values()), key=_Row.urgency)
+        cells = [row.cells(config) for row in rows[:_SHOWN]]
+        write_table(cells, list(cells[0]))
+        if count > _SHOWN:
+            print(f"… and {number(count - _SHOWN)} more; --json has every case of all.")
         if all(case[0].mode == "observe" for case in cases):
             print("\nThese rules only observe: followed live, this would have been logged, and nobody refused.")
 
@@ -141,18 +145,33 @@ def because(evidence: Iterable[tuple[str, Any]]) -> str:
     return "; ".join(f"{what}: {number(e['value'])}, limit {number(e['threshold'])}" for what, e in evidence)
 
 
-def _row(case: list[Decision], config: Config) -> dict[str, object]:
-    begun, last = case[0], case[-1]
-    return {
-        "from": clock(begun.time, zone_of(config)),
-        "until": clock(last.until, zone_of(config)),
-        "who": begun.key,
-        "answer": ANSWERS[begun.action],
-        "because": because(begun.evidence.items()),
-        "rule": begun.rule,
-        "mode": begun.mode,
-        "case": begun.ref,
-    }
+class _Row(NamedTuple):
+    """A sender: how often something stood against it, from when till when, and its first case of the most severe."""
+
+    cases: int
+    begin: float
+    until: float
+    worst: Decision
+
+    @classmethod
+    def of(cls, cases: list[list[Decision]]) -> _Row:
+        worst = max((case[0] for case in cases), key=lambda begun: SEVERITY[begun.action])
+        return cls(len(cases), cases[0][0].time, max(case[-1].until for case in cases), worst)
+
+    def urgency(self) -> tuple[int, int, float]:
+        """Persons before addresses, then the most severe, then the first."""
+        return KINDS.index(self.worst.key.partition(":")[0]), -SEVERITY[self.worst.action], self.begin
+
+    def cells(self, config: Config) -> dict[str, object]:
+        zone = zone_of(config)
+        return {
+            "from": clock(self.begin, zone),
+            "until": clock(self.until, zone),
+            "who": self.worst.key,
+            "cases": self.cases,
+            "answer": ANSWERS[self.worst.action],
+            "because": because(self.worst.evidence.items()),
+        }
 
 
 def _tell_next(config: Config) -> None:

@@ -162,6 +162,21 @@ class TestReplay:
         ):
             assert part in told
 
+    def test_each_sender_is_one_row_the_most_urgent_first(self, tmp_path: Path) -> None:
+        """Persons before addresses, the most severe answer first; of several cases its first is told."""
+        policy = tmp_path / "policy"
+        policy.write_text(
+            "rule busy per account: when recipients in 10m > 0 throttle to 20 per 1h for 1h mode observe\n"
+            "rule flood per account: when recipients in 10m > 200 tempfail for 1h mode observe\n"
+            "rule net per net: when recipients in 10m > 200 block for 1h mode observe\n"
+        )
+        told = mailbrake("replay", DEMO, "--policy", policy).stdout.splitlines()
+        rows = [line for line in told if line.startswith("20")]
+        assert [row.split()[4] for row in rows][:2] == ["account:bob", "account:alice"]
+        assert rows[2].split()[4].startswith("net:")
+        assert "2      450, try again later" in rows[0]
+        assert "recipients in 10m: 201, limit 200" in rows[0]
+
     def test_the_shipped_policy_says_nothing_against_a_login_of_which_it_knows_nothing_else(self) -> None:
         """Volume alone decides nothing: a newsletter's first run looks the same. Where to go from there is told."""
         told = mailbrake("replay", DEMO).stdout
