@@ -205,6 +205,33 @@ def as_files(value: object) -> dict[str, str]:
     return dict(value)
 
 
+def as_nameservers(value: object) -> tuple[str, ...]:
+    """A list of ADDRESS:PORT; it may be empty, and a port left out is 53."""
+    try:
+        if isinstance(value, list) and all(isinstance(v, str) for v in value):
+            return tuple(map(_nameserver, value))
+    except ValueError:
+        pass
+    raise ValueError(f'expected a list of addresses such as ["127.0.0.1", "[::1]:5353"], found {value!r}')
+
+
+def _nameserver(written: str) -> str:
+    try:
+        return f"[{ipaddress.ip_address(written)}]:53"
+    except ValueError:
+        host, _, port = written.rpartition(":")
+        if not 0 < int(port) < 65536:
+            raise
+        return f"[{ipaddress.ip_address(host.strip('[]'))}]:{int(port)}"
+
+
+def as_count(value: object) -> int:
+    """A whole number of at least 1."""
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 100_000:
+        raise ValueError(f"expected a whole number from 1 to 100000, found {value!r}")
+    return value
+
+
 def as_octal(value: object) -> int:
     """File mode bits, written as a string of octal digits."""
     if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
@@ -248,6 +275,17 @@ class Policy:
 
     file: str = option("", as_text, 'the policy; "": the one shipped with mailbrake, which only observes')
     mode: str = option("observe", as_mode, "the most that any rule may do: observe or enforce")
+
+
+@dataclasses.dataclass(frozen=True)
+class Reputation:
+    """`[reputation]`: how `watch` asks the DNS block lists that a policy names; none by default."""
+
+    nameservers: tuple[str, ...] = option(
+        [], as_nameservers, 'whom to ask, such as ["127.0.0.1:53"]; []: those of /etc/resolv.conf'
+    )
+    per_second: int = option(20, as_count, "questions a second, at most")
+    timeout: int = option("3s", as_duration, "how long to wait for an answer")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -335,6 +373,7 @@ class Config:
 
     log: Log = Log()
     policy: Policy = Policy()
+    reputation: Reputation = Reputation()
     state: State = State()
     milter: Milter = dataclasses.field(default_factory=Milter)
     export: Export = dataclasses.field(default_factory=Export)
@@ -356,6 +395,7 @@ class Config:
 SECTIONS: dict[str, type] = {
     "log": Log,
     "policy": Policy,
+    "reputation": Reputation,
     "state": State,
     "milter": Milter,
     "export": Export,
@@ -455,6 +495,8 @@ def _toml(value: object) -> str:
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     if isinstance(value, dict):
         return "{}"
+    if isinstance(value, int):
+        return str(value)
     return f'"{value}"'
 
 

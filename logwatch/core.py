@@ -23,7 +23,7 @@ from logwatch.measuring.rates import Rates
 from logwatch.memory import Memory
 from logwatch.reading.loss import Silences
 from logwatch.reading.reader import Reader
-from logwatch.schema import DISTINCT, USUAL, Columns, Decision, History, RateColumn
+from logwatch.schema import DISTINCT, USUAL, Columns, Decision, History, Listing, RateColumn
 
 WINDOWS = (600, 3600, 86400)  # always counted, so that `rates` and `why` can show them whatever the policy asks
 _DAY = 86400
@@ -79,6 +79,7 @@ class Core:
         )
         self.judge = judge
         self.releases: list[Release] = []  # not yet reached by the log's clock
+        self.answers: list[Listing] = []  # of DNS block lists, in order of time; not yet reached either
         self.events: Counter[str] = Counter()
         self.silences = Silences()
 
@@ -106,6 +107,14 @@ class Core:
         self.releases.sort(key=lambda r: r.time)
         return effective
 
+    def answer(self, listing: Listing) -> Listing:
+        """Take up a DNS block list's answer; as it counts: not for what was already judged."""
+        late = max(0.0, self.reader.clock - listing.time)
+        effective = listing._replace(time=listing.time + late, until=listing.until + late)
+        self.answers.append(effective)
+        self.answers.sort()
+        return effective
+
     def relist(self, policy: Policy) -> None:
         """Go on with the same policy whose lists hold something else, from the next event on."""
         self.judge.policy = policy
@@ -124,6 +133,7 @@ class Core:
             "silences": self.silences.state(),
             "guarded": self.judge.guarded,
             "releases": [[release.key, release.time, release.until] for release in self.releases],
+            "answers": self.answers,
         }
 
     def restore(self, facts: Mapping[str, Any], rows: Mapping[str, Iterable[tuple[str, float, bytes]]]) -> bool:
@@ -138,6 +148,7 @@ class Core:
         self.silences.restore(facts["silences"])
         self.judge.restraint.guarded = facts["guarded"]
         self.releases = [Release(*release) for release in facts["releases"]]
+        self.answers = [Listing(*answer)._replace(codes=tuple(answer[-1])) for answer in facts.get("answers", ())]
         return same
 
     def _judge(self, events: Columns, before: float, step: Step) -> None:
@@ -146,6 +157,8 @@ class Core:
             self.rates.turn_back()
             step.decisions.extend(self.judge.turn_back(clock))
         step.decisions.extend(self._released(clock))
+        while self.answers and self.answers[0].time < float(events["clock"][-1]):
+            self.rates.listings.learn(self.answers.pop(0), clock)
         step.rates.append(self.rates.add(events, self.judge.needs()))
         self.judge.restraint.active = self.rates.habits.active
         decided = self.judge.decide(events, step.rates[-1])

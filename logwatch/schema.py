@@ -151,6 +151,16 @@ class Span(NamedTuple):
 ALWAYS = Span()
 
 
+class Listing(NamedTuple):
+    """A DNS block list's answer about a client's key: `codes` (127.0.0.2) count for events after `time`, to `until`."""
+
+    time: float
+    until: float
+    client: str
+    zone: str
+    codes: tuple[str, ...]
+
+
 @dataclasses.dataclass(frozen=True)
 class Floor:
     """What a key had done by the time (epoch seconds) of a release: running totals in the order of ADDITIVE."""

@@ -14,11 +14,13 @@ import fcntl
 import logging
 import os
 import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from enforce.config import Config
+from logwatch.asking import Asker
 from logwatch.core import Release, Step
 from logwatch.judging.language import PolicyError
 from logwatch.lists import Lists
@@ -26,7 +28,7 @@ from logwatch.ports import Ports, Say, Standing, Table
 from logwatch.reading import loss
 from logwatch.reading.follow import Wake
 from logwatch.rerun import lines_of, start_of
-from logwatch.schema import Decision, iso
+from logwatch.schema import Decision, Listing, iso
 from logwatch.settings import core_of, follower_of, zone_of
 from logwatch.telling import orders
 from logwatch.telling.effects import Effects
@@ -42,6 +44,7 @@ POLL = 1.0  # seconds after which files are looked at though nothing woke us
 _PENDING = 10_000
 _MINUTE = 60.0
 _DAY = 86400.0
+_LATELY = 3600.0  # seconds: clients of older lines are not asked about
 _QUIET = 60.0  # seconds before the same trouble is said again
 _COMMON = ("guard", "loss")  # what every controller on the same lines sees
 
@@ -87,6 +90,9 @@ class Controller:
         self._past = self._before(past)
         self.core = core_of(config, policy, self._start())
         self._hung_up = False
+        zones = policy.zones()
+        self.asker = Asker(zones, config.reputation, time.monotonic) if zones else None
+        self._answered: list[Listing] = []  # not yet written
         self._take_up()
         self._lost = Counter(self.journal.noted("losses") or {})  # by what followed the log in earlier lives
         self._warner = loss.Warner(self._losses())
@@ -119,11 +125,13 @@ class Controller:
     def once(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Take in all that there is."""
         self._relist()
+        self._listen()
         self._reviews()
         self._table.beat(self._now())
         for chunk in self.source.lines():
             self._step(chunk)
             self._relist()
+            self._listen()
             self._reviews()
             self._table.beat(self._now())
             if stopped():
@@ -190,6 +198,8 @@ class Controller:
     def close(self) -> None:
         """Write the last position; the table keeps what stands until its leases run out."""
         self._save()
+        if self.asker:
+            self.asker.close()
         self._table.close()
         self.source.close()
         self.journal.close()
@@ -231,6 +241,7 @@ class Controller:
         self._pending += [(decision, self._recent.lines(decision)) for decision in step.decisions]
         self._came_of += self._effects.take(step.events, step.decisions)
         self._save()
+        self._ask(step)
         self._herald.meter.stepped(begun, self._now(), self.core.reader.clock)
 
     def _save(self) -> None:
@@ -239,6 +250,7 @@ class Controller:
             with self.journal.transaction():
                 self.journal.record((d for d, _ in self._pending), {d.seq: lines for d, lines in self._pending})
                 self.journal.affect(self._came_of)
+                self.journal.answered(self._answered)
                 self.journal.remember(self.core.memories())
                 for review, effective in self._taken:
                     self.journal.seen(review, effective)
@@ -250,9 +262,11 @@ class Controller:
             self._say("journal", f"{self._config.journal}: cannot be written: {error}; deciding goes on, unrecorded")
             del self._pending[:-_PENDING]
             del self._came_of[:-_PENDING]
+            del self._answered[:-_PENDING]
             return
         self._pending.clear()
         self._came_of.clear()
+        self._answered.clear()
         self._taken.clear()
         for memory in self.core.memories():
             memory.settle()
@@ -292,6 +306,25 @@ class Controller:
                 self._table.forget(key, self._now())
                 self._herald.standing.forget(key)
                 self._table.publish(left, self._now())
+
+    # What DNS block lists say.
+
+    def _ask(self, step: Step) -> None:
+        """Ask about the clients of what has just happened; not about those of a log that is being caught up with."""
+        if self.asker and self._now() - self.core.reader.clock < _LATELY:
+            clients = {client for client in step.events["client"].tolist() if client}
+            self.asker.ask(client for client in sorted(clients) if not self.core.judge.policy.exempt(client))
+
+    def _listen(self) -> None:
+        """Take up answers that have come: written down before anything is decided by them."""
+        for problem in self.asker.problems() if self.asker else ():
+            self._say("dnsbl", problem)
+        answers = self.asker.answers() if self.asker else ()
+        if answers:
+            clock = self.core.reader.clock
+            found = (Listing(clock, clock + one.ttl, one.client, one.zone, one.codes) for one in answers)
+            self._answered += [self.core.answer(listing) for listing in found]
+            self._save()
 
     # What operators say.
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from logwatch.core import Core, Release
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
-from logwatch.schema import Decision
+from logwatch.schema import Decision, Listing
 from logwatch.telling.journal import Journal
 
 from . import maillog
@@ -47,6 +47,8 @@ rule slow per account: when attempts in 10m > 3 while attempts in 10m > 1
     throttle to 12 per 1h for 30m, doubling to 4h mode enforce 60%
 rule slow-recipients per client: when recipients in 10m > 5 throttle to 20 recipients per 1h for 20m mode enforce
 rule unusual per account in "@example.com": when recipients in 10m > 1.2 * usual block for 10m
+score 5 for dnsbl "bl.example"
+rule listed per account: when reputation >= 5 and messages in 10m > 0 or messages in 10m > 8 block for 10m
 rule votes per account not in "user3@example.com":
     when 2 of (recipients in 1h > 3, hour >= 4, weekday > 3, age > 1, clients in 1h > 1) cap 3 recipients for 1h
 """
@@ -116,6 +118,9 @@ class Day:
     cuts: list[int]  # places where a piece ends
     kills: dict[int, bool]  # place of a piece -> whether its transaction had gone through
     releases: dict[int, tuple[str, float]]  # place of a piece -> before it, release of a key, with a clock ahead
+    answers: dict[
+        int, tuple[str, float]
+    ]  # place of a piece -> before it, a DNS block list's about a client, for how long
 
 
 @st.composite
@@ -145,7 +150,12 @@ def days(draw: st.DrawFn) -> Day:
         if step is None
         else st.just({})
     )
-    return Day(lines, cuts, draw(st.dictionaries(pieces, st.booleans())), releases)
+    answers = draw(
+        st.dictionaries(pieces, st.tuples(st.sampled_from(CLIENTS), st.sampled_from([1.0, 600.0, 90_000.0])))
+        if step is None
+        else st.just({})
+    )
+    return Day(lines, cuts, draw(st.dictionaries(pieces, st.booleans())), releases, answers)
 
 
 def _keys() -> list[str]:
@@ -161,8 +171,11 @@ def new_core() -> Core:
     return Core(Judge(parse(POLICY)), zone=UTC, start=maillog.START)
 
 
-def at_once(lines: Sequence[bytes], releases: Sequence[Release] = ()) -> list[Decision]:
+def at_once(
+    lines: Sequence[bytes], releases: Sequence[Release] = (), answers: Sequence[Listing] = ()
+) -> list[Decision]:
     core = new_core()
+    core.answers = list(answers)
     for release in releases:
         core.release(release)
     return core.feed(b"".join(lines)).decisions
@@ -207,6 +220,13 @@ class Live:
             self.journal.note("facts", self.core.facts())
         self.effective.append(Release(key, effective))
 
+    def answer(self, client: str, seconds: float) -> None:
+        clock = self.core.reader.clock
+        answer = Listing(clock, clock + seconds, f"client:{client}", "bl.example", ("127.0.0.2",))
+        with self.journal.transaction():
+            self.journal.answered([self.core.answer(answer)])
+            self.journal.note("facts", self.core.facts())
+
     def decisions(self) -> list[Decision]:
         return self.journal.decisions()
 
@@ -217,6 +237,8 @@ def followed(day: Day, live: Live) -> list[Decision]:
         lines = day.lines[begin:end]
         if number in day.releases:
             live.release(*day.releases[number])
+        if number in day.answers:
+            live.answer(*day.answers[number])
         if day.kills.get(number) is False:
             live.killed_before_its_transaction(lines)
         live.piece(lines)
@@ -234,8 +256,9 @@ def test_pieces_restarts_and_kills_change_nothing(day: Day) -> None:
     with tempfile.TemporaryDirectory() as directory:
         live = Live(Path(directory, "journal.sqlite"))
         found = followed(day, live)
+        answers = live.journal.answers()
         live.journal.close()
-    assert found == at_once(day.lines, live.effective)
+    assert found == at_once(day.lines, live.effective, answers)
 
 
 def _busy(seed: int) -> list[bytes]:
@@ -276,6 +299,20 @@ def test_a_release_holds_in_the_replay_too() -> None:
     assert found == at_once(lines, [release])
     assert {d.time for d in found if d.action == "release"} == {release.time}
     assert found != plain
+
+
+def test_answers_of_block_lists_count_in_the_replay_too() -> None:
+    """The replay gets them from the journal, and then says the same; without them it says something else."""
+    lines = _busy(6)
+    with tempfile.TemporaryDirectory() as directory:
+        live = Live(Path(directory, "journal.sqlite"))
+        for number, piece in enumerate(_pieces(lines, 50)):
+            live.answer(CLIENTS[number % 5], 1200.0)
+            live.piece(piece)
+        found, answers = live.decisions(), live.journal.answers()
+        live.journal.close()
+    assert found == at_once(lines, answers=answers)
+    assert found != at_once(lines)
 
 
 def _pieces(lines: list[bytes], size: int) -> Iterator[list[bytes]]:

@@ -37,6 +37,7 @@ class Machine:
         self.policy = directory / "policy"
         self.policy.write_text(POLICY)
         self.mode = "enforce"
+        self.more: dict[str, object] = {}  # sections of the configuration
         self._messages = 0
 
     @property
@@ -46,6 +47,7 @@ class Machine:
                 "log": {"files": [str(self.log)]},
                 "policy": {"file": str(self.policy), "mode": self.mode},
                 "state": {"directory": str(self.directory / "state")},
+                **self.more,
             },
             "test",
         )
@@ -60,14 +62,16 @@ class Machine:
         finally:
             controller.close()
 
-    def send(self, login: str = "bob", recipients: int = 25, at: float | None = None) -> None:
+    def send(
+        self, login: str = "bob", recipients: int = 25, at: float | None = None, client: str = "192.0.2.1"
+    ) -> None:
         """A message in the log, at the machine's time unless said otherwise."""
         self._messages += 1
         stamp = datetime.fromtimestamp(self.now if at is None else at).strftime("%b %e %H:%M:%S")
         queue_id = f"4jZ1x{self._messages:05d}zJ9Hg"
         with self.log.open("a") as log:
             log.write(
-                f"{stamp} mx1 postfix/submission/smtpd[7]: {queue_id}: client=unknown[192.0.2.1], "
+                f"{stamp} mx1 postfix/submission/smtpd[7]: {queue_id}: client=unknown[{client}], "
                 f"sasl_method=PLAIN, sasl_username={login}\n"
                 f"{stamp} mx1 postfix/qmgr[8]: {queue_id}: from=<x@example.org>, "
                 f"size=300, nrcpt={recipients} (queue active)\n"

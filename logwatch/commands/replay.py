@@ -19,6 +19,7 @@ from logwatch.schema import ALWAYS, Decision, Span
 if TYPE_CHECKING:
     from logwatch.core import Core, Step
     from logwatch.judging.policy import Policy
+    from logwatch.telling.journal import Journal
     from logwatch.telling.pseudonym import Pseudonyms
 
 SHIPPED = ("default", "shipped")
@@ -51,6 +52,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--state", metavar="DIR", help="start from what this state directory remembers; it stays as it is"
+    )
+    parser.add_argument(
+        "--answers",
+        metavar="DIR",
+        help="what DNS block lists answered the controller of this state directory; without, they list nobody",
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
@@ -170,6 +176,8 @@ def _core(config: Config, args: argparse.Namespace, start: float, policy: Policy
     core = core_of(config, policy or _policy(config), start, config.policy.mode if args.config else ENFORCE)
     if getattr(args, "state", None):
         _remember(core, Path(args.state))
+    if getattr(args, "answers", None):
+        core.answers = _journal(Path(args.answers)).answers(core.reader.clock)
     return core
 
 
@@ -194,13 +202,17 @@ def _read(logs: list[str]) -> Iterator[Callable[[int], None]]:
         raise Failure(str(error)) from None
 
 
-def _remember(core: Core, directory: Path) -> None:
+def _journal(directory: Path) -> Journal:
     from logwatch.telling.journal import Journal, JournalError
 
     try:
-        journal = Journal.read(directory / "journal.sqlite")
+        return Journal.read(directory / "journal.sqlite")
     except JournalError as error:
         raise Failure(str(error)) from None
+
+
+def _remember(core: Core, directory: Path) -> None:
+    journal = _journal(directory)
     facts = journal.noted("facts")
     if facts and not core.restore(facts, journal.remembered()):
         raise Failure(f"{directory}: its rates were kept for other windows than this policy's, and cannot be taken up")

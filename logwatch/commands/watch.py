@@ -60,6 +60,8 @@ def run(args: argparse.Namespace) -> int:
     gc.freeze()  # a full collection would walk what has just been taken up, while decisions wait
     wake = Wake(controller.source.directories)
     controller.source.notify(wake.wake)
+    if controller.asker:
+        controller.asker.wake = wake.wake
     stopped = _until_signal(wake.wake)
     signal.signal(signal.SIGHUP, lambda *_: _again(controller, wake))
     try:

@@ -14,7 +14,7 @@ A release leaves a floor: for the rules that had a case on that key, only what c
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,9 +58,9 @@ class Judge:
         """The (signal, window) columns that the rules look at, by kind of key."""
         return {kind: tuple(sorted(rate.column for rate in rates)) for kind, rates in self.policy.needs().items()}
 
-    def reputation(self, client: str) -> int:
-        """The score of a client's key by the policy's lists as they are now."""
-        return self.policy.reputation(client)
+    def reputation(self, client: str, answers: Mapping[str, Collection[str]]) -> int:
+        """The score of a client's key by the policy's lists as they are now, and by what DNS block lists answered."""
+        return self.policy.reputation(client, answers)
 
     def decide(self, events: Columns, histories: Mapping[str, History]) -> list[Decision]:
         """What changes at these events, in their order; at one event, in the order of the rules."""

@@ -14,7 +14,9 @@ from typing import Any, NoReturn
 
 import pyparsing as pp
 
+from logwatch.judging import dnsbl
 from logwatch.judging.conditions import Condition
+from logwatch.judging.dnsbl import Dnsbl
 from logwatch.judging.exemptions import KINDS as EXEMPTIBLE
 from logwatch.judging.expression import WINDOW, condition
 from logwatch.judging.policy import (
@@ -46,7 +48,7 @@ from logwatch.schema import KINDS
 
 DURATION = (1, 365 * 86400)  # shortest and longest, in seconds
 STATEMENTS = ("let", "exempt", "price", "score", "mode", "rule")
-NO_LIST_NAMES = ("file", *STATEMENTS)
+NO_LIST_NAMES = ("file", "dnsbl", *STATEMENTS)
 
 # What an element is called in messages, and the words that a near miss may have meant.
 STATEMENT = either(STATEMENTS)
@@ -72,6 +74,7 @@ WORDS: dict[str, Collection[str]] = {
 }
 ITEM = "an address, a network or an account"
 ITEM_OR_LIST = "an address, a network, an account or the name of a list"
+ZONE = 'a DNS block list in quotes such as "zen.spamhaus.org"'
 COUNTRY = "a country in two capital letters such as DE, or others"
 SCOPED = "the name of a list, an account or address in quotes, or file"
 _AMOUNT = "a whole number"
@@ -155,14 +158,21 @@ def _scope() -> pp.ParserElement:
     return scope.add_parse_action(lambda tokens: Scope(tuple(tokens[1:]), tokens[0]))
 
 
-def _items(plain: Callable[[str, int], Item | Listed], name: str) -> pp.ParserElement:
-    """Items with commas between; `plain` says what one without quotes is."""
+def _dnsbl(text: str, at: int, tokens: pp.ParseResults) -> Dnsbl:
+    try:
+        return dnsbl.read(unquoted(tokens[0]), at)
+    except ValueError as error:
+        refuse(text, at, str(error))
+
+
+def _items(plain: Callable[[str, int], Item | Listed], name: str, *more: pp.ParserElement) -> pp.ParserElement:
+    """Items with commas between; `plain` says what one without quotes is, `more` what else there may be."""
     path = regex(QUOTED, "the name of a file in quotes")
     file = (pp.Suppress(pp.Regex(r'file(?=[\s"#])')) - path).add_parse_action(lambda _, at, t: File(unquoted(t[0]), at))
     text = regex(QUOTED, name, lambda _text, at, tokens: Item(unquoted(tokens[0]), at))
     reserved = rf'(?!(?:{"|".join(STATEMENTS)})(?![^\s,#"]))'
     bare = regex(reserved + BARE, name, lambda _text, at, tokens: plain(tokens[0], at))
-    item = (file | text | bare).set_name(name)
+    item = pp.MatchFirst([*more, file, text, bare]).set_name(name)
     follows = (words(STATEMENTS, STATEMENT) | pp.StringEnd()).set_name(MORE)
     items: pp.ParserElement = item + (mark(",", "a comma") - item)[...] - pp.FollowedBy(follows)
     return items
@@ -199,7 +209,8 @@ def grammar(signals: tuple[str, ...]) -> pp.ParserElement:
     country = regex(rf"[A-Z]{{2}}(?![\w])|{OTHERS}(?![\w])", COUNTRY)
     price = word("price") - here() - amount - word("for", '"for"') - country + (mark(",", "a comma") - country)[...]
     price.add_parse_action(lambda tokens: Price(tokens[1], tuple(tokens[2:]), tokens[0]))
-    score = word("score") - amount - word("for", '"for"') - _items(_item, ITEM_OR_LIST)
+    asked = pp.Suppress(pp.Regex(r'dnsbl(?=[\s"#])')) - regex(QUOTED, ZONE).add_parse_action(_dnsbl)
+    score = word("score") - amount - word("for", '"for"') - _items(_item, ITEM_OR_LIST, asked)
     score.add_parse_action(lambda tokens: Score(tokens[0], tuple(tokens[1:])))
     let = (word("let") - named - mark("=", "=") - _items(Item, ITEM)).add_parse_action(_let)
     exempt = word("exempt") - words(EXEMPTIBLE, EXEMPT_KIND) - word("in", IN) - _items(_item, ITEM_OR_LIST)

@@ -16,6 +16,7 @@ import pyparsing as pp
 
 from enforce import key
 from logwatch.judging import reputation
+from logwatch.judging.dnsbl import Dnsbl
 from logwatch.judging.exemptions import Entry, Naming, entry, gather
 from logwatch.judging.grammar import WORDS, Mode, grammar
 from logwatch.judging.policy import ENFORCE, Exemption, File, Item, Let, Listed, Policy, Price, Rule, Score, quoted
@@ -100,7 +101,7 @@ def _assembled(text: str, statements: Iterable[object]) -> Policy:
     scores = tuple(one for one in found if isinstance(one, Score))
     _priced_once(text, prices)
     named = [item for exemption in exemptions for item in exemption.items]
-    named += [item for score in scores for item in score.items]
+    named += [item for score in scores for item in score.items if not isinstance(item, Dnsbl)]
     named += [item for rule in rules if rule.scope for item in rule.scope.items]
     _defined(text, lists, named)
     mode = next((one.mode for one in found if isinstance(one, Mode)), ENFORCE)
@@ -175,7 +176,8 @@ class _Reading:
         """Addresses and networks with their scores."""
         for score in self.policy.scores:
             items = []
-            for _, item in self._unlisted(("client", item) for item in score.items):
+            named = (("client", item) for item in score.items if not isinstance(item, Dnsbl))
+            for _, item in self._unlisted(named):
                 if isinstance(item, File):
                     yield from self._listed(item, score.amount)
                 else:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from logwatch.judging.conditions import And, Compare, Condition, Expression, Number, Or, Rate, span
+from logwatch.judging.dnsbl import Dnsbl
 from logwatch.judging.exemptions import Exempted
 from logwatch.judging.reputation import Scored, highest
 from logwatch.schema import PACE
@@ -25,6 +27,8 @@ UNITS = ("messages", "recipients")  # of a throttle's target
 MEAN = 86400  # seconds over which an account's recipients per message are taken
 WATCHED_ONLY = ("local", "site")  # kinds that no SMTP session belongs to, so that the milter cannot act on them
 
+
+_NO_ANSWERS: Mapping[str, Collection[str]] = MappingProxyType({})
 
 NAME = r"[a-z][a-z0-9-]{0,63}"  # of a rule or list
 BARE = r'[^\s,#"\x00-\x1f\x7f]+'  # an item that needs no quotes; one that looks like a name has them all the same
@@ -119,7 +123,7 @@ class Score:
     """`score AMOUNT for ITEMS`: the reputation of client addresses; a file may have scores of its own."""
 
     amount: int
-    items: tuple[Item | File | Listed, ...]
+    items: tuple[Item | File | Listed | Dnsbl, ...]
 
     def __str__(self) -> str:
         return f"score {self.amount} for {', '.join(map(str, self.items))}"
@@ -243,9 +247,18 @@ class Policy:
         found = {code: price.amount for price in self.prices for code in price.countries}
         return found.get(country, found.get(OTHERS, 1))
 
-    def reputation(self, client: str) -> int:
-        """The highest score of a client's key, 0 if it is on no list."""
-        return highest(self.scored, client)
+    def reputation(self, client: str, answers: Mapping[str, Collection[str]] = _NO_ANSWERS) -> int:
+        """The highest score of a client's key, 0 if it is on no list; `answers` are those of DNS block lists."""
+        asked = (score.amount for score, of in self._dnsbls() if of.lists(answers.get(of.zone, ()))) if answers else ()
+        return max(highest(self.scored, client), *asked, 0)
+
+    def zones(self) -> tuple[str, ...]:
+        """The DNS block lists to be asked: those that have a score, if a rule looks at reputation."""
+        looked_at = any(Rate("reputation", 0) in rule.rates() for rule in self.rules)
+        return tuple(dict.fromkeys(of.zone for _, of in self._dnsbls())) if looked_at else ()
+
+    def _dnsbls(self) -> Iterator[tuple[Score, Dnsbl]]:
+        return ((score, item) for score in self.scores for item in score.items if isinstance(item, Dnsbl))
 
     def files(self) -> tuple[str, ...]:
         """The paths of the lists that it names, as written."""

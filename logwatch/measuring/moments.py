@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logwatch.measuring.habits import DAY, Habits
+from logwatch.measuring.listings import Listings
+from logwatch.measuring.origin import Site
 
 _QUARTER = 900.0  # seconds; no zone's offset divides it
 
@@ -19,6 +21,18 @@ def age(times: NDArray[np.float64], keys: Iterable[str], habits: Habits) -> Any:
     known = {key: habits.first_seen(key) for key in set(keys)}
     since = np.array([known[key] for key in keys], dtype=float)  # None becomes not a number
     return np.nan_to_num(np.maximum(times - since, 0.0)) / DAY
+
+
+def reputation(clients: NDArray[Any], times: NDArray[np.float64], listings: Listings, site: Site) -> Any:
+    """The score of each event's client, as of its time."""
+    pairs = list(zip(clients.tolist(), times.tolist(), strict=True))
+    listed = {client for client in set(clients.tolist()) if client is not None and client in listings.memory}
+    plain = {client: site.reputation(client, {}) for client in {*clients.tolist()} - {None}}
+    scores = [
+        site.reputation(client, listings.answers(client, time)) if client in listed else plain.get(client, 0)
+        for client, time in pairs
+    ]
+    return np.array(scores, dtype=np.int64)
 
 
 def on_the_clock(name: str, times: NDArray[np.float64], zone: tzinfo | None) -> Any:

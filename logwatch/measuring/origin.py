@@ -7,7 +7,7 @@ have none. What a site thinks of places, prices and scores, comes from its polic
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import lru_cache
@@ -70,7 +70,7 @@ class Site:
     zone: tzinfo | None = None  # None is the machine's
     country: Country = registered
     price: Callable[[str], int] = lambda _: 1
-    reputation: Callable[[str], int] = lambda _: 0  # of a client's key
+    reputation: Callable[[str, Mapping[str, Collection[str]]], int] = lambda *_: 0  # by key and answers of DNS lists
 
 
 ANYWHERE = Site()

@@ -26,11 +26,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from enforce import key as keys
-from logwatch.measuring import distinct, origin
+from logwatch.measuring import distinct
 from logwatch.measuring.current import Cells, cells_of, different, value
 from logwatch.measuring.distinct import Occurrences
 from logwatch.measuring.habits import Habits
-from logwatch.measuring.moments import age, on_the_clock
+from logwatch.measuring.listings import Listings
+from logwatch.measuring.moments import age, on_the_clock, reputation
 from logwatch.measuring.origin import ANYWHERE, Site
 from logwatch.measuring.pace import Pace
 from logwatch.measuring.packing import pack, unpack
@@ -72,6 +73,7 @@ class Rates:
         """`distincts`: the distinct signals to count, by kind; default: all of them for every kind."""
         self.windows = tuple(sorted(set(windows)))
         self.habits = Habits(site)
+        self.listings = Listings()
         self._steps = [window * _MICRO // BUCKETS for window in self.windows]
         self._kinds = tuple(kinds)
         self._memory: dict[str, Memory[bytes]] = {
@@ -90,7 +92,7 @@ class Rates:
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks."""
         others = (other.memory for other in self._others())
-        return (*self._memory.values(), *self._sets.values(), *others, *self.habits.memories())
+        return (*self._memory.values(), *self._sets.values(), *others, *self.habits.memories(), self.listings.memory)
 
     def _others(self) -> tuple[Usual | Pace, ...]:
         return (*self._usual.values(), *self._pace.values())
@@ -170,7 +172,7 @@ class Rates:
             "hour": lambda: on_the_clock("hour", times, self._site.zone),
             "weekday": lambda: on_the_clock("weekday", times, self._site.zone),
             "age": lambda: age(times, new.keys, self.habits),
-            "reputation": lambda: origin.mapped(new.events["client"][new.rows], self._site.reputation, 0),
+            "reputation": lambda: reputation(new.events["client"][new.rows], times, self.listings, self._site),
         }
         found = {(name, 0): moments[name]() for name, _ in wanted if name in moments}
         if (PACE, 0) in wanted:
@@ -193,6 +195,7 @@ class Rates:
         for memory in (*self._memory.values(), *self._sets.values()):
             memory.expire(clock - 2 * self.windows[-1])
         self.habits.expire(clock)
+        self.listings.expire(clock)
         for other in self._others():
             other.expire(clock)
 
@@ -206,6 +209,7 @@ class Rates:
             memory.clear()
         for pace in self._pace.values():
             pace.turn_back()
+        self.listings.turn_back()
 
     def totals(self, key: str, at: float) -> list[int] | None:
         """Running totals of a key, in the order of ADDITIVE; None if all it did has left every window by `at`."""

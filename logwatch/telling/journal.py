@@ -7,6 +7,7 @@ wait for it.
     decisions   one row per decision; times are epoch seconds
     lines       the log lines behind a decision
     effects     what came of a case: mail accepted while it stood, attempts refused
+    answers     what DNS block lists said of a client, and for which event times it counts
     reviews     what operators said; `effective`: the event time from which it holds, empty until the controller saw it
     memory      what the core remembers by key, one row each
     checkpoint  named JSON values: log positions, facts, when they were written
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from logwatch.memory import Memory
-from logwatch.schema import Decision
+from logwatch.schema import Decision, Listing
 
 TAKEN_BACK = ("released", "exempted")  # verdicts that end what was decided
 _WAL = 16_000  # pages: at 64 MB the write-ahead log is moved into the file, whatever the moment
@@ -54,6 +55,11 @@ CREATE TABLE reviews (
 CREATE TABLE memory (room TEXT NOT NULL, key TEXT NOT NULL, time REAL NOT NULL, value BLOB NOT NULL,
     PRIMARY KEY (room, key)) WITHOUT ROWID;
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+""",
+    """
+CREATE TABLE answers (
+    time REAL NOT NULL, until REAL NOT NULL, client TEXT NOT NULL, zone TEXT NOT NULL, codes TEXT NOT NULL);
+CREATE INDEX answers_time ON answers (time);
 """,
 )
 _REVIEW = "time, key, verdict, by, note, until, effective"
@@ -204,6 +210,7 @@ class Journal:
             gone = self._db.execute("DELETE FROM decisions WHERE time < ? AND until < ?", (before, before)).rowcount
             self._db.execute("DELETE FROM lines WHERE seq NOT IN (SELECT seq FROM decisions)")
             self._db.execute("DELETE FROM effects WHERE ref NOT IN (SELECT ref FROM decisions)")
+            self._db.execute("DELETE FROM answers WHERE until < ?", (before,))
             self._db.execute("DELETE FROM reviews WHERE effective < ? AND coalesce(until, 0) < ?", (before, before))
         return gone
 
@@ -247,6 +254,18 @@ class Journal:
     def effects(self) -> dict[tuple[str, str, str], Effect]:
         """What came of each case, by reference, key and rule."""
         return {row[:3]: Effect(*row) for row in self._db.execute("SELECT * FROM effects")}
+
+    # Answers of DNS block lists.
+
+    def answered(self, listings: Iterable[Listing]) -> None:
+        """Write answers down."""
+        rows = [(*listing[:-1], " ".join(listing.codes)) for listing in listings]
+        self._db.executemany("INSERT INTO answers VALUES (?,?,?,?,?)", rows)
+
+    def answers(self, since: float = float("-inf")) -> list[Listing]:
+        """Those that count from an event time on, or a later one, in order."""
+        rows = self._db.execute("SELECT * FROM answers WHERE time >= ? ORDER BY time, rowid", (since,))
+        return [Listing(time, until, client, zone, tuple(codes.split())) for time, until, client, zone, codes in rows]
 
     # Reviews.
 

@@ -76,7 +76,7 @@ class Seen(NamedTuple):
     table: tuple[int, int, float] | None
 
 
-TROUBLES = ("export", "export command", "journal", "list", "log", "table", "wake")
+TROUBLES = ("dnsbl", "export", "export command", "journal", "list", "log", "table", "wake")
 _MODES = ("enforce", "observe")
 
 

@@ -104,7 +104,7 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
     ("text", "problem"),
     [
         ("[mitler]", "[mitler]: no such section; did you mean milter?"),
-        ("[zzz]", "[zzz]: no such section; known are log, policy, state, milter, export, notify, metrics"),
+        ("[zzz]", "[zzz]: no such section; known are log, policy, reputation, state, milter, export, notify, metrics"),
         ("milter = 1", "milter: is a section: write [milter] on a line of its own"),
         ("[milter]\nsokcet = 1", "[milter] sokcet: no such option; did you mean socket?"),
         ("[policy]\nzzz = 1", "[policy] zzz: no such option; known are file, mode"),

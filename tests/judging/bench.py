@@ -24,7 +24,7 @@ class Bench:
         needs = self.judge.needs()
         self.rates = Rates(
             {86400, *(w for columns in needs.values() for _, w in columns if w)},
-            site=Site(UTC, price=self.judge.policy.price, reputation=self.judge.policy.reputation),
+            site=Site(UTC, price=self.judge.policy.price, reputation=self.judge.reputation),
         )
 
     def feed(self, *rows: dict[str, Any]) -> list[Decision]:

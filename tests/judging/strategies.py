@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from enforce import key
 from logwatch.judging.conditions import And, AtLeast, Binary, Compare, Condition, Expression, Not, Number, Or, Rate
+from logwatch.judging.dnsbl import Dnsbl, read
 from logwatch.judging.exemptions import KINDS as EXEMPTIBLE
 from logwatch.judging.grammar import NO_LIST_NAMES
 from logwatch.judging.policy import (
@@ -139,7 +140,9 @@ _prices = st.lists(st.sampled_from(["DE", "AT", "US", OTHERS]), unique=True, max
 
 
 def _scores(lists: list[str]) -> st.SearchStrategy[Score]:
-    items: st.SearchStrategy[Item | File | Listed] = st.builds(Item, _items["client"]) | st.builds(File, _text)
+    items: st.SearchStrategy[Item | File | Listed | Dnsbl]
+    items = st.builds(Item, _items["client"]) | st.builds(File, _text)
+    items |= st.sampled_from(["zen.spamhaus.org", "bl.example=127.0.0.2", "a-b.example=127.[0;2].0.[2..4;9]"]).map(read)
     if lists:
         items |= st.sampled_from(lists).map(Listed)
     return st.builds(Score, st.integers(0, 999_999), st.lists(items, min_size=1, max_size=3).map(tuple))
