@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from logwatch.prompt import compare, history, rates, read, replay, sweep
+    from logwatch.prompt import compare, history, labels, rates, read, replay, sweep
 
-__all__ = ["compare", "history", "rates", "read", "replay", "sweep"]
+__all__ = ["compare", "history", "labels", "rates", "read", "replay", "sweep"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,11 +16,11 @@ from logwatch.judging.policy import ENFORCE, OBSERVE, WATCHED_ONLY, Exemption, I
 from logwatch.judging.restraint import within
 from logwatch.schema import Decision
 from logwatch.telling.journal import Effect, Review
+from logwatch.telling.verdicts import EXEMPTED, found_out
 
 _STEPS = (1, 10, 100)  # percent of the keys
 _FEW = 10
 LOOPBACK = ("127.0.0.0/8", "127.0.0.1", "::1", "::1/128")
-CONFIRMED, FALSE_ALARMS = "confirmed", ("released", "exempted")
 _UNSEEN = re.compile(r'"[^"\n]*"|#[^\n]*')  # of a policy's text: what only looks like a mode
 _STATEMENT = re.compile(r"\b(?:let|exempt|price|score)[ \t]|\brule\s")
 _MODE = re.compile(r"\bmode[ \t]+(?:observe|enforce(?:[ \t]+\d+[ \t]*%)?)")
@@ -32,6 +32,7 @@ class Case:
 
     decisions: list[Decision]
     effect: Effect
+    guarded: bool = False  # whether the guard turned it into observe when it began
 
     @property
     def begun(self) -> Decision:
@@ -49,7 +50,7 @@ class Stand:
     """What the journal knows of one rule over the days looked at."""
 
     cases: list[Case] = field(default_factory=list)
-    verdicts: dict[str, str] = field(default_factory=dict)  # key -> what was said last
+    verdicts: dict[str, str] = field(default_factory=dict)  # key -> what was found out
 
     def keys(self) -> list[str]:
         """Whom it hit, in order of their first case."""
@@ -92,20 +93,26 @@ class Next(NamedTuple):
 
 
 def stands(
-    decisions: Iterable[Decision], effects: Mapping[tuple[str, str, str], Effect], reviews: Iterable[Review]
+    decisions: Iterable[Decision],
+    effects: Mapping[tuple[str, str, str], Effect],
+    reviews: Iterable[Review],
+    held_back: Container[int] = (),
 ) -> dict[str, Stand]:
-    """By rule; `reviews` newest first, as the journal gives them."""
+    """By rule; decisions in their order, `held_back`: the `seq` of those that the guard turned into observe."""
     cases: dict[tuple[str, str, str], Case] = {}
     for decision in decisions:
         name = (decision.ref, decision.key, decision.rule)
-        known = cases.setdefault(name, Case([], effects.get(name, Effect(*name))))
+        known = cases.setdefault(name, Case([], effects.get(name, Effect(*name)), decision.seq in held_back))
         known.decisions.append(decision)
-    verdicts = {review.key: review.verdict for review in sorted(reviews, key=lambda review: review.id)}
+    said: defaultdict[str, list[Review]] = defaultdict(list)
+    for review in reviews:
+        said[review.key].append(review)
     found: defaultdict[str, Stand] = defaultdict(Stand)
     for (_, key, rule), case in cases.items():
         found[rule].cases.append(case)
-        if verdicts.get(key) in (CONFIRMED, *FALSE_ALARMS):
-            found[rule].verdicts[key] = verdicts[key]
+        word = found_out(said[key], case.begun.time)
+        if word:
+            found[rule].verdicts[key] = word
     return dict(found)
 
 
@@ -159,7 +166,7 @@ def exemptions(policy: Policy, reviews: Iterable[Review], spared: Spared, since:
     """All that count now; those of the policy are looked at from `since` on, those of reviews since they were said."""
     last: dict[str, Review] = {}
     for review in sorted(reviews, key=lambda review: review.id):
-        if review.verdict == "exempted":
+        if review.verdict == EXEMPTED:
             last[review.key] = review
     found = [
         _exempt(review.key, review.time, review.until, (key for key in spared if key == review.key), spared)

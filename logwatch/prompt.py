@@ -40,27 +40,43 @@ from logwatch.reading.names import expanded, ordered
 from logwatch.reading.reader import Reader
 from logwatch.reading.scan import readable
 from logwatch.rerun import events_of, lines_of, start_of
-from logwatch.schema import ATTRIBUTED, KINDS, LINE_COLUMNS, SIGNALS, Columns, Decision, History
+from logwatch.schema import ATTRIBUTED, KEY_COLUMNS, KINDS, LINE_COLUMNS, SIGNALS, Columns, Decision, History
 from logwatch.settings import core_of, zone_of
+from logwatch.telling import verdicts
+from logwatch.telling.journal import Journal
 
 Logs = str | Path | Iterable[str | Path]
 Events = pd.DataFrame | Logs
 PolicyLike = str | Path | Policy | None
 
 
-def read(logs: Logs, *, zone: str = "", default_realm: str = "", keep_case: bool = False) -> pd.DataFrame:
+def read(
+    logs: Logs, policy: PolicyLike = None, *, zone: str = "", default_realm: str = "", keep_case: bool = False
+) -> pd.DataFrame:
     """One row per event of mail logs (paths, patterns such as "mail.log*", directories), in order of lines.
 
     Older parts of a log come first, and several logs are merged by their stamps.
 
     Columns are those of `mailbrake events`, and `account`, `client`, `local` (whom the event counts for, as keys),
-    `counts` (False for repetitions) and `clock` (the time as of which it is judged).
+    `counts` (False for repetitions) and `clock` (the time as of which it is judged). With a policy there is one more,
+    `exempt`: whether no rule of it counts for any of the keys that the event counts for, so that
+    `events[~events.exempt]` is what it judges. Nothing else of the policy matters here: all events are read.
     """
     config = _config(zone, default_realm, keep_case)
+    judged = None if policy is None else _policy(policy, config)
     paths, where, now = _paths(logs), zone_of(config), time.time()
     reader = _reader(LINE_COLUMNS, config, start_of(paths, where, now))
     frames = [_frame(reader.read(chunk), config) for chunk in lines_of(paths, where, now)]
-    return pd.concat(frames, ignore_index=True) if frames else _frame(_none(), config)
+    events = pd.concat(frames, ignore_index=True) if frames else _frame(_none(), config)
+    return events if judged is None else events.assign(exempt=_exempt(events, judged))
+
+
+def _exempt(events: pd.DataFrame, policy: Policy) -> pd.Series[bool]:
+    keys = events[[*KEY_COLUMNS]]
+    exempt = {key: policy.exempt(key) for key in pd.unique(keys.to_numpy().ravel()) if isinstance(key, str)}
+    judged = keys.apply(lambda column: ~column.map(exempt).astype("boolean").fillna(True).astype(bool))
+    found: pd.Series[bool] = keys.notna().any(axis=1) & ~judged.any(axis=1)
+    return found
 
 
 def rates(events: Events, windows: Sequence[str] = ("1h", "24h"), at: Any = None) -> pd.DataFrame:
@@ -198,6 +214,22 @@ def _with_times(frame: pd.DataFrame, where: Any) -> pd.DataFrame:
     return frame
 
 
+def labels(
+    journal: str | Path = "/var/lib/mailbrake/journal.sqlite", *, before: str = "24h"
+) -> dict[str, tuple[pd.Timestamp, pd.Timestamp]]:
+    """The keys that operators confirmed as abused, for `sweep`: {key: (first, last time of the abuse)}, UTC.
+
+    From `before` the first case (what a lower threshold would have caught earlier is no false alarm) to the end of the
+    last one. Who was released without having been confirmed, or exempted, is not among them: a false alarm, as is
+    everybody on whom nobody has said a word. logwatch.telling.journal.JournalError if there is no journal.
+    """
+    opened = Journal.read(Path(journal))
+    found = verdicts.abused(opened.decisions(), opened.reviews())
+    opened.close()
+    early = as_duration(before)
+    return {key: (_utc(first - early), _utc(last)) for key, (first, last) in found.items()}
+
+
 def rates_of(
     logs: Sequence[str],
     config: Config,
@@ -314,6 +346,10 @@ def _epoch(times: pd.Series[Any]) -> Any:
 
 def _none() -> Columns:
     return Reader(LINE_COLUMNS).read(b"")
+
+
+def _utc(stamp: float) -> pd.Timestamp:
+    return pd.Timestamp(stamp, unit="s", tz="UTC")
 
 
 def _local() -> Any:

@@ -249,6 +249,7 @@ class Controller:
         try:
             with self.journal.transaction():
                 self.journal.record((d for d, _ in self._pending), {d.seq: lines for d, lines in self._pending})
+                self.journal.hold_back(self.core.judge.held)
                 self.journal.affect(self._came_of)
                 self.journal.answered(self._answered)
                 self.journal.remember(self.core.memories())
@@ -265,6 +266,7 @@ class Controller:
             del self._answered[:-_PENDING]
             return
         self._pending.clear()
+        self.core.judge.held.clear()
         self._came_of.clear()
         self._answered.clear()
         self._taken.clear()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import textwrap
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +19,9 @@ import logwatch
 from logwatch.judging import language
 from logwatch.judging.language import PolicyError
 from logwatch.sweeping import with_threshold
+from logwatch.telling.journal import Journal, JournalError, Review
 from tests import maillog
+from tests.telling.decisions import NOW, decision
 
 DEMO = Path(__file__).parents[1] / "logwatch" / "data" / "demo.log"
 BURST = """
@@ -79,6 +83,16 @@ class TestRead:
     def test_every_event_of_a_message_has_its_login(self, events: pd.DataFrame) -> None:
         """Also those whose line does not name it."""
         assert set(events.loc[events["event"] == "queued", "account"]) == {"account:bob", "account:alice"}
+
+    def test_with_a_policy_it_says_who_is_exempt(self, log: Path) -> None:
+        """All keys of the event must be; what counts for nobody is not."""
+        policy = 'exempt account in "bob"\nexempt client in 192.0.2.7\n' + BURST
+        plain, frame = logwatch.read(log), logwatch.read(log, policy)
+        pd.testing.assert_frame_equal(frame.drop(columns="exempt"), plain)
+        counts = frame.dropna(subset="account")
+        assert set(counts.loc[counts["exempt"], "account"]) == {"account:bob"}
+        assert not frame.loc[frame[["account", "client", "local"]].isna().all(axis=1), "exempt"].any()
+        assert not logwatch.read(log, 'exempt account in "bob"\n' + BURST)["exempt"].any()
 
     def test_a_missing_log_is_an_error(self) -> None:
         """Rather than an empty frame."""
@@ -216,6 +230,54 @@ def test_a_threshold_is_found_wherever_it_stands(value: int) -> None:
         assert written in str(with_threshold(rule, signal, value))
 
 
+class TestLabels:
+    """What operators found out, for `sweep`."""
+
+    def journal(self, path: Path, *reviews: tuple[str, str]) -> Path:
+        """Two cases on Bob, one on Carol and Dave each; then what was said about whom."""
+        journal = Journal.open(path / "journal.sqlite")
+        with journal.transaction():
+            for seq, login in enumerate(("bob", "bob", "carol", "dave"), 1):
+                journal.record([decision(seq, key=f"account:{login}", time=NOW + seq, until=NOW + 100 * seq)], {})
+        for place, (login, verdict) in enumerate(reviews):
+            journal.review(Review(NOW + 50 + place, f"account:{login}", verdict, "root"))
+        journal.close()
+        return path / "journal.sqlite"
+
+    def test_who_was_confirmed_from_a_day_before_to_the_end_of_the_last_case(self, tmp_path: Path) -> None:
+        """Released once the password was changed, too; not who was a false alarm, nor whom nobody has looked at."""
+        said = [("bob", "confirmed"), ("bob", "released"), ("carol", "released")]
+        found = logwatch.labels(self.journal(tmp_path, *said))
+        assert list(found) == ["account:bob"]
+        first, last = found["account:bob"]
+        assert (first.timestamp(), last.timestamp()) == (NOW + 1 - 86400, NOW + 200)
+
+    def test_who_was_exempted_in_the_end_was_a_false_alarm(self, tmp_path: Path) -> None:
+        """Whatever was said first."""
+        assert logwatch.labels(self.journal(tmp_path, ("bob", "confirmed"), ("bob", "exempted"))) == {}
+
+    def test_a_sweep_takes_them(self, log: Path, tmp_path: Path) -> None:
+        """As they are."""
+        core = pd.Timestamp(maillog.START, unit="s", tz="UTC")
+        labels = {"account:bob": (core, core + pd.Timedelta(days=1))}
+        journal = Journal.open(tmp_path / "journal.sqlite")
+        with journal.transaction():
+            case = decision(key="account:bob", time=maillog.START + 20_000.0, until=maillog.START + 30_000.0)
+            journal.record([case], {})
+        journal.review(Review(maillog.START + 40_000, "account:bob", "confirmed", "root"))
+        journal.close()
+        given = logwatch.sweep(log, BURST, "burst", "recipients in 10m", [6, 20], labels)
+        found = logwatch.labels(tmp_path / "journal.sqlite")
+        read = logwatch.sweep(log, BURST, "burst", "recipients in 10m", [6, 20], found)
+        assert read["caught"].tolist() == given["caught"].tolist() == [1, 1]
+        assert read["wrong"].tolist() == [0, 0]
+
+    def test_there_must_be_a_journal(self, tmp_path: Path) -> None:
+        """Rather than no labels."""
+        with pytest.raises(JournalError, match="there is no journal yet"):
+            logwatch.labels(tmp_path / "journal.sqlite")
+
+
 class TestThePage:
     PAGE = (Path(__file__).parents[1] / "docs" / "analysis.md").read_text()
 
@@ -224,13 +286,17 @@ class TestThePage:
         """In its table."""
         assert f"| `{name}` |" in self.PAGE
 
-    def test_its_first_example_runs(self, log: Path) -> None:
-        """As it stands, but for the names of files."""
-        block = self.PAGE.split("\n\n    ")[1].split("\n\n")[0]
-        lines = [line.removeprefix("    ") for line in block.splitlines()]
-        code = "\n".join(lines).replace("/var/log/mail.log*", str(log)).replace('"draft.policy"', repr(STRANGERS))
-        assert "logwatch.sweep(" in code
-        done = subprocess.run(
-            [sys.executable, "-c", f"{code}\nprint(len(curve))"], capture_output=True, text=True, check=False
-        )
-        assert (done.returncode, done.stdout) == (0, "11\n"), done.stderr
+    def test_its_examples_run(self, log: Path, tmp_path: Path) -> None:
+        """One after the other, as they stand, but for the names of files."""
+        Journal.open(tmp_path / "journal.sqlite").close()
+        blocks = re.findall(r"\n\n((?:    .*\n)+)", self.PAGE)
+        python = [textwrap.dedent(block) for block in blocks if "logwatch" in block or "import" in block]
+        assert len(python) == 3
+        names = {"/var/log/mail.log*": str(log), "/var/lib/mailbrake": str(tmp_path), '"draft.policy"': repr(STRANGERS)}
+        code = "".join(python)
+        for written, meant in names.items():
+            assert written in code
+            code = code.replace(written, meant)
+        code += "print(len(curve), labels, len(decisions.columns), len(reviews.columns))"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (0, "11 {} 12 8\n"), done.stderr

@@ -11,6 +11,7 @@ from enforce.config import Config
 from logwatch.commands.output import clock, safe
 from logwatch.schema import Decision, iso
 from logwatch.settings import country_of, zone_of
+from logwatch.telling.verdicts import FALSE_ALARMS, found_out, holds
 
 if TYPE_CHECKING:
     from logwatch.telling.journal import Effect, Journal, Review
@@ -35,6 +36,7 @@ class CaseFile:
     reviews: list[Review]
     lines: list[str]
     addresses: list[Address]
+    guarded: bool  # whether the guard turned it into observe
     now: float
 
     @property
@@ -49,14 +51,18 @@ class CaseFile:
 
     @property
     def verdict(self) -> str:
-        """What was last said about it; "" if nobody has looked at it."""
-        said = [review.verdict for review in self.reviews if review.time >= self.begun.time]
-        return said[-1] if said else ""
+        """What was found out about it; "" if nobody has looked at it."""
+        return found_out(self.reviews, self.begun.time)
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether it was released or exempted, whatever it was."""
+        return any(review.verdict in FALSE_ALARMS for review in self.reviews if holds(review) >= self.begun.time)
 
     @property
     def state(self) -> str:
         """standing, released, over."""
-        if self.last.action == "release" or self.verdict in ("released", "exempted"):
+        if self.last.action == "release" or self.taken_back:
             return "released"
         return "standing" if self.last.until > self.now else "over"
 
@@ -69,7 +75,7 @@ class CaseFile:
     def _verdicts(self) -> list[tuple[str, str]]:
         account = self.begun.key.startswith("account:")
         ref, key = self.begun.ref, _word(self.begun.key)
-        if self.verdict in ("released", "exempted"):
+        if self.verdict in FALSE_ALARMS:
             return [(f"nothing: it was {self.verdict}", "")]
         ask = "ask the owner whether this mail is his; if it is not" if account else "if it is an attack"
         release = ("if it was a false alarm, let it send again", f'mailbrake review release {ref} --note "…"')
@@ -83,7 +89,7 @@ class CaseFile:
         return [(ask, f'mailbrake review confirm {ref} --note "…"'), release, exempt]
 
     def _clean_up(self) -> list[tuple[str, str]]:
-        if not self.begun.key.startswith("account:") or self.verdict in ("released", "exempted"):
+        if not self.begun.key.startswith("account:") or self.verdict in FALSE_ALARMS:
             return []
         since = iso(self.begun.time - 86400)[:16]
         command = f"mailbrake cleanup {_word(self.begun.key)} LOG --since {since}"
@@ -93,6 +99,7 @@ class CaseFile:
         """What belongs to a decision of it, beside the decision itself."""
         return {
             "state": self.state,
+            "guarded": self.guarded,
             "messages": self.effect.messages,
             "recipients": self.effect.recipients,
             "refused": self.effect.refused,
@@ -118,12 +125,13 @@ def files(journal: Journal, decisions: Iterable[Decision], config: Config, now: 
     cases: dict[tuple[str, str, str], list[Decision]] = {}
     for decision in decisions:
         cases.setdefault((decision.ref, decision.key, decision.rule), []).insert(0, decision)
-    effects = journal.effects()
+    effects, held = journal.effects(), journal.held_back()
     found = []
     for name, case in cases.items():
         lines = journal.lines(case[0].seq)
         effect, reviews = effects.get(name, Effect(*name)), journal.reviews(name[1])[::-1]
-        found.append(CaseFile(case, effect, reviews, lines, addresses(lines, config), now))
+        guarded = case[-1].seq in held
+        found.append(CaseFile(case, effect, reviews, lines, addresses(lines, config), guarded, now))
     return found
 
 

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     unheard = _unheard(config)
     for problem in unheard:
         print(f"mailbrake: {problem}", file=sys.stderr)
-    if args.config:
+    if args.config and not args.as_written:
         print("\n".join(f"# {row}" for row in configuration.effective(config)), end="\n\n")
     print(Path(path).read_text(encoding="utf-8-sig") if args.as_written else render(policy), end="")
     found = contradictions(policy)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import re
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,13 +21,16 @@ if TYPE_CHECKING:
     from logwatch.telling.pseudonym import Pseudonyms
 
 
+CONFIG = "MAILBRAKE_CONFIG"  # the environment's name for the configuration
+
+
 def config_argument(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
     """`--config FILE`; `again`: on a sub-command of one that takes it already."""
     parser.add_argument(
         "--config",
         metavar="FILE",
-        default=argparse.SUPPRESS if again else None,
-        help="configuration (TOML); default: all options at their defaults",
+        default=argparse.SUPPRESS if again else os.environ.get(CONFIG),
+        help=f"configuration (TOML); default: the one that ${CONFIG} names, else all options at their defaults",
     )
 
 

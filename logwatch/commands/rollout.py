@@ -78,7 +78,7 @@ def _seen(config: Config, policy: Policy, since: float) -> Seen:
     except JournalError as error:
         raise Failure(str(error)) from None
     reviews, spared = journal.reviews(), _spared(journal)
-    found = stands(journal.since(since), journal.effects(), reviews)
+    found = stands(journal.since(since), journal.effects(), reviews, journal.held_back())
     journal.close()
     text = Path(config.policy.file or language.SHIPPED).read_text(encoding="utf-8-sig")
     rows = []
@@ -96,7 +96,7 @@ def _spared(journal: Journal) -> dict[str, tuple[float, str]]:
 
 
 def _rule(row: Row, config: Config) -> dict[str, Any]:
-    from logwatch.promotion import CONFIRMED, FALSE_ALARMS
+    from logwatch.telling.verdicts import CONFIRMED, FALSE_ALARMS
 
     return {
         "rule": row.rule.name,
@@ -104,6 +104,7 @@ def _rule(row: Row, config: Config) -> dict[str, Any]:
         "answer": str(row.rule.deed),
         "stands": row.stands,
         **_amounts(row.stand),
+        "guarded": sum(case.guarded for case in row.stand.cases),
         "observed": sum(case.begun.mode == "observe" for case in row.stand.cases),
         "refused": sum(case.effect.refused for case in row.stand.cases),
         "confirmed": row.stand.count([CONFIRMED]),
@@ -127,7 +128,7 @@ def _case(case: Case) -> dict[str, Any]:
 
 
 def _next(step: Next, config: Config) -> dict[str, Any]:
-    from logwatch.promotion import FALSE_ALARMS
+    from logwatch.telling.verdicts import FALSE_ALARMS
 
     return {
         "percent": step.percent,
@@ -195,6 +196,7 @@ def _tell_rule(row: Row, config: Config) -> None:
     print(f"\n{row.rule.name} per {row.rule.kind}: {row.rule.deed}; {row.stands}")
     part = 0 < shown["observed"] < shown["cases"]
     observed = f", {number(shown['observed'])} of the cases only observed" if part else ""
+    observed += f" ({number(shown['guarded'])} by the guard)" if shown["guarded"] else ""
     print(f"  {_count(shown['cases'], 'case')} on {_count(shown['senders'], 'sender')}{observed}; {reviewed}")
     if shown["messages"] or shown["refused"]:
         print(f"  accepted while they stood: {_mail(shown)}; refused: {_count(shown['refused'], 'attempt')}")

@@ -133,7 +133,8 @@ def _tell(case: CaseFile, config: Config) -> None:
     begun = case.begun
     print(heading(case, config))
     print(f"  what      {_what(begun)}")
-    print(f"  rule      {begun.rule} ({begun.mode})")
+    held = ": the guard held it back, as too many accounts were hit at once" if case.guarded else ""
+    print(f"  rule      {begun.rule} ({begun.mode}){held}")
     for place, (label, compared) in enumerate(begun.evidence.items()):
         start = " " * 8 if place else "because "
         print(f"  {start}  {label}: {number(compared['value'])}, limit {number(compared['threshold'])}")

@@ -14,6 +14,7 @@ A release leaves a floor: for the rules that had a case on that key, only what c
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +31,7 @@ from logwatch.schema import Columns, Decision, Floor, History
 SPARED = "spared"  # the memory of what exemptions were needed for: [epoch seconds, rule] by key
 _LONGEST = 8 * 86400.0  # more than any window: floors older than this mean nothing
 _EXTEND_AFTER = 0.1  # of a decision's duration
+_HELD = 10_000
 _SPARED = 182 * 86400.0  # how long it is remembered that an exemption was needed
 
 
@@ -39,6 +41,7 @@ class Judge:
     def __init__(self, policy: Policy, mode: str = ENFORCE) -> None:
         self.policy = policy
         self.seq = 0
+        self.held: deque[int] = deque(maxlen=_HELD)  # decisions that the guard turned into observe, until somebody asks
         self.restraint = Restraint(policy, mode)
         self._cases = Cases()
         self._floors: Memory[list[Any]] = Memory("floors", 200_000)  # rule and key -> time of release, totals by then
@@ -144,7 +147,10 @@ class Judge:
         due = case is None or time - case.written >= case.span * _EXTEND_AFTER
         if due and (hit.holds or (rule.stays and rule.stays.evidence(rates))):
             begun = case or self._cases.begin(rule, key, time, self.seq)
+            guarded = self.restraint.guarded
             mode = self.restraint.mode(rule, key, time, begun.mode)
+            if self.restraint.guarded > guarded:
+                self.held.append(self.seq + 1)
             now = dataclasses.replace(begun, until=time + begun.span, written=time, mode=mode, share=share)
         elif case and time - case.written >= throttle.EVERY and throttle.changed(case.share, share):
             now = dataclasses.replace(case, written=time, share=share)

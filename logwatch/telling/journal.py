@@ -6,6 +6,7 @@ wait for it.
 
     decisions   one row per decision; times are epoch seconds
     lines       the log lines behind a decision
+    guarded     decisions that the guard turned into observe
     effects     what came of a case: mail accepted while it stood, attempts refused
     answers     what DNS block lists said of a client, and for which event times it counts
     reviews     what operators said; `effective`: the event time from which it holds, empty until the controller saw it
@@ -61,6 +62,7 @@ CREATE TABLE answers (
     time REAL NOT NULL, until REAL NOT NULL, client TEXT NOT NULL, zone TEXT NOT NULL, codes TEXT NOT NULL);
 CREATE INDEX answers_time ON answers (time);
 """,
+    "CREATE TABLE guarded (seq INTEGER PRIMARY KEY);",
 )
 _REVIEW = "time, key, verdict, by, note, until, effective"
 _DECISION = "seq, time, key, action, mode, until, share, max_recipients, rule, ref, queue_id, evidence"
@@ -174,6 +176,14 @@ class Journal:
             rows = ((decision.seq, place, line) for place, line in enumerate(lines.get(decision.seq, ())))
             self._db.executemany("INSERT INTO lines VALUES (?,?,?)", rows)
 
+    def hold_back(self, seqs: Iterable[int]) -> None:
+        """Note that the guard turned these decisions into observe."""
+        self._db.executemany("INSERT OR IGNORE INTO guarded VALUES (?)", ((seq,) for seq in seqs))
+
+    def held_back(self) -> set[int]:
+        """The decisions that the guard turned into observe."""
+        return {seq for (seq,) in self._db.execute("SELECT seq FROM guarded")}
+
     def case(self, ref_or_key: str) -> list[Decision]:
         """Every decision with this reference or on this key, newest first."""
         return self._decisions("WHERE ref = ? OR key = ? ORDER BY seq DESC", ref_or_key, ref_or_key)
@@ -209,6 +219,7 @@ class Journal:
         with self.transaction():
             gone = self._db.execute("DELETE FROM decisions WHERE time < ? AND until < ?", (before, before)).rowcount
             self._db.execute("DELETE FROM lines WHERE seq NOT IN (SELECT seq FROM decisions)")
+            self._db.execute("DELETE FROM guarded WHERE seq NOT IN (SELECT seq FROM decisions)")
             self._db.execute("DELETE FROM effects WHERE ref NOT IN (SELECT ref FROM decisions)")
             self._db.execute("DELETE FROM answers WHERE until < ?", (before,))
             self._db.execute("DELETE FROM reviews WHERE effective < ? AND coalesce(until, 0) < ?", (before, before))
@@ -233,6 +244,7 @@ class Journal:
                    OR room IN ('messages', 'sessions') AND instr(value, ?2)""",
                 (key, json.dumps(key).encode()),
             ).rowcount
+            self._db.execute("DELETE FROM guarded WHERE seq NOT IN (SELECT seq FROM decisions)")
             facts = self.noted("facts") or {}
             if facts.get("releases"):  # those that the log's clock has not passed yet
                 self.note("facts", {**facts, "releases": [one for one in facts["releases"] if one[0] != key]})

@@ -176,6 +176,7 @@ def test_two_weeks_from_observing_to_enforcing(site: Weeks, tmp_path: Path) -> N
     assert [modes[key(login)] for login in MANY] == ["enforce"] * 7 + ["observe"] * 3
     assert site.send(MANY[0])[0].code == 450
     assert site.send(MANY[-1])[0].code == 250
+    assert "the guard held it back" in site.run("why", MANY[-1]).stdout
     status = site.run("status")
     assert (status.returncode, "the guard turned 3 decisions into observe" in status.stderr) == (1, True)
     site.wait_until_read()

@@ -6,6 +6,7 @@ import json
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -181,3 +182,74 @@ def test_pandas_reads_it_in_one_line(journal: Journal, path: Path) -> None:
     frame = pd.read_sql("SELECT * FROM decisions", db)
     db.close()
     assert list(frame["key"]) == ["account:bob@example.com"] * 2
+
+
+# What the first released version made, word for word: a journal in the field may be as old as that.
+FIRST = """
+CREATE TABLE decisions (
+    seq INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, action TEXT NOT NULL, mode TEXT NOT NULL,
+    until REAL NOT NULL, share REAL, max_recipients INTEGER, rule TEXT NOT NULL, ref TEXT NOT NULL, queue_id TEXT,
+    evidence TEXT NOT NULL);
+CREATE INDEX decisions_key ON decisions (key);
+CREATE INDEX decisions_ref ON decisions (ref);
+CREATE INDEX decisions_until ON decisions (until);
+CREATE TABLE lines (seq INTEGER NOT NULL, place INTEGER NOT NULL, line TEXT NOT NULL, PRIMARY KEY (seq, place));
+CREATE TABLE effects (
+    ref TEXT NOT NULL, key TEXT NOT NULL, rule TEXT NOT NULL, messages INTEGER NOT NULL, recipients INTEGER NOT NULL,
+    refused INTEGER NOT NULL, PRIMARY KEY (ref, key, rule)) WITHOUT ROWID;
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, verdict TEXT NOT NULL, by TEXT NOT NULL,
+    note TEXT NOT NULL, until REAL, effective REAL);
+CREATE TABLE memory (room TEXT NOT NULL, key TEXT NOT NULL, time REAL NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (room, key)) WITHOUT ROWID;
+CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+INSERT INTO decisions VALUES (1, 1764000000.0, 'account:bob@example.com', 'tempfail', 'enforce', 1764003600.0, NULL,
+    NULL, 'flood', '7K2M9Q', '4jZ1x362FKzJ9Hg', '{"recipients in 10m": {"value": 201, "threshold": 200}}');
+INSERT INTO lines VALUES (1, 0, 'a line');
+INSERT INTO effects VALUES ('7K2M9Q', 'account:bob@example.com', 'flood', 1, 2, 3);
+INSERT INTO reviews VALUES (1, 1764000060.0, 'account:bob@example.com', 'confirmed', 'root', 'phished', NULL, NULL);
+INSERT INTO memory VALUES ('room', 'bob', 1764000000.0, x'00000000000000015b315d');
+INSERT INTO checkpoint VALUES ('positions', '{"mail.log": 5}');
+PRAGMA user_version = 1;
+"""
+
+
+def schema(path: Path) -> tuple[int, list[str]]:
+    """The version; tables and indices, as they were made."""
+    with closing(sqlite3.connect(path)) as db:
+        (version,) = db.execute("PRAGMA user_version").fetchone()
+        return version, [sql for (sql,) in db.execute("SELECT sql FROM sqlite_schema WHERE sql NOT NULL ORDER BY name")]
+
+
+def test_a_journal_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    """All that it holds is there, and it is made as a new one is."""
+    old = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(old)) as db:
+        db.executescript(FIRST)
+    with pytest.raises(JournalError, match="`mailbrake watch` brings it up to date when it starts"):
+        Journal.read(old)
+    for _ in range(2):
+        opened = Journal.open(old)
+        assert opened.decisions() == [decision(1)]
+        assert opened.lines(1) == ["a line"]
+        assert list(opened.effects().values()) == [Effect("7K2M9Q", "account:bob@example.com", "flood", 1, 2, 3)]
+        assert [review.note for review in opened.unseen()] == ["phished"]
+        assert opened.noted("positions") == {"mail.log": 5}
+        memory: Memory[list[int]] = Memory("room", 10)
+        memory.restore(opened.remembered()["room"])
+        assert memory.get("bob") == [1]
+        opened.close()
+    Journal.open(tmp_path / "new.sqlite").close()
+    assert schema(old) == schema(tmp_path / "new.sqlite")
+    assert schema(old)[0] > 1
+
+
+def test_what_the_guard_held_back_is_kept_as_long_as_its_decision(journal: Journal) -> None:
+    """And no longer."""
+    record(journal, decision(1), decision(2, time=NOW + 1e6, until=NOW + 2e6))
+    with journal.transaction():
+        journal.hold_back([1, 2])
+        journal.hold_back([2])
+    assert journal.held_back() == {1, 2}
+    journal.prune(NOW + 5000)
+    assert journal.held_back() == {2}
