@@ -245,6 +245,7 @@ class Journal:
                 (key, json.dumps(key).encode()),
             ).rowcount
             self._db.execute("DELETE FROM guarded WHERE seq NOT IN (SELECT seq FROM decisions)")
+            self._db.execute("DELETE FROM answers WHERE client IN (?, ?)", (key, key.partition(":")[2]))
             facts = self.noted("facts") or {}
             if facts.get("releases"):  # those that the log's clock has not passed yet
                 self.note("facts", {**facts, "releases": [one for one in facts["releases"] if one[0] != key]})
