@@ -37,6 +37,9 @@ NOTICES = ("decision", "guard", "loss", "trouble")  # what notifications are abo
 _ADDRESS = re.compile(r"(?!-)[!-?A-~]+@[!-?A-~]+")
 _WEB = re.compile(r"https?://[!-~]+")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[!-~]*")
+_STREAM = re.compile(
+    r"tls://(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|nats://(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}"
+)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -232,6 +235,57 @@ def as_count(value: object) -> int:
     return value
 
 
+def as_servers(value: object) -> tuple[str, ...]:
+    """Servers of a stream; without TLS only on this very machine."""
+    if isinstance(value, list) and all(isinstance(v, str) and _STREAM.fullmatch(v) for v in value):
+        return tuple(value)
+    raise ValueError(
+        f'expected a list of servers such as ["tls://stream.example.com:4222"] (nats:// only for 127.0.0.1), '
+        f"found {value!r}"
+    )
+
+
+def as_name(value: object) -> str:
+    """A name of letters, digits, `-` and `_`, or ""."""
+    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]{0,63}", value):
+        raise ValueError(f'expected a name of letters, digits, - and _, such as "mx1", found {value!r}')
+    return value
+
+
+def as_hosts(value: object) -> dict[str, tuple[str, ...]]:
+    """Lists of host names by gateway."""
+    if not isinstance(value, Mapping) or not all(isinstance(hosts, list) for hosts in value.values()):
+        raise ValueError(f'expected names by gateway such as {{ mx1 = ["mx1.example.com"] }}, found {value!r}')
+    return {as_name(gateway): as_strings(hosts) for gateway, hosts in value.items()}
+
+
+def as_size(value: object) -> int:
+    """Bytes of a size such as "256MB", "4GB"."""
+    found = re.fullmatch(r"([1-9][0-9]{0,5})(kB|MB|GB)", value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError(f'expected a size such as "256MB" or "4GB", found {value!r}')
+    return int(found[1]) * {"kB": 10**3, "MB": 10**6, "GB": 10**9}[found[2]]
+
+
+def as_number(least: int, most: int) -> Callable[[object], int]:
+    """A check for a whole number within bounds."""
+
+    def check(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise ValueError(f"expected a whole number from {least} to {most}, found {value!r}")
+        return value
+
+    return check
+
+
+def as_lateness(value: object) -> int:
+    """A duration of less than an hour: a line that is later than that would turn the log's clock back."""
+    seconds = as_duration(value)
+    if seconds > 3300:
+        raise ValueError(f"expected 55m at most, found {value!r}")
+    return seconds
+
+
 def as_octal(value: object) -> int:
     """File mode bits, written as a string of octal digits."""
     if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
@@ -368,6 +422,29 @@ class Metrics:
 
 
 @dataclasses.dataclass(frozen=True)
+class Cluster:
+    """`[cluster]`: many gateways that share one table; nobody needs it on one machine. See docs/cluster.md."""
+
+    servers: tuple[str, ...] = option(
+        [], as_servers, 'the servers of the stream, such as ["tls://stream.example.com:4222"]; none: no cluster'
+    )
+    name: str = option("", as_name, 'what this machine is called in it; "": its host name up to the first dot')
+    credentials: str = option(
+        "/etc/mailbrake/cluster", as_text, "directory of this machine's certificate and key (`mailbrake cluster init`)"
+    )
+    spool: int = option("256MB", as_size, "on a gateway: how much may wait on disk while the stream is away")
+    hosts: Mapping[str, tuple[str, ...]] = option(
+        {}, as_hosts, "on controllers: lists of the other host names in a gateway's lines, by gateway"
+    )
+    hold: int = option("30s", as_lateness, "on controllers: how long a line waits for those of other gateways at most")
+    late: int = option("15m", as_lateness, "on controllers: lines that come later than this are left out")
+    partitions: int = option(8, as_number(1, 256), "on controllers: into how many parts the keys are divided")
+    replicas: int = option(1, as_number(1, 5), "on controllers: on how many servers everything is kept")
+    keep: int = option("2d", as_duration, "on controllers: how long the stream keeps lines")
+    size: int = option("4GB", as_size, "on controllers: how much of them it keeps at most")
+
+
+@dataclasses.dataclass(frozen=True)
 class Config:
     """The whole file, checked; `file` is where it came from, for messages."""
 
@@ -379,6 +456,7 @@ class Config:
     export: Export = dataclasses.field(default_factory=Export)
     notify: Notify = Notify()
     metrics: Metrics = Metrics()
+    cluster: Cluster = dataclasses.field(default_factory=Cluster)
     file: str = "(defaults)"
 
     @property
@@ -401,6 +479,7 @@ SECTIONS: dict[str, type] = {
     "export": Export,
     "notify": Notify,
     "metrics": Metrics,
+    "cluster": Cluster,
 }
 
 
@@ -491,6 +570,8 @@ def _render_section(name: str, kind: type) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, list):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     if isinstance(value, dict):

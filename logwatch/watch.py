@@ -242,7 +242,8 @@ class Controller:
         self._came_of += self._effects.take(step.events, step.decisions)
         self._save()
         self._ask(step)
-        self._herald.meter.stepped(begun, self._now(), self.core.reader.clock)
+        if chunk:
+            self._herald.meter.stepped(begun, self._now(), self.core.reader.clock)
 
     def _save(self) -> None:
         """Decisions, position and memory, all or nothing."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,11 +17,11 @@ SHARED = {"logwatch.schema", "logwatch.memory"}
 BRIDGES = {
     "enforce.config": None,
     "enforce.key": None,
-    "enforce.table": {"telling/publish.py", "telling/keeper.py", "telling/export.py", "commands"},
+    "enforce.table": {"telling/publish.py", "telling/keeper.py", "telling/export.py", "commands", "cluster"},
     "enforce.verdict": {"telling/export.py"},  # a map refuses in the words of the milter
-    "enforce.exposition": {"telling/metrics.py", "commands/watch.py"},
+    "enforce.exposition": {"telling/metrics.py", "commands/watch.py", "cluster/figures.py"},
     "enforce.main": {"commands/milter.py"},
-    "enforce.notify": {"commands/watch.py"},
+    "enforce.notify": {"commands/watch.py", "commands/ship.py", "commands/sync.py"},
     "enforce": None,
 }
 
@@ -70,6 +72,59 @@ def test_watchdog_is_used_in_one_place() -> None:
     """Only the follower waits for file events."""
     users = {str(path.relative_to(ROOT)) for path in FILES if any(m.startswith("watchdog") for m in imported(path))}
     assert users == {"logwatch/reading/follow.py"}
+
+
+def test_the_network_is_known_in_one_room() -> None:
+    """One machine needs no stream: nobody imports the cluster but its commands, and nats nobody but the cluster."""
+    users = {
+        str(path.relative_to(ROOT / "logwatch")) for path in FILES if any(m.startswith("nats") for m in imported(path))
+    }
+    assert {name for name in users if not name.startswith("cluster/")} == {"commands/sync.py"}
+    knowing = {
+        str(path.relative_to(ROOT / "logwatch"))
+        for path in FILES
+        if any(m.startswith("logwatch.cluster") for m in imported(path))
+    }
+    allowed = {f"commands/{name}.py" for name in ("ship", "sync", "watch", "cluster", "status", "demo")}
+    assert {name for name in knowing if not name.startswith("cluster/")} <= allowed
+    for path in (ROOT / "logwatch" / "commands").glob("*.py"):
+        assert "nats" not in _at_load(path), path
+
+
+def _at_load(path: Path) -> set[str]:
+    """The packages that a file imports when it is loaded."""
+    top = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [node.module or "" for node in top if isinstance(node, ast.ImportFrom)]
+    names += [alias.name for node in top if isinstance(node, ast.Import) for alias in node.names]
+    return {name if name.startswith("logwatch.cluster") else name.partition(".")[0] for name in names}
+
+
+GATEWAY = """
+import sys
+HEAVY = {"pandas", "numpy", "pyparsing", "iptocc", "cryptography", "pyarrow", "rich"}
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in HEAVY:
+            raise ImportError(f"not installed on a gateway: {name}")
+sys.meta_path.insert(0, Absent())
+from logwatch.gateway import main
+sys.exit(main([sys.argv[1], "--config", sys.argv[2]]))
+"""
+
+
+@pytest.mark.parametrize("command", ["ship", "sync"])
+def test_a_gateway_needs_no_pandas(command: str, tmp_path: Path) -> None:
+    """It gets as far as to miss its credentials."""
+    config = tmp_path / "mailbrake.toml"
+    config.write_text(
+        f'[log]\nfiles = ["{tmp_path}/mail.log"]\n[state]\ndirectory = "{tmp_path}"\n[milter]\nsyslog = ""\n'
+        f'[cluster]\nservers = ["tls://stream.example.com:4222"]\nname = "mx1"\ncredentials = "{tmp_path}"\n'
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", GATEWAY, command, str(config)], capture_output=True, text=True, check=False
+    )
+    assert "mx1.pem and mx1.key cannot be used" in run.stderr
+    assert run.returncode == 1
 
 
 @pytest.mark.parametrize("room", ["measuring", "judging"])

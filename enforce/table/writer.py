@@ -70,10 +70,13 @@ class Writer:
         """Close the environment."""
         self._env.close()
 
-    def publish(self, changes: Mapping[str, Sequence[Record]], now: float, *, alive: bool = True) -> int:
+    def publish(
+        self, changes: Mapping[str, Sequence[Record]], now: float, *, alive: bool = True, generation: int | None = None
+    ) -> int:
         """Commit all changes at once, a key without records being taken off; the new generation.
 
-        `alive` sets the heartbeat. It is the controller's: commands of the operator leave it as it is.
+        `alive` sets the heartbeat. It is the controller's: commands of the operator leave it as it is. `generation`
+        is that of the table of which this one is a copy.
         """
         values = {_raw_key(key): encode(records) if records else None for key, records in changes.items()}
         with self._writing() as txn:
@@ -81,17 +84,17 @@ class Writer:
                 _set(txn, key, value)
             old = files.meta(txn)
             heartbeat = now if alive else old.heartbeat
-            return _step(txn, old._replace(heartbeat=heartbeat, capped=old.capped or _has_cap(changes)))
+            return _step(txn, old._replace(heartbeat=heartbeat, capped=old.capped or _has_cap(changes)), generation)
 
-    def replace(self, table: Mapping[str, Sequence[Record]], now: float) -> int:
-        """Commit exactly this table instead of what is there; the new generation."""
+    def replace(self, table: Mapping[str, Sequence[Record]], now: float, generation: int | None = None) -> int:
+        """Commit exactly this table instead of what is there; the new generation (as of `publish`)."""
         values = {_raw_key(key): encode(records) for key, records in table.items() if records}
         with self._writing() as txn:
             for key in [raw for raw in txn.cursor().iternext(values=False) if raw != META and raw not in values]:
                 txn.delete(key)
             for key, value in values.items():
                 _set(txn, key, value)
-            return _step(txn, files.meta(txn)._replace(heartbeat=now, capped=_has_cap(table)))
+            return _step(txn, files.meta(txn)._replace(heartbeat=now, capped=_has_cap(table)), generation)
 
     def remove(self, key: str) -> bool:
         """Take `key` off the table; False if it was not listed."""
@@ -265,9 +268,10 @@ def _set(txn: Transaction, key: bytes, value: bytes | None) -> None:
         txn.put(key, value)
 
 
-def _step(txn: Transaction, meta: Meta) -> int:
-    _put_meta(txn, meta._replace(generation=meta.generation + 1))
-    return meta.generation + 1
+def _step(txn: Transaction, meta: Meta, generation: int | None = None) -> int:
+    following = meta.generation + 1 if generation is None else generation
+    _put_meta(txn, meta._replace(generation=following))
+    return following
 
 
 def _has_cap(changes: Mapping[str, Sequence[Record]]) -> bool:

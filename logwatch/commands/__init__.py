@@ -34,6 +34,9 @@ COMMANDS = (
     "report",
     "check",
     "status",
+    "ship",
+    "sync",
+    "cluster",
 )
 
 

@@ -24,6 +24,8 @@ def say(config: Config, key: str, verdict: str, note: str, until: float | None =
     """
     from logwatch.telling.journal import TAKEN_BACK, Journal, JournalError, Review
 
+    if config.cluster.servers and not config.journal.exists():
+        raise Failure("in a cluster this is said where `mailbrake watch` runs: its journal is not on this machine")
     try:
         journal = Journal.open(config.journal)
         journal.review(Review(now(), key, verdict, who(), note, until))

@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from enforce.config import Config
 from enforce.table import peek
 from logwatch.commands.common import config_argument, config_of, json_argument
+from logwatch.commands.daemon import needs_cluster
 from logwatch.commands.output import now, number, when, write_json, write_table
 
 _OLD = 30.0  # seconds without a heartbeat: six were missed
+_STREAM = "stream"  # the position of a controller in a cluster
+
+Found = tuple[dict[str, Any], list[str]]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,8 +30,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print what is found, and what is wrong with it."""
     config = config_of(args)
-    parts = (_controller, _log, _table, _milter)
-    found: list[tuple[str, dict[str, Any], list[str]]] = [(part.__name__[1:], *part(config)) for part in parts]
+    if config.cluster.servers:
+        needs_cluster(config)
+    found: list[tuple[str, dict[str, Any], list[str]]] = [(part.__name__[1:], *part(config)) for part in _parts(config)]
     if args.json:
         write_json([{name: values for name, values, _ in found} | {"problems": [p for *_, ps in found for p in ps]}])
     else:
@@ -43,13 +48,22 @@ def run(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def _parts(config: Config) -> tuple[Callable[[Config], Found], ...]:
+    """What there is to look at on this machine."""
+    here = (_controller, _log, _table, _milter)
+    if not config.cluster.servers:
+        return here
+    if not config.journal.exists():
+        return _spool, _table, _milter
+    return (*(here if config.table.exists() else here[:2]), _gateways, _controllers)
+
+
 def _shown(value: Any) -> str:
-    if isinstance(value, dict):  # a log's position
-        return f"{number(value['behind'])} bytes behind"
+    if isinstance(value, dict):
+        if "behind" in value:  # a log's position
+            return f"{number(value['behind'])} bytes behind"
+        return ", ".join(f"{what} {_shown(part)}" for what, part in value.items() if part != {})
     return number(value) if isinstance(value, int) else str(value)
-
-
-Found = tuple[dict[str, Any], list[str]]
 
 
 def _controller(config: Config) -> Found:
@@ -92,6 +106,8 @@ def _log(config: Config) -> Found:
         return {}, []
     problems = []
     for path, position in positions.items():
+        if path == _STREAM:
+            continue
         if path == JOURNALD:
             found[path] = position["cursor"]
             continue
@@ -103,6 +119,31 @@ def _log(config: Config) -> Found:
         read = position["offset"] if position["inode"] == file.st_ino else 0  # else it is in an older file
         found[path] = {"offset": read, "behind": max(0, file.st_size - read)}
     return found, problems
+
+
+def _gateways(config: Config) -> Found:
+    from logwatch.cluster.seen import gateways_of
+    from logwatch.telling.journal import Journal, JournalError
+
+    try:
+        journal = Journal.read(config.journal)
+        positions, saved = journal.noted("positions") or {}, journal.noted("saved") or 0.0
+        journal.close()
+    except JournalError:
+        return {}, []
+    return gateways_of(positions, saved, now())
+
+
+def _controllers(config: Config) -> Found:
+    from logwatch.cluster.seen import controllers_of
+
+    return controllers_of(config)
+
+
+def _spool(config: Config) -> Found:
+    from logwatch.cluster.seen import spooled
+
+    return spooled(config)
 
 
 def _table(config: Config) -> Found:

@@ -119,7 +119,8 @@ def _order(args: argparse.Namespace, config: Config) -> int:
         share=number if args.action == "throttle" else None,
         max_recipients=number if args.action == "cap" else None,
     )
-    _publish(config, key, record, moment)
+    if not config.cluster.servers:  # else it comes back from all controllers
+        _publish(config, key, record, moment)
     if args.json:
         write_json([export.row(key, record)])
     else:

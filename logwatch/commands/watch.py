@@ -5,23 +5,23 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
-import logging.handlers
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
 from enforce import exposition
-from enforce.config import Config, Notify, effective
+from enforce.config import Config, Notify
 from enforce.notify import Notifier
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of
+from logwatch.commands.daemon import log_to, needs_cluster, until_signal
 from logwatch.commands.output import now
 
 if TYPE_CHECKING:
+    from logwatch.cluster.brain import Brain
     from logwatch.reading.follow import Wake
     from logwatch.telling.notify import Notifications
     from logwatch.watch import Controller
@@ -49,31 +49,40 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.telling.journal import JournalError
     from logwatch.watch import MACHINE, BusyError, Controller, LearnedError
 
-    _log_to(config)
+    log_to(config, "watch")
     notifications = _notifications(config)
+    brain = _brain(config, learns=bool(args.learn))
     try:
-        controller = Controller(config, now, notifications.tell, MACHINE, expanded(args.learn))
+        ports = brain.ports() if brain else MACHINE
+        controller = Controller(config, now, notifications.tell, ports, expanded(args.learn))
     except PolicyError as error:
         raise UsageError(str(error)) from None
     except (JournalError, BusyError, LearnedError, SourceError) as error:
         raise Failure(str(error)) from None
+    if brain and controller.asker:
+        controller.close()
+        raise UsageError("in a cluster a policy cannot ask lists in the DNS: each controller would have other answers")
     gc.freeze()  # a full collection would walk what has just been taken up, while decisions wait
     wake = Wake(controller.source.directories)
     controller.source.notify(wake.wake)
     if controller.asker:
         controller.asker.wake = wake.wake
-    stopped = _until_signal(wake.wake)
+    stopped = until_signal(wake.wake)
     signal.signal(signal.SIGHUP, lambda *_: _again(controller, wake))
     try:
         controller.learn(stopped)
     except SourceError as error:
         controller.close()
         raise Failure(str(error)) from None
+    if brain:
+        brain.start()
     notifier = Notifier()
     notifier.ready("following the log")
-    end_metrics = _serve_metrics(config, controller, notifications)
+    end_metrics = _serve_metrics(config, controller, notifications, brain)
     controller.run(wake, lambda: _lives(notifier) and stopped())
     notifier.stopping()
+    if brain:
+        brain.close()
     wake.close()
     end_metrics()
     notifications.close()
@@ -91,6 +100,21 @@ def _lives(notifier: Notifier) -> bool:
     return True
 
 
+def _brain(config: Config, *, learns: bool) -> Brain | None:
+    """What the controller stands on in a cluster; None on one machine. `learns`: it will remember more than that."""
+    if not config.cluster.servers:
+        return None
+    needs_cluster(config)
+    from logwatch.cluster.brain import Brain, LineageError
+    from logwatch.cluster.link import LinkError
+    from logwatch.telling.journal import JournalError
+
+    try:
+        return Brain.open(config, learns=learns)
+    except (LinkError, LineageError, JournalError) as error:
+        raise Failure(str(error)) from None
+
+
 def _notifications(config: Config) -> Notifications:
     """What tells people; channels that cannot be had are left out, and that is told through the others."""
     from logwatch.telling.notify import Clocks, Happening, Notifications, channels_of
@@ -105,44 +129,24 @@ def _notifications(config: Config) -> Notifications:
     return notifications
 
 
-def _serve_metrics(config: Config, controller: Controller, notifications: Notifications) -> Callable[[], None]:
+def _serve_metrics(
+    config: Config, controller: Controller, notifications: Notifications, brain: Brain | None
+) -> Callable[[], None]:
     """Serve them where they are wanted, or say why not: nothing else depends on them; what ends it is returned."""
     from logwatch.telling.metrics import METRICS
 
+    metrics: tuple[exposition.Metric, ...] = METRICS
+    more: Callable[[], exposition.Snapshot] = dict
+    if brain:
+        from logwatch.cluster import figures
+
+        metrics, more = (*METRICS, *figures.METRICS), partial(figures.figures, brain)
+
     def snapshot() -> exposition.Snapshot:
-        return {**controller.figures(), "mailbrake_notifications_total": notifications.outcomes()}
+        return {**controller.figures(), "mailbrake_notifications_total": notifications.outcomes(), **more()}
 
     try:
-        return exposition.serve(config.metrics.watch, METRICS, snapshot) if config.metrics.watch else lambda: None
+        return exposition.serve(config.metrics.watch, metrics, snapshot) if config.metrics.watch else lambda: None
     except exposition.EndpointError as error:
         logging.getLogger("mailbrake").warning("%s", error)
         return lambda: None
-
-
-def _log_to(config: Config) -> None:
-    """Standard error, and syslog where there is one."""
-    root = logging.getLogger("mailbrake")
-    root.setLevel(logging.INFO)
-    here = logging.StreamHandler(sys.stderr)
-    here.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    root.addHandler(here)
-    if config.milter.syslog and Path(config.milter.syslog).is_socket():
-        # not facility mail: what is said about the log must not stand in it
-        syslog = logging.handlers.SysLogHandler(config.milter.syslog, logging.handlers.SysLogHandler.LOG_DAEMON)
-        syslog.ident = "mailbrake-watch: "
-        root.addHandler(syslog)
-    for row in effective(config):
-        root.info("%s", row)
-
-
-def _until_signal(wake: Callable[[], None]) -> Callable[[], bool]:
-    """True after SIGTERM or SIGINT."""
-    received: list[int] = []
-
-    def stop(number: int, _: object) -> None:
-        received.append(number)
-        wake()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    return lambda: bool(received)

@@ -24,6 +24,14 @@ KINDS = {
     "damaged": "damaged archives",
     "overlong": "lines of more than a megabyte, which were left out",
 }
+ON_THE_WAY = {  # where lines come from other machines (logwatch.cluster)
+    "stale": "lines that came too late to be counted",
+    "ahead": "lines with stamps of the future: a gateway's clock is wrong",
+    "foreign": "lines in which a gateway names another host than its own (see [cluster] hosts)",
+    "headless": "lines that name no host (have Exim log through syslog)",
+    "refused": "messages that were no batches of lines",
+    "unshipped": "bytes of lines that a gateway could not send",
+}
 QUIET = 60.0  # seconds between two warnings at least
 _HOUR = 3600.0
 _BUSY = 100  # events in the hour or two before a silence
@@ -39,7 +47,8 @@ def totals(facts: Mapping[str, Any], followed: Totals) -> dict[str, int]:
         "silences": facts["silences"][0],
         **{kind: facts[kind] for kind in ("orphans", "clock_steps")},
     }
-    return {kind: counted.get(kind, 0) + followed.get(kind, 0) for kind in KINDS}
+    known = {kind: counted.get(kind, 0) + followed.get(kind, 0) for kind in KINDS}
+    return known | {kind: followed[kind] for kind in ON_THE_WAY if kind in followed}
 
 
 class Silences:
@@ -95,5 +104,6 @@ class Warner:
         if not new or now - self._when < QUIET:
             return ""
         self._said, self._when = Counter(found), now
-        what = "; ".join(f"{count} {KINDS[kind]}" for kind, count in new.items())
+        words = KINDS | ON_THE_WAY
+        what = "; ".join(f"{count} {words[kind]}" for kind, count in new.items())
         return f"the log is not complete, so rates may be too low: {'; '.join([what, *notices])}"

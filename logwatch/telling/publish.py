@@ -8,19 +8,33 @@ What has ended is not published, nor what concerns a key that no SMTP session ha
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
-from enforce.table import ACTIONS, MODES, Record, Writer
+from enforce.table import ACTIONS, MODES, Record
 from logwatch.schema import Decision
 
 RELEASE = "release"
 _PUBLISHED = ("account", "client", "net")
 
 
+class Written(Protocol):
+    """What a publisher writes to: `enforce.table.Writer`, or what stands for it."""
+
+    def publish(self, changes: Mapping[str, Sequence[Record]], now: float) -> int:
+        """Commit changes."""
+
+    def replace(self, table: Mapping[str, Sequence[Record]], now: float) -> int:
+        """Commit exactly this table."""
+
+    def beat(self, now: float, lease: float) -> object:
+        """Say that the controller lives."""
+
+
 class Publisher:
     """Keeps a table equal to the standing decisions that it is told of."""
 
-    def __init__(self, writer: Writer, lease: float) -> None:
+    def __init__(self, writer: Written, lease: float) -> None:
         """`lease`: seconds for which a record holds without a sign of life from here."""
         self._writer = writer
         self._lease = lease

@@ -14,6 +14,8 @@ _SOCKETS = '"unix:/run/mailbrake/milter.sock" or "inet:8891@127.0.0.1" (port fir
 _NETWORKS = 'a list of addresses and networks such as ["127.0.0.0/8", "::1"]'
 _TEXTS = 'sentences by action such as { tempfail = "Slow down" }'
 _ADDRESSES = 'a list of addresses such as ["abuse@example.com"]'
+_SERVERS = 'a list of servers such as ["tls://stream.example.com:4222"] (nats:// only for 127.0.0.1)'
+_NAME = 'a name of letters, digits, - and _, such as "mx1"'
 _ENDPOINTS = 'an address and a port such as "127.0.0.1:9631" or "[::1]:9631"'
 _FILES = 'absolute paths by format such as { postfix-sasl = "/etc/x" }'
 
@@ -104,7 +106,11 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
     ("text", "problem"),
     [
         ("[mitler]", "[mitler]: no such section; did you mean milter?"),
-        ("[zzz]", "[zzz]: no such section; known are log, policy, reputation, state, milter, export, notify, metrics"),
+        (
+            "[zzz]",
+            "[zzz]: no such section; "
+            "known are log, policy, reputation, state, milter, export, notify, metrics, cluster",
+        ),
         ("milter = 1", "milter: is a section: write [milter] on a line of its own"),
         ("[milter]\nsokcet = 1", "[milter] sokcet: no such option; did you mean socket?"),
         ("[policy]\nzzz = 1", "[policy] zzz: no such option; known are file, mode"),
@@ -177,6 +183,18 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
         ('[metrics]\nwatch = "9631"', f"[metrics] watch: expected {_ENDPOINTS}, found '9631'"),
         ('[metrics]\nmilter = "127.0.0.1:99999"', f"[metrics] milter: expected {_ENDPOINTS}, found '127.0.0.1:99999'"),
         ('[metrics]\nwatch = "1.2.3.400:1"', f"[metrics] watch: expected {_ENDPOINTS}, found '1.2.3.400:1'"),
+        (
+            '[cluster]\nservers = ["nats://mx:4222"]',
+            f"[cluster] servers: expected {_SERVERS}, found ['nats://mx:4222']",
+        ),
+        ('[cluster]\nname = "mx1.example.com"', f"[cluster] name: expected {_NAME}, found 'mx1.example.com'"),
+        ('[cluster]\nspool = "1TB"', '[cluster] spool: expected a size such as "256MB" or "4GB", found \'1TB\''),
+        ('[cluster]\nlate = "1h"', "[cluster] late: expected 55m at most, found '1h'"),
+        ("[cluster]\nreplicas = 9", "[cluster] replicas: expected a whole number from 1 to 5, found 9"),
+        (
+            '[cluster]\nhosts = { mx1 = "mx2" }',
+            "[cluster] hosts: expected names by gateway such as { mx1 = [\"mx1.example.com\"] }, found {'mx1': 'mx2'}",
+        ),
         ("[milter", "is not valid TOML: Expected ']' at the end of a table declaration (at end of document)"),
     ],
 )

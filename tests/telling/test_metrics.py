@@ -16,6 +16,7 @@ import pytest
 
 from enforce.exposition import PLAIN
 from enforce.metrics import METRICS as MILTER
+from logwatch.cluster.figures import METRICS as CLUSTER
 from logwatch.reading import loss
 from logwatch.schema import EVENTS
 from logwatch.telling.herald import Herald
@@ -31,7 +32,7 @@ from tests.test_watch import Machine
 ROOT = Path(__file__).parents[2]
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yml"
 DASHBOARD = ROOT / "deploy" / "grafana" / "mailbrake.json"
-KNOWN = {metric.name: metric for metric in (*METRICS, *MILTER)}
+KNOWN = {metric.name: metric for metric in (*METRICS, *MILTER, *CLUSTER)}
 
 
 def seen(**fields: Any) -> Seen:

@@ -1,0 +1,203 @@
+"""A controller in a cluster: the same controller as on one machine, on the stream's ports.
+
+All controllers of a cluster must have the same memory, or they would not decide alike. A fresh one may begin where the
+others began, if the stream still has all since then; otherwise it takes a copy of another's state directory. Which
+memory it is has a name, `lineage`, that stands in the journal and in the bucket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from nats.aio.client import Client
+
+from enforce.config import Config
+from logwatch.cluster import bucket, layout
+from logwatch.cluster.layout import LINES, REVIEWS, SHARES
+from logwatch.cluster.link import PATIENCE, Link, LinkError
+from logwatch.cluster.merging import Limits, Merger
+from logwatch.cluster.names import speaks
+from logwatch.cluster.shared import Shared
+from logwatch.cluster.shares import RENEW, Shares
+from logwatch.cluster.stream import NAME, Stream
+from logwatch.judging.language import SHIPPED
+from logwatch.ports import Ports, Say, Standing
+from logwatch.settings import zone_of
+from logwatch.telling.journal import Journal, Review
+
+_LINEAGE = "lineage"
+_FIRST = 15.0  # seconds to wait for the first connection
+
+
+class LineageError(Exception):
+    """This controller's memory is not that of the others: what to do."""
+
+
+class Brain:
+    """What a controller stands on in a cluster; `open` makes it."""
+
+    def __init__(self, config: Config, origin: str) -> None:
+        """LinkError if the credentials cannot be used."""
+        cluster = config.cluster
+        self.link = Link(config)
+        self.shares = Shares(self.link.name, cluster.partitions)
+        self._config = config
+        self._origin = origin
+        self._rules = _fingerprint(config)
+        self._sent: set[int] = set()
+        self._say: Say = lambda *_: None
+        self._stream: Stream | None = None
+        self._shared: Shared | None = None
+
+    @classmethod
+    def open(cls, config: Config, *, learns: bool = False) -> Brain:
+        """Connect, make what is missing in the stream; LinkError, LineageError or JournalError if that cannot be.
+
+        `learns`: the controller will learn from older logs before it reads a line of the stream.
+        """
+        link = Link(config)
+        link.start()
+        try:
+            link.wait(_FIRST)
+            link.call(lambda client: layout.prepare(client, config.cluster), 3 * PATIENCE)
+            journal = Journal.open(config.journal)
+            try:
+                origin = str(journal.noted("origin") or secrets.token_hex(8))
+                journal.note("origin", origin)
+                journal.note(_LINEAGE, link.call(lambda client: _lineage(client, *_memory(journal, learns=learns))))
+            finally:
+                journal.close()
+        finally:
+            link.close()
+        return cls(config, origin)
+
+    def ports(self) -> Ports:
+        """For the controller."""
+        return Ports(self._source, self._table, self._reviews)
+
+    def start(self) -> None:
+        """Connect for good, once the controller has been made."""
+        self.link.serve(self._hold)
+        self.link.start()
+
+    def close(self) -> None:
+        """Say that this controller is gone, so that others need not wait to find out."""
+        with suppress(LinkError):
+            self.link.call(self._leave, 1.0)
+        self.link.close()
+
+    def stream(self) -> Stream:
+        """The source, once the controller has it."""
+        assert self._stream
+        return self._stream
+
+    # The ports.
+
+    def _source(self, config: Config, positions: Mapping[str, Mapping[str, Any]]) -> Stream:
+        limits = Limits(config.cluster.hold, config.cluster.late)
+
+        def merger(state: Mapping[str, Any]) -> Merger:
+            return Merger(limits, zone_of(config), lambda gateway, host: speaks(config, gateway, host), state)
+
+        self._stream = Stream(self.link, positions.get(NAME, {}), merger, self._origin)
+        return self._stream
+
+    def _table(self, config: Config, standing: Standing, say: Say) -> Shared:
+        self._say = say
+        self._shared = Shared(self.link, self.shares, config.cluster.partitions, standing, say)
+        return self._shared
+
+    def _reviews(self, journal: Journal) -> list[Review]:
+        """Send what was said here into the stream; what comes out of it is in effect, for all controllers alike."""
+        for review in journal.unseen():
+            if review.id not in self._sent and self.link.connected:
+                self._send(review)
+        return self.stream().reviews()
+
+    def _send(self, review: Review) -> None:
+        said = {name: value for name, value in vars(review).items() if name != "effective"}
+        message = json.dumps({**said, "origin": self._origin}).encode()
+        headers = {"Nats-Msg-Id": f"{self._origin} {review.id}"}
+        try:
+            self.link.call(lambda client: client.jetstream().publish(REVIEWS, message, headers=headers))
+        except LinkError as error:
+            self._say("table", f"a review of {review.key} could not be sent: {error}; it is tried again")
+            return
+        self._sent.add(review.id)
+
+    # What the link's thread does.
+
+    async def _hold(self, client: Client) -> None:
+        """Renew the lease once a second, and see to partitions without a holder."""
+        assert self._shared
+        while True:
+            asked = time.monotonic()
+            entries = await bucket.snapshot(client, SHARES)
+            fit = self.stream().current() and self._shared.known()
+            said = {"fit": fit, "seq": self.stream().judged(), "rules": self._rules}
+            sign = self.shares.renew(entries, said, asked)
+            if sign and await bucket.put(client, SHARES, *sign) is not None:
+                self.shares.renewed(asked)
+                for change in self.shares.plan(entries, fit=fit):
+                    if await bucket.put(client, SHARES, *change) is not None:
+                        self.shares.done(change)
+                self._shared.shares_changed()
+            await asyncio.sleep(RENEW)
+
+    async def _leave(self, client: Client) -> None:
+        entries = {entry.key: entry for entry in await bucket.snapshot(client, SHARES)}
+        mine = entries.get(f"c.{self.link.name}")
+        if mine and mine.value and json.loads(mine.value).get("instance") == self.shares.instance:
+            await bucket.put(client, SHARES, mine.key, None, mine.revision)
+
+    def differing(self) -> list[str]:
+        """Controllers that are configured otherwise, and so decide otherwise."""
+        return sorted(name for name, said in self.shares.controllers.items() if said.get("rules") != self._rules)
+
+
+def _memory(journal: Journal, *, learns: bool) -> tuple[str, bool]:
+    """Whose memory a journal has: its lineage, "" for none yet, and whether it remembers anything, or soon will."""
+    return str(journal.noted(_LINEAGE) or ""), learns or journal.noted("facts") is not None
+
+
+async def _lineage(client: Client, mine: str, remembers: bool) -> str:
+    """The lineage of the cluster, which is ours as well; LineageError if it cannot be."""
+    found = await bucket.get(client, SHARES, _LINEAGE)
+    if found is None or found.value is None:
+        name = mine or secrets.token_hex(8)
+        value = json.dumps({"lineage": name, "fresh": not remembers}).encode()
+        if await bucket.put(client, SHARES, _LINEAGE, value, found.revision if found else 0) is not None:
+            return name
+        return await _lineage(client, mine, remembers)
+    said = json.loads(found.value)
+    if said["lineage"] == mine:
+        return mine
+    info = await client.jetstream().stream_info(LINES)
+    if not mine and not remembers and said["fresh"] and info.state.first_seq <= 1:
+        return str(said["lineage"])
+    raise LineageError(
+        "this controller does not remember what the others of the cluster do, and would decide otherwise: "
+        "stop it, copy the state directory of one that is stopped too or has been backed up, and start both"
+    )
+
+
+def _fingerprint(config: Config) -> str:
+    """Of all that decisions hang on beside the lines."""
+    cluster = config.cluster
+    policy = Path(config.policy.file or SHIPPED)
+    facts = [
+        policy.read_bytes().hex() if policy.exists() else "",
+        config.policy.mode,
+        *(getattr(config.log, name) for name in ("zone", "default_realm", "keep_case")),
+        sorted(cluster.hosts.items()),
+        *(cluster.hold, cluster.late, cluster.partitions),
+    ]
+    return hashlib.blake2b(repr(facts).encode(), digest_size=8).hexdigest()

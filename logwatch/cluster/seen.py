@@ -1,0 +1,87 @@
+"""What `mailbrake status` tells of a cluster: on a controller of all machines in it, on a gateway of its own part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from enforce.config import Config
+from logwatch.cluster import bucket
+from logwatch.cluster.layout import SHARES
+from logwatch.cluster.link import Link, LinkError
+from logwatch.cluster.stream import NAME, Gateway, gateways
+
+_OLD = 30.0  # seconds
+Found = tuple[dict[str, Any], list[str]]
+
+
+def gateways_of(positions: Mapping[str, Any], saved: float, now: float) -> Found:
+    """Every gateway, as of the stream; `positions` and when they were `saved`, as the journal has them."""
+    found = gateways(positions.get(NAME, {}).get("merger", {}))
+    problems = [f"{name}: {problem}" for name, gateway in found.items() for problem in _problems(gateway)]
+    if found and now - saved > _OLD:
+        problems.append(f"nothing has come out of the stream for {now - saved:.0f} s: what is told of it is as old")
+    return {name: _row(gateway) for name, gateway in found.items()}, problems
+
+
+def _row(gateway: Gateway) -> dict[str, Any]:
+    return {
+        "lag": round(gateway.lag, 1),
+        "silent": round(gateway.silent, 1),
+        **{name: round(value) for name, value in gateway.state.items() if name != "lost"},
+        "lost": gateway.missing(),
+    }
+
+
+def _problems(gateway: Gateway) -> list[str]:
+    table_age = gateway.state.get("age")
+    said = (
+        (gateway.silent > _OLD, f"nothing has come from it for {gateway.silent:.0f} s: is `mailbrake ship` running?"),
+        (
+            gateway.silent <= _OLD < gateway.lag,
+            f"its log is {gateway.lag:.0f} s behind: it catches up, or its clock is",
+        ),
+        (table_age is None, "it has no table: is `mailbrake sync` running?"),
+        ((table_age or 0.0) > _OLD, f"its table's last sign of life is {table_age or 0:.0f} s old"),
+    )
+    return [words for true, words in said if true]
+
+
+def controllers_of(config: Config) -> Found:
+    """Every controller that has given a sign of life, and what it holds; asked of the stream itself."""
+    try:
+        link = Link(config)
+    except LinkError as error:
+        return {}, [str(error)]
+    link.start()
+    try:
+        link.wait(2.0)
+        entries = link.call(lambda client: bucket.snapshot(client, SHARES))
+    except LinkError as error:
+        return {}, [f"the stream: {error}"]
+    finally:
+        link.close()
+    said = {e.key.removeprefix("c."): json.loads(e.value) for e in entries if e.key.startswith("c.") and e.value}
+    holders = [json.loads(e.value)["holder"] for e in entries if e.key.startswith("p.") and e.value]
+    rules = {one.get("rules") for one in said.values()}
+    problems = ["controllers are configured differently, and decide differently"] if len(rules) > 1 else []
+    if len(holders) < config.cluster.partitions:
+        problems.append(f"only {len(holders)} of {config.cluster.partitions} partitions have a controller")
+    rows = {name: {"read up": one["fit"], "seq": one["seq"], "held": holders.count(name)} for name, one in said.items()}
+    return rows, problems
+
+
+def spooled(config: Config) -> Found:
+    """What waits on this gateway's disk."""
+    directory = Path(config.state.directory) / "spool"
+    try:
+        state = json.loads((directory / "state.json").read_bytes())
+        sizes = {int(path.stem): path.stat().st_size for path in directory.glob("*.spool")}
+    except (OSError, ValueError):
+        return {}, [f"{directory}: there is no spool: is `mailbrake ship` running?"]
+    waiting = sum(size for serial, size in sizes.items() if serial >= state["segment"])
+    found = {"spooled": max(0, waiting - state["offset"]), "lost": state["lost"]}
+    problems = [f"{found['lost']} lines did not fit into the spool, and were never sent"] if found["lost"] else []
+    return found, problems

@@ -1,0 +1,254 @@
+"""The table that all gateways share, written by the controllers: each keeps the bucket equal for its own partitions.
+
+Every controller knows what should be listed, for all partitions; what it holds, it compares with the bucket, and writes
+what differs, over what it saw. So whoever takes a partition over makes its part right at once, and who wrongly believes
+to hold one is stopped by the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from nats.aio.client import Client
+
+from enforce.table import Record, encode
+from logwatch.cluster import bucket, names
+from logwatch.cluster.layout import BEAT, TABLE
+from logwatch.cluster.link import Link
+from logwatch.cluster.shares import RENEW, Shares
+from logwatch.ports import Say, Standing
+from logwatch.schema import Decision
+from logwatch.telling.publish import Publisher
+
+EVERY = 2.0  # seconds between two signs of life
+_AT_ONCE = 64  # records written side by side
+_UNTOLD = 15.0  # seconds for which a decision may be told by whoever takes its partition over
+_MOST = 1000
+_PAUSE = 0.2
+
+log = logging.getLogger("mailbrake.shared")
+
+
+class Wanted:
+    """What should be in the bucket, as the controller says it; what writes it there asks from another thread."""
+
+    def __init__(self, partitions: int) -> None:
+        self.known = False  # all of it
+        self._partitions = partitions
+        self._lock = threading.Lock()
+        self._values: dict[str, bytes] = {}
+        self._ends: dict[str, float] = {}
+        self._changed: set[str] = set()
+
+    def publish(self, changes: Mapping[str, Sequence[Record]], now: float) -> int:  # noqa: ARG002 - as of a Writer
+        """Take up changes, a key without records being taken off."""
+        with self._lock:
+            for key, records in changes.items():
+                self._set(names.raw(key, self._partitions), records)
+        return 0
+
+    def replace(self, table: Mapping[str, Sequence[Record]], now: float) -> int:
+        """Exactly this table is wanted."""
+        with self._lock:
+            self._changed |= self._values.keys()
+            self._values.clear()
+            self._ends.clear()
+        self.publish({key: records for key, records in table.items() if records}, now)
+        self.known = True
+        return 0
+
+    def beat(self, now: float, lease: float) -> None:  # noqa: ARG002 - leases are the gateways'
+        """Take off what has ended."""
+        with self._lock:
+            for name in [name for name, end in self._ends.items() if end <= now]:
+                self._set(name, ())
+
+    def get(self, name: str) -> bytes | None:
+        """The value that a key of the bucket should have."""
+        return self._values.get(name)
+
+    def changes(self) -> set[str]:
+        """Keys of the bucket that changed since this was last asked."""
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        return changed
+
+    def names(self) -> set[str]:
+        """All keys of the bucket that should have a value."""
+        with self._lock:
+            return set(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def _set(self, name: str, records: Sequence[Record]) -> None:
+        self._changed.add(name)
+        if records:
+            self._values[name] = encode([replace(record, lease=0.0) for record in records])
+            self._ends[name] = max(record.until for record in records)
+        else:
+            self._values.pop(name, None)
+            self._ends.pop(name, None)
+
+
+class Shared:
+    """The table port of a controller."""
+
+    def __init__(self, link: Link, shares: Shares, partitions: int, standing: Standing, say: Say) -> None:
+        self.generation = 0
+        self._link = link
+        self._shares = shares
+        self._standing = standing
+        self._say = say
+        self._wanted = Wanted(partitions)
+        self._publisher = Publisher(self._wanted, 0.0)
+        self._untold: deque[tuple[float, Decision]] = deque(maxlen=_MOST)
+        self._seen: dict[str, bucket.Entry] = {}
+        self._marks: dict[str, int] = {}  # revisions of deletions that were in the way
+        self._current = False  # whether the bucket is known
+        self._work = asyncio.Event()
+        self._beaten = float("-inf")  # when a sign of life was last written, monotonic
+        self._living = float("-inf")  # when the controller last gave one
+        link.serve(self._follow)
+        link.serve(self._write)
+        link.serve(self._beat)
+
+    # The port, called by the controller's thread.
+
+    def publish(self, decisions: Iterable[Decision], now: float) -> None:
+        """Take up decisions, in their order."""
+        self._publisher.publish(decisions, now)
+        self._wake()
+
+    def forget(self, key: str, now: float) -> None:
+        """Take a released key off."""
+        self._publisher.forget(key, now)
+        self._wake()
+
+    def beat(self, now: float) -> None:
+        """Say that the controller lives; at first, take up what stands."""
+        if not self._wanted.known:
+            self._publisher.restart(self._standing(), now)
+        if self._living + 1.0 < (moment := time.monotonic()):
+            self._living = moment
+            self._publisher.beat(now)
+            self._wake()
+        if self._shares.problem:
+            self._say("table", self._shares.problem)
+
+    def health(self, now: float) -> tuple[int, int, float] | None:  # noqa: ARG002 - by a clock that never steps
+        """The bucket's generation, keys listed, and seconds since its last sign of life; None without a connection."""
+        if not self._link.connected or not self._current:
+            return None
+        return self.generation, len(self._wanted), max(0.0, time.monotonic() - self._beaten)
+
+    def to_tell(self, decisions: Sequence[Decision], now: float) -> Sequence[Decision]:
+        """Those of the partitions that are held here; and of one just taken over, what may not have been told."""
+        self._untold.extend((now, decision) for decision in decisions)
+        moment = time.monotonic()
+        told = [d for _, d in self._untold if self._shares.holds(d.key, moment)]
+        rest = [(t, d) for t, d in self._untold if now - t < _UNTOLD and not self._shares.holds(d.key, moment)]
+        self._untold = deque(rest, maxlen=_MOST)
+        return told
+
+    def speaks_for_all(self) -> bool:
+        """Whether the partition of what concerns everybody is held here."""
+        return self._shares.holds(names.SITE, time.monotonic())
+
+    def close(self) -> None:
+        """Nothing to give back: the link is its maker's."""
+
+    def known(self) -> bool:
+        """Whether it is known what the table should hold."""
+        return self._wanted.known
+
+    def shares_changed(self) -> None:
+        """Look at what is held anew; called by the link's thread."""
+        self._work.set()
+
+    def _wake(self) -> None:
+        self._link.soon(self._work.set)
+
+    # What the link's thread does.
+
+    async def _follow(self, client: Client) -> None:
+        """Know what is in the bucket."""
+        self._current = False
+        async for entries in bucket.follow(client, TABLE):
+            if not self._current:
+                self._seen.clear()
+            for entry in entries:
+                self._note(entry)
+            self._current = True
+            self._work.set()
+
+    def _note(self, entry: bucket.Entry) -> None:
+        if entry.key == BEAT:
+            self._beaten = time.monotonic() if self._current else self._beaten
+            found = json.loads(entry.value or b"{}").get("generation", 0)
+            self.generation = max(self.generation, found)
+            return
+        self.generation = max(self.generation, entry.revision)
+        if entry.value is None:
+            self._seen.pop(entry.key, None)
+        else:
+            self._seen[entry.key] = entry
+
+    async def _write(self, client: Client) -> None:
+        """Make the bucket what it should be, where it is ours."""
+        held: frozenset[int] = frozenset()
+        todo: set[str] = set()
+        while True:
+            await self._work.wait()
+            self._work.clear()
+            before, held = held, self._shares.held(time.monotonic())
+            todo |= self._wanted.changes()
+            if held - before:
+                todo |= self._wanted.names() | set(self._seen)
+            if self._current and self._wanted.known:
+                todo = await self._written(client, todo, held)
+            if todo:  # another was quicker; what it wrote is on its way here
+                await asyncio.sleep(_PAUSE)
+                self._work.set()
+
+    async def _written(self, client: Client, todo: set[str], held: frozenset[int]) -> set[str]:
+        """Write what differs; what could not be written."""
+        mine = [name for name in sorted(todo) if int(name.partition(".")[0]) in held and self._differs(name)]
+        left: set[str] = set()
+        for begin in range(0, len(mine), _AT_ONCE):
+            some = mine[begin : begin + _AT_ONCE]
+            done = await asyncio.gather(*(self._put(client, name) for name in some))
+            left |= {name for name, written in zip(some, done, strict=True) if not written}
+        return left
+
+    def _differs(self, name: str) -> bool:
+        seen = self._seen.get(name)
+        return (seen.value if seen else None) != self._wanted.get(name)
+
+    async def _put(self, client: Client, name: str) -> bool:
+        seen, value = self._seen.get(name), self._wanted.get(name)
+        over = seen.revision if seen else self._marks.pop(name, 0)
+        revision = await bucket.put(client, TABLE, name, value, over)
+        found = await bucket.get(client, TABLE, name) if revision is None else None
+        if revision is not None:
+            self._note(bucket.Entry(name, value, revision))
+        elif found:
+            self._marks[name] = found.revision
+            self._note(found)
+        return revision is not None
+
+    async def _beat(self, client: Client) -> None:
+        """Signs of life for the gateways, as long as the controller itself gives some and holds anything."""
+        while True:
+            moment = time.monotonic()
+            if self._shares.held(moment) and moment - self._living < EVERY + RENEW * 5:
+                value = json.dumps({"generation": self.generation, "by": self._link.name}).encode()
+                await client.jetstream().publish(f"$KV.table.{BEAT}", value, stream=TABLE)
+            await asyncio.sleep(EVERY)

@@ -1,0 +1,314 @@
+"""The stream as a controller's source: messages ─▶ one log of all gateways, and what operators say in its place.
+
+What a controller decides hangs on the stream alone, so that all of them decide alike; a review is no exception, and
+takes effect where it stands between the lines. A position is that of the merger: after a restart, what still waits
+there is read from the stream once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import queue
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import api
+
+from logwatch.cluster import wire
+from logwatch.cluster.layout import LINES, REVIEWS, lines_of
+from logwatch.cluster.link import Link
+from logwatch.cluster.merging import LOST, Merger
+from logwatch.telling.journal import Review
+
+NAME = "stream"  # as the position is called
+_WAITING = 2000  # messages that may wait to be read; then the server waits
+_SILENCE = 5.0  # seconds after which the server says that it is there
+_PIECE = 1 << 20  # bytes of lines after which a piece is given out
+_NOTE = 5.0  # seconds after which a position is given out though no lines came
+_ORIGINS = 100
+_MOMENT = 0.02  # seconds
+
+
+class _Begun(NamedTuple):
+    """A connection to a stream: which one it is (when it was made), and its first and last message."""
+
+    number: int
+    created: str
+    first: int
+    last: int
+
+
+class _Message(NamedTuple):
+    seq: int
+    time: float
+    host: str  # "" for a review
+    data: bytes
+
+
+class Gateway(NamedTuple):
+    """How a gateway fares: seconds that its log is behind, and since it was heard of; what it says, what was lost."""
+
+    lag: float
+    silent: float
+    state: Mapping[str, float]
+    lost: Mapping[str, int]
+
+    def missing(self) -> dict[str, int]:
+        """All that did not come, or not in time, by kind; `spool`: lines that did not fit into its spool."""
+        return {**self.lost, "spool": int(self.state.get("lost", 0))}
+
+
+def gateways(state: Mapping[str, Any]) -> dict[str, Gateway]:
+    """All gateways, by a merger's state."""
+    newest, lows = state.get("time", 0.0), dict[str, float]()
+    for host, _, _, _, low, *_ in state.get("logs", []):
+        lows[host] = min(low, lows.get(host, low))
+    return {
+        host: Gateway(
+            max(0.0, newest - lows.get(host, newest)),
+            newest - heard,
+            dict(state["states"].get(host, {})),
+            dict(state["counts"].get(host, {})),
+        )
+        for host, heard in state.get("seen", {}).items()
+    }
+
+
+class Stream:
+    """Reads on from `position`; `link` is not started yet, `merger` makes one from a state (see `merging`)."""
+
+    def __init__(
+        self,
+        link: Link,
+        position: Mapping[str, Any],
+        merger: Callable[[Mapping[str, Any]], Merger],
+        origin: str,
+    ) -> None:
+        """`origin` is put on this controller's own reviews, by which it knows them again."""
+        self.gateways: dict[str, Gateway] = {}  # as of a moment ago; never changed
+        self._link = link
+        self._taken_up = merger
+        self._origin = origin
+        self._connection = 0
+        self._created: str = position.get("created", "")
+        self._heard: dict[str, int] = dict(position.get("heard", {}))  # origin -> its last review
+        self._merger = self._taken_up(position.get("merger", {}))
+        self._before = self._total()  # losses of earlier lives
+        self._queue: queue.Queue[_Begun | _Message] = queue.Queue(_WAITING)
+        self._wake: Callable[[], None] = lambda: None
+        self._said: list[tuple[_Message, Review]] = []
+        self._given = time.monotonic()
+        self._next = self._needed = self._merger.resume
+        self._end = -1  # the stream's last message when the connection began; -1: there is none
+        self._losses: Counter[str] = Counter()
+        self._notice = ""
+        link.serve(self._consume)
+
+    # The source.
+
+    def notify(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called, from another thread, whenever there is something to read."""
+        self._wake = wake
+
+    def lines(self) -> Iterator[bytes]:
+        """Lines whose turn has come; a piece ends before each review, which `reviews` gives then."""
+        size = 0
+        while not self._queue.empty():
+            found = self._queue.get_nowait()
+            if isinstance(found, _Begun):
+                self._begin(found)
+                continue
+            review = self._take(found)
+            size += len(found.data)
+            if review:
+                yield self._piece()
+                self._said.append((found, review))
+                yield b""
+                size = 0
+            elif size > _PIECE:
+                yield self._piece()
+                size = 0
+        if (piece := self._piece()) or time.monotonic() - self._given > _NOTE:
+            self._given = time.monotonic()
+            self.gateways = gateways(self._merger.state())
+            yield piece
+
+    def reviews(self) -> list[Review]:
+        """What operators said, where it stands in the stream; it is passed with this call."""
+        found = []
+        for message, review in self._said:
+            self._merger.take(message.seq, message.time, None)
+            self._hear(message.data)
+            found.append(review)
+        self._said.clear()
+        return found
+
+    def positions(self) -> dict[str, dict[str, Any]]:
+        """Where to read on after a restart."""
+        return {NAME: {"created": self._created, "heard": self._heard, "merger": self._merger.state()}}
+
+    def problems(self) -> list[str]:
+        """Why the stream cannot be read just now."""
+        return [] if self._link.connected else [f"the stream: {self._link.problem}"]
+
+    def losses(self) -> Counter[str]:
+        """What could not be read for good, or came too late, counted by kind."""
+        return self._total() - self._before + self._losses
+
+    def notices(self) -> list[str]:
+        """The latest loss, in words."""
+        return [self._notice] if self._notice else []
+
+    def paths(self) -> list[str]:
+        """No files."""
+        return []
+
+    def directories(self) -> list[str]:
+        """Nowhere changes matter: a thread wakes."""
+        return []
+
+    def close(self) -> None:
+        """Nothing to give back: the link is its maker's."""
+
+    # What there is to know of it.
+
+    def current(self) -> bool:
+        """Whether all that was in the stream when the connection began has been taken in."""
+        return self._link.connected and 0 <= self._end <= self._merger.seq
+
+    def judged(self) -> int:
+        """The last message taken in."""
+        return self._merger.seq
+
+    # Messages, in the controller's thread.
+
+    def _take(self, message: _Message) -> Review | None:
+        """Take in a message, unless it is a review that has not been heard, which is given back."""
+        if not message.host:
+            if message.seq > self._merger.seq and (review := self._review(message.data)):
+                return review
+            self._merger.take(message.seq, message.time, None)
+            return None
+        try:
+            batch = wire.decode(message.data)
+            if batch.host != message.host:
+                raise ValueError("it names another host")
+        except ValueError:
+            batch = None
+            if message.seq > self._merger.seq:
+                self._merger.refuse(message.host)
+        self._merger.take(message.seq, message.time, batch)
+        return None
+
+    def _review(self, data: bytes) -> Review | None:
+        try:
+            said = json.loads(data)
+            origin, number = str(said.pop("origin")), int(said.pop("id"))
+            review = Review(**said, id=number if origin == self._origin else 0)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return None
+        return review if number > self._heard.get(origin, 0) else None
+
+    def _hear(self, data: bytes) -> None:
+        said = json.loads(data)
+        self._heard.pop(said["origin"], None)
+        self._heard[said["origin"]] = said["id"]
+        while len(self._heard) > _ORIGINS:
+            del self._heard[next(iter(self._heard))]
+
+    def _piece(self) -> bytes:
+        return self._merger.out()
+
+    def _begin(self, begun: _Begun) -> None:
+        if begun.created != self._created:
+            if self._created:
+                self._lost("gaps", "the stream was made anew; what was in the old one and not yet read is lost")
+                self._merger = self._taken_up(_anew(self._merger.state()))
+            self._created = begun.created
+        elif begun.first > self._needed:
+            missed = begun.first - self._needed
+            self._lost("gaps", f"the stream no longer has {missed} messages that were not read: [cluster] keep, size")
+        self._needed = self._merger.seq + 1
+        self._end = begun.last if begun.number == self._connection else -1
+
+    def _lost(self, kind: str, words: str) -> None:
+        self._losses[kind] += 1
+        self._notice = words
+
+    def _total(self) -> Counter[str]:
+        total: Counter[str] = Counter()
+        for counts in self._merger.counts.values():
+            total.update({what: counts[what] for what in LOST if counts[what]})
+        return total
+
+    # Messages, in the link's thread.
+
+    async def _consume(self, client: Client) -> None:
+        """Have messages from where we are, in order, without a gap; whatever is wrong ends the connection."""
+        self._connection += 1
+        self._end = -1
+        jetstream = client.jetstream()
+        info = await jetstream.stream_info(LINES)
+        created = str(info.created)
+        start = 1 if self._created not in ("", created) else self._next
+        await self._hand(_Begun(self._connection, created, info.state.first_seq, info.state.last_seq))
+        inbox = client.new_inbox()
+        messages = await client.subscribe(inbox, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        config = api.ConsumerConfig(
+            deliver_subject=inbox,
+            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=max(1, start),
+            ack_policy=api.AckPolicy.NONE,
+            max_deliver=1,
+            flow_control=True,
+            idle_heartbeat=_SILENCE,
+            inactive_threshold=30.0,
+            mem_storage=True,
+            num_replicas=1,
+        )
+        await jetstream.add_consumer(LINES, config)
+        delivered = 0
+        while True:
+            message = await messages.next_msg(timeout=3 * _SILENCE)
+            if (message.headers or {}).get("Status"):
+                await self._answer(client, message)
+                continue
+            place = message.metadata.sequence
+            if place.consumer != delivered + 1:
+                raise nats.errors.Error(f"{place.consumer - delivered - 1} messages of the stream were missed")
+            delivered = place.consumer
+            await self._hand(_received(message))
+            self._next = place.stream + 1
+
+    async def _answer(self, client: Client, message: Msg) -> None:
+        """The server asks how far we are, or says that it is there."""
+        stalled = (message.headers or {}).get("Nats-Consumer-Stalled")
+        if message.reply or stalled:
+            await client.publish(message.reply or str(stalled))
+
+    async def _hand(self, found: _Begun | _Message) -> None:
+        """To the controller's thread; while it has enough to do, the server waits."""
+        while True:
+            try:
+                self._queue.put_nowait(found)
+                break
+            except queue.Full:
+                await asyncio.sleep(_MOMENT)
+        self._wake()
+
+
+def _received(message: Msg) -> _Message:
+    host = "" if message.subject == REVIEWS else message.subject.removeprefix(lines_of(""))
+    return _Message(message.metadata.sequence.stream, message.metadata.timestamp.timestamp(), host, message.data)
+
+
+def _anew(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A merger's state for a stream that begins at 1: what waited is lost, where logs are is known."""
+    logs = [[*row[:-2], 0, 0] for row in state["logs"]]
+    return {**state, "seq": 0, "logs": logs}

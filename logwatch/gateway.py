@@ -1,0 +1,32 @@
+"""`mailbrake-gateway ship|sync`: what a gateway runs, where neither pandas nor the rest of mailbrake's needs are."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from enforce.config import ConfigError
+from logwatch.commands import Failure, UsageError, ship, sync
+
+_COMMANDS = {"ship": ship, "sync": sync}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit status, as of `mailbrake`."""
+    top = argparse.ArgumentParser(prog="mailbrake-gateway", description=__doc__)
+    commands = top.add_subparsers(dest="command", metavar="ship|sync", required=True)
+    for name, module in _COMMANDS.items():
+        sentence = str(module.__doc__).splitlines()[0]
+        command = commands.add_parser(name, help=sentence, description=sentence)
+        module.arguments(command)
+        command.set_defaults(run=module.run)
+    args = top.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except (UsageError, ConfigError) as error:
+        print(f"mailbrake-gateway: {error}", file=sys.stderr)
+        return 2
+    except Failure as error:
+        print(f"mailbrake-gateway: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,105 @@
+"""The whole loop with real processes: gateways, controllers and a stream server on one machine."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from logwatch.telling.journal import Journal
+
+from .site import Site, wait_for
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    made = Site(tmp_path_factory.mktemp("site"))
+    try:
+        made.start_all()
+        yield made
+    finally:
+        made.close()
+
+
+def test_what_no_gateway_sees_alone_is_refused_on_all(site: Site) -> None:
+    """15 recipients on each are nothing; together they are a flood."""
+    site.send("mx1", "bob", recipients=5, messages=3)
+    site.send("mx2", "bob", recipients=5, messages=3)
+    wait_for(lambda: site.everywhere("bob"), f"bob refused everywhere; {site.said()}")
+    assert site.table("mx1") == site.table("mx2")
+    (entry,) = site.table("mx1")["account:bob"]
+    both = [site.mailbrake(name, "why", entry[2], "--json") for name in site.controllers]
+    assert both[0] == both[1] != ""
+
+
+def test_a_release_on_one_controller_holds_on_all(site: Site) -> None:
+    site.send("mx1", "carol", recipients=25)
+    wait_for(lambda: site.everywhere("carol"), "carol refused everywhere")
+    site.mailbrake("c2", "table", "release", "carol")
+    wait_for(lambda: site.everywhere("carol", denied=False), f"carol released everywhere; {site.said()}")
+    site.send("mx2", "carol", recipients=5)
+    site.send("mx2", "dave", recipients=25)
+    wait_for(lambda: site.everywhere("dave"), "dave refused everywhere")
+    assert site.everywhere("carol", denied=False)
+    decided = [site.mailbrake(name, "why", "account:carol", "--json") for name in site.controllers]
+    assert decided[0] == decided[1]
+
+
+def test_an_order_by_hand_holds_on_all(site: Site) -> None:
+    site.mailbrake("c1", "table", "block", "eve", "--for", "1h")
+    wait_for(lambda: site.everywhere("eve"), "eve refused everywhere")
+
+
+def test_on_a_gateway_nothing_can_be_released(site: Site) -> None:
+    assert site.mailbrake("mx1", "table", "release", "bob") == ""
+    assert not (site.directory / "mx1" / "journal.sqlite").exists()
+
+
+def test_status_shows_every_gateway_and_controller(site: Site) -> None:
+    """Its lag, its table, and what was lost; the same on either controller."""
+
+    def shown() -> bool:
+        status = site.status("c1")
+        tables = {row.get("table") for row in status["gateways"].values()}
+        return set(status["gateways"]) == set(site.gateways) and len(tables) == 1 and tables != {None}
+
+    wait_for(shown, f"both gateways with one table: {site.status('c1')}")
+    status = site.status("c1")
+    assert {row["held"] for row in status["controllers"].values()} == {4}
+    assert all(row["lag"] < 5 and row["lost"] == {"spool": 0} for row in status["gateways"].values())
+    assert site.status("mx1")["spool"]["lost"] == 0
+    assert site.status("mx1")["table"]["generation"] == site.state("mx2").generation
+
+
+def test_a_controller_that_ends_hands_over(site: Site) -> None:
+    site.stop("c1 watch")
+    site.send("mx1", "frank", recipients=25)
+    wait_for(lambda: site.everywhere("frank"), f"frank refused everywhere; {site.said()}")
+    site.start("c1 watch")
+    site.send("mx1", "grace", recipients=25)
+    wait_for(lambda: site.everywhere("grace"), f"grace refused everywhere; {site.said()}")
+
+
+def test_a_stranger_with_a_memory_of_its_own_is_refused(site: Site, tmp_path: Path) -> None:
+    """It would decide otherwise than the others; a copy of another's state directory would not."""
+    site.stop("c1 watch")
+    state = site.directory / "c1"
+    state.rename(tmp_path / "c1")
+    journal = Journal.open(state / "journal.sqlite")
+    journal.note("facts", {})
+    journal.close()
+    command = [sys.executable, "-m", "logwatch", "watch", "--config", str(site.directory / "c1.toml")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert "does not remember what the others of the cluster do" in run.stderr
+    shutil.rmtree(state)
+    site.stop("c2 watch")
+    shutil.copytree(site.directory / "c2", state)
+    site.start("c1 watch", "c2 watch")
+    site.send("mx1", "heidi", recipients=25)
+    wait_for(lambda: site.everywhere("heidi"), f"heidi refused everywhere; {site.said()}")
+    assert site.everywhere("bob")
