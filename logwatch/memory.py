@@ -62,13 +62,18 @@ class Memory(Generic[V]):
 
     def drop(self, key: str) -> None:
         """Forget a key, if it is known."""
-        if self._entries.pop(key, None) is not None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
             self._changed.add(key)
+            self.forgotten(entry[2])
+
+    def forgotten(self, value: V) -> None:
+        """A value is no longer remembered: for memories whose values only stand for what lies elsewhere."""
 
     def clear(self) -> None:
         """Forget everything."""
-        self._changed.update(self._entries)
-        self._entries.clear()
+        for key in [*self._entries]:
+            self.drop(key)
 
     def expire(self, before: float) -> None:
         """Forget what was last put before a time."""

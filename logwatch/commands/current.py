@@ -13,6 +13,7 @@ from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
     from logwatch.measuring.habits import Places
+    from logwatch.measuring.packing import Cells
     from logwatch.measuring.usual import Range
     from logwatch.telling.journal import Journal
 
@@ -38,18 +39,20 @@ class Current(NamedTuple):
 
 def current_of(journal: Journal, key: str) -> Current | None:
     """What is remembered of a key; None if nothing is."""
-    from logwatch.measuring.current import cells_of, course
+    from logwatch.measuring.current import course
+    from logwatch.measuring.packing import Layout, cells_of
 
     kind = key.partition(":")[0]
     packed, facts = journal.remembered_of(f"rates {kind}", key), journal.noted("facts")
-    if packed is None or facts is None:
+    layout = Layout.read(facts["layout"]) if facts else None
+    if packed is None or facts is None or layout is None:
         return None
-    cells, at = cells_of(unplaced(packed)), round(facts["clock"] * 1_000_000)
-    counted = [seconds for seconds in map(int, facts["layout"].split(" ")[2].split(",")) if seconds in _WINDOWS]
+    cells, at = cells_of(unplaced(packed), layout.distincts.get(kind, ())), round(facts["clock"] * 1_000_000)
+    counted = [seconds for seconds in layout.windows if seconds in _WINDOWS]
     weekly = _WEEK in counted
     return Current(
         facts["clock"],
-        _values(journal, key, cells, at, counted),
+        _values(cells, at, counted),
         course(cells, at, "recipients", _HOUR, _HOURS),
         course(cells, at, "recipients", _QUARTER, _QUARTERS) if weekly else [],
         _usual(journal, kind, key),
@@ -57,15 +60,12 @@ def current_of(journal: Journal, key: str) -> Current | None:
     )
 
 
-def _values(journal: Journal, key: str, cells: Any, at: int, windows: list[int]) -> dict[str, dict[str, int]]:
+def _values(cells: Cells, at: int, windows: list[int]) -> dict[str, dict[str, int]]:
     from logwatch.measuring.current import different, value
-    from logwatch.schema import ADDITIVE, DISTINCT
+    from logwatch.schema import ADDITIVE
 
-    found = {s: {_WINDOWS[w]: value(cells, at, (s, w)) for w in windows} for s in ADDITIVE}
-    for signal in DISTINCT:
-        packed = journal.remembered_of(f"rates {key.partition(':')[0]} {signal}", key)
-        if packed is not None:
-            found[signal] = {_WINDOWS[w]: different(unplaced(packed), at, w) for w in windows}
+    counts = dict.fromkeys(ADDITIVE, value) | dict.fromkeys(cells.shown, different)
+    found = {s: {_WINDOWS[w]: of(cells, at, (s, w)) for w in windows} for s, of in counts.items()}
     if found["cost"] == found["recipients"]:  # the policy has no prices
         del found["cost"]
     return {signal: counts for signal, counts in found.items() if any(counts.values())}

@@ -20,9 +20,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from logwatch.measuring.current import MOST
-from logwatch.measuring.track import BUCKETS, Order, window_start
+from logwatch.measuring.track import BUCKETS, Coded, Ints, Order, bucket_step, window_start
 
-Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -30,36 +30,27 @@ class Occurrences:
     """The values of several keys in the order of `order`: the past, then the chunk's events, with or without one."""
 
     order: Order
-    times: Ints
     marks: Ints
     at: Ints  # positions that have a value
     again: Ints  # for each of these, where the key next has the same value, or its last position + 1
 
     @classmethod
-    def of(cls, order: Order, old: Ints, times: Ints, marks: Ints, has: Any) -> Occurrences:
-        """Past cells (rows of microseconds and mark), and the chunk's events: times, marks, whether they have one."""
-        every = np.concatenate((old[:, 1], marks))[order.sorting]
-        stamps = np.concatenate((old[:, 0], times))[order.sorting]
-        at = np.flatnonzero(np.concatenate((np.ones(len(old), dtype=bool), has))[order.sorting])
-        by_value = np.lexsort((at, every[at], order.codes[at]))
-        sorted_at = at[by_value]
-        same = (order.codes[sorted_at][1:] == order.codes[sorted_at][:-1]) & (
-            every[sorted_at][1:] == every[sorted_at][:-1]
-        )
-        following = order.ends[order.codes[sorted_at]]
-        following[:-1][same] = sorted_at[1:][same]
-        again = np.empty_like(following)
-        again[by_value] = following
-        return cls(order, stamps, every, at, again)
+    def of(cls, order: Order, old: Ints, marks: Ints, has: Bools) -> Occurrences:
+        """Marks of the past, and the chunk's events: marks, whether they have one."""
+        every = order.joined(old, marks)
+        at = np.flatnonzero(order.joined(True, has))
+        following = order.ends[order.codes[at]]
+        earlier, later = _repeated(order.codes[at], every[at])
+        following[earlier] = at[later]
+        return cls(order, every, at, following)
 
     def within(self, window: int) -> Ints:
         """What each of the chunk's events finds within a window in seconds."""
-        step = window * 1_000_000 // BUCKETS
-        codes = self.order.codes[self.at]
-        left = self.order.first_at(self.times, codes, (self.times[self.at] // step + BUCKETS) * step)
-        change = np.zeros(len(self.times) + 1, dtype=np.int64)
-        np.add.at(change, self.at, 1)
-        np.add.at(change, np.minimum(self.again, left), -1)
+        step = bucket_step(window)
+        times = self.order.times[self.at]
+        left = self.order.first_at(self.order.codes[self.at], (times // step + BUCKETS) * step)
+        size = len(self.order.codes) + 1
+        change = np.bincount(self.at, minlength=size) - np.bincount(np.minimum(self.again, left), minlength=size)
         return np.minimum(np.cumsum(change)[self.order.new], MOST)
 
     def since(self, place: int, time: int) -> int:
@@ -67,17 +58,51 @@ class Occurrences:
         position = int(self.order.new[place])
         start = int(self.order.starts[self.order.codes[position]])
         inside = self.at[(self.at >= start) & (self.at <= position)]
-        return min(len(np.unique(self.marks[inside[self.times[inside] > time]])), MOST)
+        return min(len(np.unique(self.marks[inside[self.order.times[inside] > time]])), MOST)
 
-    def kept(self, longest: int) -> tuple[Ints, Ints]:
-        """Codes and cells of what is to be remembered, key after key; `longest` window in seconds."""
-        last = self.at[self.again == self.order.ends[self.order.codes[self.at]]]
-        codes = self.order.codes[last]
-        newest = self.times[self.order.ends - 1][codes]
-        rank = np.searchsorted(codes, codes, side="right") - np.arange(len(codes))  # 1 is the key's last
-        within = self.times[last] >= window_start(newest, longest * 1_000_000 // BUCKETS)
-        last = last[within & (rank <= MOST)]
-        return self.order.codes[last], np.column_stack((self.times[last], self.marks[last]))
+
+def latest(coded: Coded, marks: Ints, has: Bools) -> tuple[Ints, Ints]:
+    """Of a chunk's events, which are worth remembering (code after code), and how many of each code.
+
+    An event is not when the next one of its key shows the same value: only the last occurrence of each counts later.
+    """
+    rows = coded.by_code[has[coded.by_code]]
+    codes, shown = coded.codes[rows], marks[rows]
+    differs = np.ones(len(rows), dtype=bool)
+    differs[:-1] = (codes[1:] != codes[:-1]) | (shown[1:] != shown[:-1])
+    rows = rows[differs]
+    return rows, np.bincount(codes[differs], minlength=len(coded.counts))
+
+
+def kept(longest: int, lengths: Ints, rows: Ints) -> Bools:
+    """Of microseconds and marks of several keys: the last occurrences of the values that any window may still hold.
+
+    `longest` window in seconds; of each key the MOST values that occurred last.
+    """
+    codes = np.repeat(np.arange(len(lengths)), lengths)
+    ends = np.cumsum(lengths)
+    last = rows[:, 0] >= window_start(rows[ends[codes] - 1, 0], bucket_step(longest))
+    last[_repeated(codes, rows[:, 1])[0]] = False
+    after = np.cumsum(last)
+    rank = after[ends[codes] - 1] - after  # how many come later
+    return np.asarray(last & (rank < MOST))
+
+
+def _repeated(codes: Ints, marks: Ints) -> tuple[Ints, Ints]:
+    """Positions of values that the same key has again later, and where it has them next."""
+    by_value = np.lexsort((marks, codes))  # stable
+    same = np.flatnonzero((codes[by_value][1:] == codes[by_value][:-1]) & (marks[by_value][1:] == marks[by_value][:-1]))
+    return by_value[same], by_value[same + 1]
+
+
+def as_of(lengths: Ints, rows: Ints, at: int, window: int) -> Ints:
+    """How many values of each key a window holds that ends at a time in microseconds."""
+    codes = np.repeat(np.arange(len(lengths)), lengths)
+    inside = (rows[:, 0] >= window_start(at, bucket_step(window))) & (rows[:, 0] <= at)
+    codes, marks = codes[inside], rows[inside, 1]
+    once = np.ones(len(codes), dtype=bool)
+    once[_repeated(codes, marks)[0]] = False
+    return np.minimum(np.bincount(codes[once], minlength=len(lengths)), MOST)
 
 
 def marks_of(values: Any) -> Ints:

@@ -1,56 +1,81 @@
-"""How cells are kept between chunks: as bytes, without the columns in which a key has nothing.
+"""How what is counted of a key is written down: for each of its parts, rows of 64-bit numbers.
 
-A key that only ever sent mail has five of sixteen totals; a million keys would need twice the memory with all of them.
+    written     number of parts (1 byte), rows of each (4 bytes), then the rows, part after part
+    parts       first the running totals of GROUPS (microseconds, then a total for each signal of the group), then, of
+                each distinct signal, which value was last shown when (microseconds, mark)
 
-    packed cells: four bytes whose bits say which totals there are, then int64 rows: microseconds and those totals
+Signals that come together lie together: whoever only ever sends mail has no room for failures.
 """
 
 from __future__ import annotations
 
+import struct
 from collections import defaultdict
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from logwatch.schema import ADDITIVE
+
 Ints = NDArray[np.int64]
 
-_HEAD = 4
+_VERSION = 4
+_MAIL = ("messages", "recipients", "bytes", "cost", "attempts")
+_SESSIONS = ("connections", "auth_failures")
+GROUPS = (_MAIL, _SESSIONS, tuple(signal for signal in ADDITIVE if signal not in {*_MAIL, *_SESSIONS}))
+PLACES = {signal: (group, place) for group, names in enumerate(GROUPS) for place, signal in enumerate(names)}
 
 
-def pack(table: Ints, ends: Ints) -> list[bytes]:
-    """The cells of several keys, key after key in one table; `ends` says where each key's end."""
-    used = np.flatnonzero(table[:, 1:].any(axis=0))
-    head = sum(1 << int(column) for column in used).to_bytes(_HEAD)
-    raw = np.ascontiguousarray(table[:, np.append(0, used + 1)]).tobytes()
-    width = 8 * (1 + len(used))
-    edges = [0, *(width * ends).tolist()]
-    return [head + raw[begin:end] for begin, end in pairwise(edges)]
+def written(parts: Sequence[bytes], widths: Sequence[int]) -> bytes:
+    """The record of a key; `widths` are the numbers in a row of each part."""
+    counts = [len(part) // (8 * width) for part, width in zip(parts, widths, strict=True)]
+    return b"".join((struct.pack(f"<B{len(parts)}I", len(parts), *counts), *parts))
 
 
-def unpack(packed: Sequence[bytes | None], totals: int) -> tuple[list[int], Ints]:
-    """How many rows each key has, and all rows with all `totals`, key after key; None has none."""
-    alike: defaultdict[bytes, list[tuple[int, bytes]]] = defaultdict(list)
-    for place, cells in enumerate(packed):
-        if cells is not None:
-            alike[cells[:_HEAD]].append((place, cells[_HEAD:]))
-    lengths: Ints = np.zeros(len(packed), dtype=np.int64)
-    parts = []
-    for head, found in alike.items():
-        columns = np.array([0, *(1 + bit for bit in range(totals) if int.from_bytes(head) >> bit & 1)])
-        places = np.array([place for place, _ in found])
-        lengths[places] = [len(rows) // (8 * len(columns)) for _, rows in found]
-        rows = np.frombuffer(b"".join([rows for _, rows in found]), dtype=np.int64)
-        parts.append((places, columns, rows.reshape(-1, len(columns))))
-    table: Ints = np.zeros((int(lengths.sum()), 1 + totals), dtype=np.int64)
-    starts = np.cumsum(lengths) - lengths
-    for places, columns, rows in parts:
-        table[np.ix_(_ranges(starts[places], lengths[places]), columns)] = rows
-    return lengths.tolist(), table
+def parts(record: bytes, widths: Sequence[int]) -> Iterator[tuple[int, bytes]]:
+    """How many rows each part has, and the rows."""
+    head = struct.Struct(f"<{record[0]}I")
+    at = 1 + head.size
+    for count, width in zip(head.unpack_from(record, 1), widths, strict=True):
+        yield count, record[at : at + 8 * width * count]
+        at += 8 * width * count
 
 
-def _ranges(starts: Ints, lengths: Ints) -> Ints:
-    """All positions of several ranges, one range after the other."""
-    before = np.cumsum(lengths) - lengths
-    return np.repeat(starts - before, lengths) + np.arange(int(lengths.sum()))
+class Layout(NamedTuple):
+    """What the records of a controller hold; as a str it is kept beside them."""
+
+    windows: Sequence[int]  # seconds
+    distincts: Mapping[str, Sequence[str]]  # by kind of key, the distinct signals that are counted
+
+    def __str__(self) -> str:
+        sets = ",".join(f"{kind} {signal}" for kind, signals in self.distincts.items() for signal in signals)
+        return f"{_VERSION} {','.join(ADDITIVE)} {','.join(map(str, self.windows))} {sets}"
+
+    @classmethod
+    def read(cls, text: str) -> Layout | None:
+        """What `str` gave; None if that was another version's."""
+        if not text.startswith(f"{_VERSION} {','.join(ADDITIVE)} "):
+            return None
+        _, _, windows, sets = text.split(" ", 3)
+        distincts = defaultdict[str, list[str]](list)
+        for kind, signal in (one.split(" ") for one in sets.split(",") if one):
+            distincts[kind].append(signal)
+        return cls([*map(int, windows.split(","))], distincts)
+
+
+class Cells(NamedTuple):
+    """What is counted of a key: by group, rows of microseconds and running totals, oldest first; by distinct signal,
+    rows of microseconds and marks."""
+
+    groups: Sequence[Ints]
+    shown: Mapping[str, Ints]
+
+
+def cells_of(record: bytes, distincts: Sequence[str]) -> Cells:
+    """The cells in a record, which was written with these distinct signals."""
+    widths = [*(1 + len(group) for group in GROUPS), *(2 for _ in distincts)]
+    read = zip(parts(record, widths), widths, strict=True)
+    tables = [np.frombuffer(rows, dtype=np.int64).reshape(-1, width) for (_, rows), width in read]
+    return Cells(tables[: len(GROUPS)], dict(zip(distincts, tables[len(GROUPS) :], strict=True)))

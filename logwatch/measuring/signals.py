@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from logwatch.measuring import habits
@@ -137,6 +138,17 @@ _SHOWN: dict[str, tuple[str, Callable[[_Seen], Any]]] = {
 }
 
 
+# The events of which some signal takes notice.
+_NOTICED = frozenset({"queued", "delivery", "connect", "reject", "verdict", "milter_reject", "auth_failure"})
+
+
+def noticed(events: Columns) -> NDArray[np.int64]:
+    """Positions of the events that may add or show something, or teach habits something."""
+    codes, kinds = pd.factorize(events["event"])
+    looked_at = np.array([kind in _NOTICED for kind in kinds], dtype=bool)
+    return np.flatnonzero((looked_at[codes] | (events["count"] != None)) & events["counts"])  # noqa: E711  # for each
+
+
 def amounts(events: Columns) -> Amounts:
     """Shape (events, signals), in the order of ADDITIVE: what each event adds."""
     seen = _Seen(events)
@@ -144,17 +156,11 @@ def amounts(events: Columns) -> Amounts:
     return table * events["counts"][:, np.newaxis]
 
 
-def shown(signals: Iterable[str], events: Columns) -> dict[str, NDArray[Any]]:
-    """The values that distinct signals count: for each signal the value that each event shows, or None."""
+def shown(signals: Iterable[str], events: Columns) -> dict[str, tuple[str, NDArray[np.bool_]]]:
+    """What distinct signals count: for each, the column with the values, and which events show theirs."""
     seen = _Seen(events)
     found = {}
     for signal in signals:
         name, shows = _SHOWN[signal]
-        found[signal] = _where((shows(seen) > 0) & events["counts"], events[name])
-    return found
-
-
-def _where(wanted: Any, values: Any) -> NDArray[Any]:
-    found = np.full(len(values), None, dtype=object)
-    found[wanted] = values[wanted]
+        found[signal] = name, (shows(seen) > 0) & events["counts"] & _has(seen, name)
     return found

@@ -1,11 +1,14 @@
 """What keys have remembered and what a chunk brings for them, laid out in one row: key after key, in order of time.
 
-Buckets: a window of W seconds is sixty of W / 60, aligned to the epoch; times are microseconds.
+Buckets: a window of W seconds is sixty of W / 60, aligned to the epoch; times are microseconds. A key is a small
+number here, its code; a chunk's events stand in order of time.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 Ints = NDArray[np.int64]
 
 BUCKETS = 60
+MICRO = 1_000_000
 
 
 def window_start(times: Any, step: int) -> Any:
@@ -21,33 +25,97 @@ def window_start(times: Any, step: int) -> Any:
     return (times // step - (BUCKETS - 1)) * step
 
 
+def bucket_step(window: int) -> int:
+    """The length of the buckets of a window in seconds."""
+    return window * MICRO // BUCKETS
+
+
+def ranges(starts: Ints, lengths: NDArray[Any]) -> Ints:
+    """All positions of several ranges, one range after the other."""
+    ends: Ints = np.cumsum(lengths, dtype=np.int64)
+    return np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)
+
+
+def told_apart(times: Ints, steps: Sequence[int]) -> NDArray[np.bool_]:
+    """Of times in order: whether each lies in another bucket than the one before it, of any step. False for the first.
+
+    Windows begin where buckets do: what lies between two such places is always counted together, or not at all.
+    """
+    apart = np.zeros(len(times), dtype=bool)
+    for step in steps:
+        apart[1:] |= np.diff(times // step) > 0
+    return apart
+
+
+def telling(codes: Ints, times: Ints, newest: Ints, steps: Sequence[int]) -> NDArray[np.bool_]:
+    """Which points of running totals some window can still tell from the point after them; a key's last always.
+
+    `newest` is the time of each point's key's last one: windows that begin later than a point take no notice of it.
+    """
+    same = codes[:-1] == codes[1:]
+    for step in steps:
+        passed = times[1:] < window_start(newest[1:], step)
+        same &= passed | (times[:-1] // step == times[1:] // step)
+    return np.append(~same, True)
+
+
+@dataclass(frozen=True)
+class Coded:
+    """Whom each of a chunk's events counts for, as a code, and the events sorted by it; `counts` per code."""
+
+    codes: Ints
+    by_code: Ints  # positions of events, code after code, in order of time
+    counts: Ints
+
+    @classmethod
+    def of(cls, codes: Ints, keys: int) -> Coded:
+        """`keys`: how many different codes there are."""
+        small = codes.astype(np.int16) if keys < 1 << 15 else codes  # sorted by radix, in a tenth of the time
+        by_code = np.argsort(small, kind="stable") if keys > 1 else np.arange(len(codes))
+        return cls(codes, by_code, np.bincount(codes, minlength=keys))
+
+
 @dataclass(frozen=True)
 class Order:
-    """Positions of past points (`lengths` of them for each key code) and of the chunk's events with their `codes`."""
+    """Positions of past points (so many for each code) and of a chunk's events, and the time at each."""
 
-    sorting: Ints  # positions before -> after, as an index
-    codes: Ints  # of each position
-    new: Ints  # where the chunk's events went, in their own order
+    codes: Ints
+    times: Ints
+    old: Ints  # where past points went, and the chunk's events, in their own order
+    new: Ints
     starts: Ints  # of each key
     ends: Ints
 
     @classmethod
-    def of(cls, lengths: list[int], codes: Ints) -> Order:
-        """Past points stand in front, key after key; then the chunk's events."""
-        count = len(lengths)
-        together = np.concatenate((np.repeat(np.arange(count), lengths), codes))
-        sorting = np.argsort(together, kind="stable")
-        place = np.empty_like(sorting)
-        place[sorting] = np.arange(len(sorting))
-        in_order = together[sorting]
-        starts = np.searchsorted(in_order, np.arange(count))
-        ends = np.append(starts[1:], len(in_order))
-        return cls(sorting, in_order, place[len(together) - len(codes) :], starts, ends)
+    def of(cls, lengths: Ints, past: Ints, coded: Coded, times: Ints) -> Order:
+        """Times of past points, key after key, and of the events."""
+        sizes = lengths + coded.counts
+        ends = np.cumsum(sizes)
+        starts = ends - sizes
+        new = np.empty(len(times), dtype=np.int64)
+        new[coded.by_code] = ranges(starts + lengths, coded.counts)
+        order = cls(
+            np.repeat(np.arange(len(sizes)), sizes), np.empty(len(past) + len(times), np.int64),
+            ranges(starts, lengths), new, starts, ends,
+        )  # fmt: skip
+        order.times[order.old], order.times[order.new] = past, times
+        return order
 
-    def first_at(self, times: Ints, codes: Ints, wanted: Ints) -> Ints:
-        """The first position of each code at or after a wanted time; `times` are those of all positions."""
-        origin = times.min()
-        span = int(times.max() - origin) + 2
-        scale = self.codes * span + (times - origin)
+    def joined(self, past: Any, events: Any) -> Any:
+        """Values of past points and of the chunk's events, by position."""
+        both = np.empty(len(self.codes), dtype=events.dtype)
+        both[self.old], both[self.new] = past, events
+        return both
+
+    def first_at(self, codes: Ints, wanted: Ints) -> Ints:
+        """The first position of each code at or after a wanted time."""
+        origin, span, scale = self._scale
         found = np.searchsorted(scale, codes * span + np.clip(wanted - origin, 0, span - 1))
         return np.asarray(found, np.int64)
+
+    @cached_property
+    def _scale(self) -> tuple[int, int, Ints]:
+        """All positions on one ascending scale: where it begins, how long it is for each key, and the positions."""
+        origin = int(self.times.min())
+        span = int(self.times.max()) - origin + 2
+        return origin, span, self.codes * span + (self.times - origin)

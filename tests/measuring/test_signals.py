@@ -111,7 +111,8 @@ SHOWN: dict[bytes, dict[str, object]] = {
 @pytest.mark.parametrize(("line", "expected"), SHOWN.items())
 def test_what_a_line_shows(line: bytes, expected: dict[str, object]) -> None:
     events = Habits().observe(_core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events)
-    assert {name: values[-1] for name, values in shown(DISTINCT, events).items() if values[-1] is not None} == expected
+    found = shown(DISTINCT, events)
+    assert {signal: events[name][-1] for signal, (name, shows) in found.items() if shows[-1]} == expected
 
 
 def test_every_distinct_signal_has_a_line_that_shows_a_value() -> None:

@@ -1,0 +1,89 @@
+"""What a chunk brings, before anybody asks for whom: the events that count something, what each adds and shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from enforce import key as keys
+from logwatch.measuring.distinct import marks_of
+from logwatch.measuring.signals import NEEDS, amounts, shown
+from logwatch.measuring.track import MICRO, Ints, ranges, told_apart
+from logwatch.schema import KEY_COLUMNS, Columns
+
+LOOKED_AT = (*NEEDS, *KEY_COLUMNS, "counts", "clock")  # of the columns of events
+
+
+class Batch(NamedTuple):
+    """Events in order of time.
+
+    rows      their positions in the chunk
+    times     microseconds
+    buckets   a number for each, the same where no window can tell two of them apart
+    amounts   what each adds: shape (events, signals), in the order of ADDITIVE
+    marks     by distinct signal: the marks of values, and which events show one
+    """
+
+    rows: Ints
+    events: Columns
+    times: Ints
+    buckets: Ints
+    amounts: Ints
+    marks: Mapping[str, tuple[Ints, NDArray[np.bool_]]]
+
+    @classmethod
+    def of(cls, events: Columns, rows: Ints, steps: Sequence[int], distincts: Iterable[str]) -> Batch:
+        """Of events as habits have seen them; `steps` are the buckets of all windows."""
+        amount = amounts(events)
+        counting = np.flatnonzero(amount.any(axis=1))
+        events = {name: column[counting] for name, column in events.items()}
+        found = shown(distincts, events)
+        marks = {name: marks_of(events[name]) for name in {name for name, _ in found.values()}}
+        times = np.round(events["clock"] * MICRO).astype(np.int64)
+        return cls(
+            rows[counting],
+            events,
+            times,
+            told_apart(times, steps).cumsum(),
+            amount[counting],
+            {signal: (marks[name], has) for signal, (name, has) in found.items()},
+        )
+
+    def of_rows(self, rows: Ints) -> Batch:
+        """Some of the events; of their columns only those that are still looked at."""
+        return Batch(
+            self.rows[rows],
+            {name: self.events[name][rows] for name in ("client", "clock")},
+            self.times[rows],
+            self.buckets[rows],
+            self.amounts[rows],
+            {signal: (marks[rows], has[rows]) for signal, (marks, has) in self.marks.items()},
+        )
+
+    def keyed(self, kind: str) -> tuple[Ints, Ints, NDArray[Any]]:
+        """Positions of the events that count for a kind of key, for which each counts, and those keys.
+
+        An event that counts for two keys has two places.
+        """
+        if kind == "site":
+            return np.arange(len(self.rows)), np.zeros(len(self.rows), np.int64), np.array([keys.SITE], object)
+        if kind == "net":
+            return self._by_network()
+        codes, known = pd.factorize(self.events[kind])
+        rows = np.flatnonzero(codes >= 0)
+        return rows, codes[rows], known
+
+    def _by_network(self) -> tuple[Ints, Ints, NDArray[Any]]:
+        rows, clients, known = self.keyed("client")
+        found = [keys.networks(client.removeprefix("client:")) for client in known]
+        numbers = np.array([len(networks) for networks in found], dtype=np.int64)
+        names = np.empty(int(numbers.sum()), dtype=object)
+        names[:] = [*chain.from_iterable(found)]
+        codes, nets = pd.factorize(names)
+        each = numbers[clients]
+        return np.repeat(rows, each), codes[ranges((np.cumsum(numbers) - numbers)[clients], each)], nets
