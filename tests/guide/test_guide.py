@@ -1,0 +1,75 @@
+"""Every command of the operators' pages runs, in the order of the page, on a machine that begins with nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.guide.machine import ROOT, Machine
+
+GUIDE = ROOT / "docs" / "rollout.md"
+OTHERS = [ROOT / "docs" / f"{name}.md" for name in ("help-desk", "troubleshooting", "privacy")]
+# exit status 1 says something, too: what is wrong, that there is no case, nothing found
+MAY_SAY_NO = ("mailbrake status", "mailbrake why alice", "grep", "mailbrake table release")
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page: str) -> list[tuple[str, str]]:
+    """Language and text of each."""
+    return [(found[1], found[2]) for found in BLOCK.finditer(page)]
+
+
+def follow(page: str, machine: Machine) -> list[str]:
+    """Do what a page says; the commands that were run."""
+    done = []
+    for language, text in blocks(page):
+        if language == "toml":
+            machine.configure(text)
+            continue
+        assert language == "sh"
+        for command in text.splitlines():
+            ran = machine.run(command)
+            allowed = (0, 1) if command.startswith(MAY_SAY_NO) else (0,)
+            assert ran.returncode in allowed, f"{command}\n{ran.stdout}\n{ran.stderr}"
+            assert "Traceback" not in ran.stderr
+            done.append(command)
+    return done
+
+
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    with Machine() as machine:
+        yield machine
+
+
+def test_the_guide_leads_from_nothing_to_enforcing(machine: Machine) -> None:
+    """And back: the rule of the canary is enforced by then, others observe; the milter answers until it is stopped."""
+    there, back = GUIDE.read_text().split("## Back")
+    assert len(follow(there, machine)) > 40
+    stands = [json.loads(row) for row in machine.run("mailbrake rollout --json").stdout.splitlines()]
+    assert {row["stands"] for row in stands if row.get("rule") == "password-guessing"} == {"enforce"}
+    assert {row["stands"] for row in stands if row.get("rule") == "stolen"} == {"observe"}
+    assert sum(row["confirmed"] for row in stands if "confirmed" in row) > 0
+    assert machine.run("mailbrake status").returncode == 0
+    follow(back, machine)
+    assert "no milter answers" in machine.run("mailbrake status").stderr
+    stands = [json.loads(row) for row in machine.run("mailbrake rollout --json").stdout.splitlines()]
+    assert {row["stands"] for row in stands if "stands" in row} == {"observe"}
+
+
+@pytest.mark.parametrize("page", OTHERS, ids=lambda page: page.stem)
+def test_the_other_pages_hold_on_the_machine_that_the_guide_made(machine: Machine, page: Path) -> None:
+    """In the order in which they are read."""
+    assert follow(page.read_text(), machine)
+
+
+def test_pages_whose_commands_are_run_have_no_others() -> None:
+    """A command stands in a block of its language, so that none escapes."""
+    for page in (GUIDE, *OTHERS):
+        left = BLOCK.sub("", page.read_text())
+        assert not re.findall(r"^(?:    |\$ ).*", left, re.MULTILINE), page.name
+        assert "```" not in left
