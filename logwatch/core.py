@@ -156,7 +156,9 @@ class Core:
         if clock < before:
             self.rates.turn_back()
             step.decisions.extend(self.judge.turn_back(clock))
-        step.decisions.extend(self._released(clock))
+        released = list(self._released(clock))
+        self.rates.condemn(released)
+        step.decisions.extend(released)
         while self.answers and self.answers[0].time < float(events["clock"][-1]):
             self.rates.listings.learn(self.answers.pop(0), clock)
         step.rates.append(self.rates.add(events, self.judge.needs()))

@@ -85,7 +85,7 @@ def _usual(journal: Journal, kind: str, key: str) -> dict[str, dict[str, Range]]
 def _places(journal: Journal, key: str) -> Places | None:
     from logwatch.measuring.habits import places
 
-    written = journal.remembered_of("habits", key)
+    written = journal.remembered_of("used", key)
     return places(unplaced(written)) if written else None
 
 

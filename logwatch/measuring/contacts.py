@@ -10,34 +10,53 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from typing import Any
 
 from logwatch.memory import Memory
 
 Page = tuple["array[int]", "array[int]"]  # fingerprints; the week in which each was last used
 
-WEEK = 7 * 86400
+DAY = 86400
+WEEK = 7 * DAY
 MEMORY = 26  # weeks
 _BITS = 14
 _NAMES = [f"{page:04x}" for page in range(1 << _BITS)]
 _PAIRS = 2048  # on a page
+_LATEST = 500  # new contacts of a sender's day that can be forgotten
 
 
 class Contacts:
-    """Remembers pairs as they are asked for."""
+    """Remembers pairs as they are asked for; of each sender also who was new on its latest day, to forget them."""
 
     def __init__(self, pairs: int = _PAIRS) -> None:
         self.memory: Memory[Page] = Memory("contacts", 1 << _BITS, _dump, _load)
+        self._latest: Memory[list[int]] = Memory("latest contacts", 200_000, _dump_marks, _load_marks)  # day, marks
         self._pairs = pairs
 
-    def met(self, sender: str, recipient: bytes, time: float) -> bool:
-        """Whether this sender wrote to this recipient within half a year before; from now on it did."""
+    def memories(self) -> tuple[Memory[Any], ...]:
+        """All that is remembered."""
+        return (self.memory, self._latest)
+
+    def day_of(self, sender: str, time: float) -> int | None:
+        """The latest day (since the epoch) within a week before on which this sender wrote to somebody new."""
+        latest = self._latest.get(sender, time - WEEK)
+        return latest[0] if latest else None
+
+    def met(self, sender: str, recipient: bytes, time: float, *, forget: bool = False) -> bool:
+        """Whether this sender wrote to this recipient within half a year before; from now on it did.
+
+        With `forget`, whoever was new on that latest day is forgotten first.
+        """
+        if forget:
+            self._forget(sender, time)
         pair = sender.encode() + b"\0" + recipient.lower()
         mark = int.from_bytes(hashlib.blake2b(pair, digest_size=8).digest())
-        name, week = _NAMES[mark >> 64 - _BITS], int(time // WEEK)
+        name, week = _page(mark), int(time // WEEK)
         marks, weeks = self.memory.get(name) or (array("Q"), array("H"))
         if mark not in marks:
             self._add(marks, weeks, mark, week)
             self.memory.put(name, (marks, weeks), time)
+            self._note(sender, mark, time)
             return False
         place = marks.index(mark)
         known = week - weeks[place] <= MEMORY
@@ -46,12 +65,45 @@ class Contacts:
             self.memory.put(name, (marks, weeks), time)
         return known
 
+    def expire(self, clock: float) -> None:
+        """Forget which contacts were new on days long ago; they stay contacts."""
+        self._latest.expire(clock - WEEK)
+
+    def _note(self, sender: str, mark: int, time: float) -> None:
+        day = int(time // DAY)
+        latest = self._latest.get(sender, time - WEEK)
+        if not latest or latest[0] != day:
+            latest = [day]
+        if len(latest) <= _LATEST:
+            self._latest.put(sender, [*latest, mark], time)
+
+    def _forget(self, sender: str, time: float) -> None:
+        for mark in (self._latest.get(sender, time - WEEK) or [0])[1:]:
+            marks, weeks = self.memory.get(_page(mark)) or (array("Q"), array("H"))
+            if mark in marks:
+                place = marks.index(mark)
+                del marks[place], weeks[place]
+                self.memory.put(_page(mark), (marks, weeks), time)
+        self._latest.drop(sender)
+
     def _add(self, marks: array[int], weeks: array[int], mark: int, week: int) -> None:
         if len(marks) >= self._pairs:
             oldest = weeks.index(min(weeks))
             del marks[oldest], weeks[oldest]
         marks.append(mark)
         weeks.append(week)
+
+
+def _page(mark: int) -> str:
+    return _NAMES[mark >> 64 - _BITS]
+
+
+def _dump_marks(latest: list[int]) -> bytes:
+    return array("Q", latest).tobytes()
+
+
+def _load_marks(written: bytes) -> list[int]:
+    return array("Q", written).tolist()
 
 
 def _dump(page: Page) -> bytes:

@@ -3,34 +3,40 @@
     new_recipients   the first delivery to a recipient to whom the account has not written for half a year
     new_networks     a message from a network that the account first used less than a day ago
     odd_countries    a message from a country that it used on fewer than three days, though it has one that it uses
-    odd_senders      a message with an envelope sender that it used for less than 2 % of its messages
+    odd_senders      a message with an envelope sender of less than 2 % of its messages, or one first used this week
+    far              a message from afar: from a neighbourhood of networks (IPv4 /16, IPv6 /32) that the account first
+                     used less than four days ago
+    far_strangers    a new recipient of such a message
 
-Learning comes first: nothing is new in the first week of the log; an account has no new network in its first week, no
-odd country before it has one used on three days, no odd sender before its twentieth message, nor when it uses many
-anyway. A network that several accounts have used for longer than a day (a carrier, a VPN's exit, a web server) is
-nothing new. Days are those of UTC.
+An attempt that our milter refused is looked at like a message, but teaches nothing.
 
-Per account at most 48 networks, 24 countries and 32 senders are remembered, those used last; it is forgotten after half
-a year.
+Learning comes first: nothing is new or far in the first week of the log; an account has no new network in its first
+week, no odd country before it has one used on three days, no odd sender before its twentieth message, nor when it uses
+many anyway. A network or neighbourhood that several accounts have used for longer than a day (a carrier, a VPN's exit,
+a web server) is nothing new, and not far. A day on which something was decided against the account teaches nothing,
+once it is over (see `condemned`). Days are those of UTC.
+
+Per account at most 64 networks and neighbourhoods, 24 countries and 32 senders are remembered, those used last; it is
+forgotten after half a year.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from logwatch.measuring.condemned import DAY, Condemned, short
 from logwatch.measuring.contacts import Contacts
-from logwatch.measuring.origin import ANYWHERE, Site, mapped, network
+from logwatch.measuring.origin import ANYWHERE, Site, mapped, neighbourhood, network
 from logwatch.memory import Memory
 from logwatch.schema import Columns
 
-DAY = 86400.0
 LEARNING = 7 * DAY
 MEMORY = 182 * DAY
-_NETWORKS, _COUNTRIES, _SENDERS = 48, 24, 32
+_FAR = 4 * DAY
+_NETWORKS, _COUNTRIES, _SENDERS = 64, 24, 32
 _USED_DAYS = 3  # of a country
 _FEW = 0.02  # of all messages, for a sender
 _MESSAGES = 20  # before a sender can be odd
@@ -40,27 +46,28 @@ _WATCHED = 8  # accounts remembered for each network
 _written = json.JSONEncoder(separators=(",", ":")).encode
 _read = json.JSONDecoder().decode
 
-SIGNALS = ("new_recipients", "new_networks", "odd_countries", "odd_senders")
-_KINDS = np.array(["queued", "delivery"], dtype=object)
+FOUND = ("new_recipients", "far_strangers", "new_networks", "odd_countries", "far", "odd_senders")
+_KINDS = np.array(["queued", "delivery", "verdict"], dtype=object)
 
 
 class Habits:
     """Remembers, in order of events."""
 
     def __init__(self, site: Site = ANYWHERE) -> None:
+        self.condemned = Condemned()
         self.contacts = Contacts()
         self._site = site
-        # first message, number of messages, day of the last one,
-        # {network: first and last use}, {country: days, last day}, {sender: messages}
-        self._accounts: Memory[bytes] = Memory("habits", 1_000_000, bytes, bytes)  # JSON: a fifth of the room
-        self._networks: Memory[dict[str, float]] = Memory("networks", 200_000)  # network -> account -> first use
+        # first message, number of messages, day of the last one, {network or neighbourhood: first and last use},
+        # {country: days, last day}, {sender: first use (0: among the first messages), messages}
+        self._accounts: Memory[bytes] = Memory("used", 1_000_000, bytes, bytes)  # JSON: a fifth of the room
+        self._networks: Memory[dict[str, float]] = Memory("networks", 200_000)  # by either -> account -> first use
         self._days: Memory[Any] = Memory(
             "days", 3
         )  # first event; the day and its active accounts; those of the day before
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks."""
-        return (self.contacts.memory, self._accounts, self._networks, self._days)
+        return (*self.contacts.memories(), self.condemned.memory, self._accounts, self._networks, self._days)
 
     @property
     def active(self) -> int:
@@ -73,9 +80,9 @@ class Habits:
         return None if record is None else float(_read(record.decode())[0])
 
     def observe(self, events: Columns) -> Columns:
-        """The events with `network`, `country`, `price`, and a number for each of SIGNALS; learns from them."""
-        added: Columns = {name: np.zeros(len(events["event"]), dtype=np.int64) for name in SIGNALS}
-        for name, of in (("network", network), ("country", self._site.country)):
+        """The events with `network`, `country`, `price`, and whether it is each of FOUND; learns from them."""
+        added: Columns = {name: np.zeros(len(events["event"]), dtype=np.int64) for name in FOUND}
+        for name, of in (("network", network), ("near", neighbourhood), ("country", self._site.country)):
             added[name] = mapped(events["client"], of)
         added["price"] = mapped(added["country"], self._site.price, 1)
         rows = np.flatnonzero(events["counts"] & np.isin(events["event"], _KINDS) & _known(events["account"]))
@@ -87,47 +94,69 @@ class Habits:
         """Forget who has not sent anything for half a year."""
         self._accounts.expire(clock - MEMORY)
         self._networks.expire(clock - MEMORY)
+        self.condemned.expire(clock)
+        self.contacts.expire(clock)
 
     def _learn(self, rows: Any, events: Columns, added: Columns) -> None:
-        first = self._days.get("first")
-        if first is None:
-            first = float(events["clock"][rows[0]])
-            self._days.put("first", first, first)
+        began = self._days.get("first")
+        if began is None:
+            began = float(events["clock"][rows[0]])
+            self._days.put("first", began, began)
         columns = [{**events, **added}[name][rows].tolist() for name in _Row._fields]
         used: dict[str, tuple[float, list[Any]]] = {}  # accounts of this chunk, in order of their last message
         for row, line in zip(rows.tolist(), map(_Row._make, zip(*columns, strict=True)), strict=True):
-            account, time = line.account, line.clock
+            ready = line.clock - began >= LEARNING
             if line.event == "delivery":
-                met = line.recipient is None or self.contacts.met(account, line.recipient, time)
-                added["new_recipients"][row] = not met and time - first >= LEARNING
+                new = self._stranger(line) and ready
+                added["new_recipients"][row] = new
+                added["far_strangers"][row] = new and self._far(self._recalled(line, used), line)
                 continue
-            record = self._recalled(account, used.pop(account, None), time)
-            for name, found in zip(SIGNALS[1:], self._message(record, line), strict=True):
-                added[name][row] = found
-            used[account] = (time, record)
+            record = self._recalled(line, used)
+            added["new_networks"][row] = self._new_network(record, line)
+            added["odd_countries"][row] = self._odd_country(record, line)
+            added["far"][row] = ready and self._far(record, line)
+            if line.event == "queued":
+                added["odd_senders"][row] = self._message(record, line)
+                used.pop(line.account, None)
+                used[line.account] = (line.clock, record)
         for account, (time, record) in used.items():
             self._accounts.put(account, _written(record).encode(), time)
 
-    def _recalled(self, account: str, lately: tuple[float, list[Any]] | None, time: float) -> list[Any]:
-        """What is known of an account, as it was used in this chunk or before it."""
-        if lately and lately[0] >= time - MEMORY:
-            return lately[1]
-        known = None if lately else self._accounts.get(account, time - MEMORY)
-        return _read(known.decode()) if known else [time, 0, -1, {}, {}, {}]
+    def _stranger(self, line: _Row) -> bool:
+        if line.recipient is None:
+            return False
+        day = self.contacts.day_of(line.account, line.clock)
+        forgets = day is not None and self._condemned(line, day)
+        return not self.contacts.met(line.account, line.recipient, line.clock, forget=forgets)
 
-    def _message(self, record: list[Any], line: _Row) -> tuple[bool, ...]:
-        time, day = line.clock, int(line.clock // DAY)
+    def _recalled(self, line: _Row, used: dict[str, tuple[float, list[Any]]]) -> list[Any]:
+        """What is known of an account, as it was used in this chunk or before it."""
+        lately = used.get(line.account)
+        if lately and lately[0] >= line.clock - MEMORY:
+            return lately[1]
+        known = None if lately else self._accounts.get(line.account, line.clock - MEMORY)
+        return _read(known.decode()) if known else [line.clock, 0, -1, {}, {}, {}]
+
+    def _message(self, record: list[Any], line: _Row) -> bool:
+        """Learn from a message; whether its sender is odd."""
+        day = int(line.clock // DAY)
         if record[2] != day:
             record[2] = day
-            self._count_active(day, time)
-        grown = time - record[0] >= LEARNING
-        found = (
-            line.network is not None and self._new_network(record[3], line.account, line.network, time, grown),
-            line.country is not None and _odd_country(record[4], line.country, day) and grown,
-            bool(line.sender) and _odd_sender(record[5], _text(line.sender or b""), record[1]),
-        )
+            self._count_active(day, line.clock)
+        for place in filter(None, (line.network, line.near)):
+            first = self._first(record, line, place)
+            if record[3].pop(place, None) is None:
+                self._share(line, place)
+            record[3][place] = [first, line.clock]
+            _bound(record[3], _NETWORKS)
+        if line.country is not None:
+            days, last = self._days_there(record, line)
+            record[4].pop(line.country, None)
+            record[4][line.country] = [days + (last != day), day]
+            _bound(record[4], _COUNTRIES)
+        odd = bool(line.sender) and self._odd_sender(record, line)
         record[1] += 1
-        return found
+        return odd
 
     def _count_active(self, day: int, time: float) -> None:
         today, count = self._days.get("today") or (day, 0)
@@ -136,23 +165,62 @@ class Habits:
             count = 0
         self._days.put("today", [day, count + 1], time)
 
-    def _new_network(self, used: dict[str, list[float]], account: str, net: str, time: float, grown: bool) -> bool:
-        first, _ = used.pop(net, None) or self._first_use(account, net, time)
-        used[net] = [first, time]
-        _bound(used, _NETWORKS)
-        return grown and time - first < DAY and not self._shared(net, account, time)
+    def _condemned(self, line: _Row, day: float) -> bool:
+        return self.condemned.on(short(line.account), int(day), line.clock)
 
-    def _first_use(self, account: str, net: str, time: float) -> tuple[float, float]:
-        users = self._networks.get(net, time - MEMORY) or {}
+    def _new_network(self, record: list[Any], line: _Row) -> bool:
+        grown = line.clock - record[0] >= LEARNING
+        return grown and line.network is not None and self._newer(record, line, line.network, DAY)
+
+    def _far(self, record: list[Any], line: _Row) -> bool:
+        near = line.near
+        return near is not None and self._newer(record, line, near, _FAR) and not self._shared(line, line.network)
+
+    def _newer(self, record: list[Any], line: _Row, place: str, span: float) -> bool:
+        """Whether the account has used a place for less than a span, and others hardly have."""
+        return line.clock - self._first(record, line, place) < span and not self._shared(line, place)
+
+    def _first(self, record: list[Any], line: _Row, place: str) -> float:
+        """When the account first used a place, on a day that was not condemned; now, if it never did."""
+        first = record[3].get(place, (line.clock,))[0]
+        return line.clock if self._condemned(line, first // DAY) else float(first)
+
+    def _share(self, line: _Row, place: str) -> None:
+        users = self._networks.get(place, line.clock - MEMORY) or {}
         if len(users) < _WATCHED:
-            users[_short(account)] = time
-            self._networks.put(net, users, time)
-        return time, time
+            users[short(line.account)] = line.clock
+            self._networks.put(place, users, line.clock)
 
-    def _shared(self, net: str, account: str, time: float) -> bool:
-        users = self._networks.get(net) or {}
-        mine = _short(account)
-        return sum(first <= time - DAY for user, first in users.items() if user != mine) >= _SHARED
+    def _shared(self, line: _Row, place: str | None) -> bool:
+        """Whether several others have used a place for longer than a day, and not only while they were abused."""
+        users = self._networks.get(place or "") or {}
+        mine, settled = short(line.account), line.clock - DAY
+        others = [(user, first) for user, first in users.items() if user != mine and first <= settled]
+        good = (not self.condemned.on(user, int(first // DAY), line.clock) for user, first in others)
+        return len(others) >= _SHARED and sum(good) >= _SHARED
+
+    def _days_there(self, record: list[Any], line: _Row) -> tuple[int, int]:
+        """On how many days the account used a country before today, and the last day on which it did."""
+        days, last = record[4].get(line.country, (0, -1))
+        return days - self._condemned(line, last), last
+
+    def _odd_country(self, record: list[Any], line: _Row) -> bool:
+        if line.country is None or line.clock - record[0] < LEARNING:
+            return False
+        days, last = self._days_there(record, line)
+        others = (count for land, (count, _) in record[4].items() if land != line.country)
+        return days + (last != line.clock // DAY) < _USED_DAYS and any(count >= _USED_DAYS for count in others)
+
+    def _odd_sender(self, record: list[Any], line: _Row) -> bool:
+        _, messages, _, _, _, used = record
+        sender = _text(line.sender or b"")
+        first, before = used.pop(sender, (line.clock if messages >= _MESSAGES else 0.0, 0))
+        if self._condemned(line, first // DAY):
+            first, before = line.clock, 0
+        many = len(used) >= _SENDERS - 1
+        used[sender] = [first, before + 1]
+        _bound(used, _SENDERS)
+        return messages >= _MESSAGES and not many and (before < _FEW * messages or line.clock - first < LEARNING)
 
 
 class Places(NamedTuple):
@@ -168,7 +236,7 @@ def places(written: bytes) -> Places:
     since, _, _, networks, countries, _ = _read(written.decode())
     return Places(
         since,
-        {net: (first, last) for net, (first, last) in networks.items()},
+        {net: (first, last) for net, (first, last) in networks.items() if net.startswith("net:")},
         {land: (days, day * DAY) for land, (days, day) in countries.items()},
     )
 
@@ -182,22 +250,8 @@ class _Row(NamedTuple):
     recipient: bytes | None
     clock: float
     network: str | None
+    near: str | None
     country: str | None
-
-
-def _odd_country(used: dict[str, list[int]], land: str, day: int) -> bool:
-    days, last = used.pop(land, (0, -1))
-    used[land] = [days + (last != day), day]
-    _bound(used, _COUNTRIES)
-    return used[land][0] < _USED_DAYS and any(count >= _USED_DAYS for count, _ in used.values())
-
-
-def _odd_sender(used: dict[str, int], sender: str, messages: int) -> bool:
-    before = used.pop(sender, 0)
-    many = len(used) >= _SENDERS - 1
-    used[sender] = before + 1
-    _bound(used, _SENDERS)
-    return messages >= _MESSAGES and before < _FEW * messages and not many
 
 
 def _bound(used: dict[str, Any], most: int) -> None:
@@ -208,10 +262,6 @@ def _bound(used: dict[str, Any], most: int) -> None:
 
 def _text(sender: bytes) -> str:
     return sender.lower().decode("latin-1")
-
-
-def _short(account: str) -> str:
-    return hashlib.blake2b(account.encode(), digest_size=6).hexdigest()
 
 
 def _known(column: Any) -> Any:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logwatch.measuring.habits import DAY, Habits
+from logwatch.measuring.condemned import DAY
+from logwatch.measuring.habits import Habits
 from logwatch.measuring.listings import Listings
 from logwatch.measuring.origin import Site
 

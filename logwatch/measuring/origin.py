@@ -7,6 +7,7 @@ have none. What a site thinks of places, prices and scores, comes from its polic
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -26,6 +27,17 @@ def network(client: str) -> str:
     """The network of a client's key, as `net:` keys have it: IPv4 /24, IPv6 /64; the key itself if it is no address."""
     found = keys.networks(client.removeprefix("client:"))
     return found[0] if found else client
+
+
+@lru_cache(maxsize=65536)
+def neighbourhood(client: str) -> str | None:
+    """The networks around a client's key that mostly belong to one provider: IPv4 /16, IPv6 /32; None if no address."""
+    try:
+        parsed = ipaddress.ip_address(client.removeprefix("client:"))
+    except ValueError:
+        return None
+    prefix = 16 if parsed.version == 4 else 32
+    return f"near:{ipaddress.ip_network((parsed, prefix), strict=False)}"
 
 
 @lru_cache(maxsize=65536)

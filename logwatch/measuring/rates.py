@@ -144,9 +144,14 @@ class Rates:
     def condemn(self, decisions: Iterable[Decision]) -> None:
         """What was decided: on such a day a key teaches nothing of what is usual, unless it was released."""
         for decision in decisions:
-            kind = decision.key.partition(":")[0]
-            if kind in self._usual:
-                self._usual[kind].condemn(decision.key, decision.action != "release")
+            kind, wrong = decision.key.partition(":")[0], decision.action == "release"
+            if kind not in self._usual or decision.action == "cap":  # which accuses nobody
+                continue
+            self._usual[kind].condemn(decision.key, not wrong)
+            if kind == "account" and wrong:
+                self.habits.condemned.drop(decision.key)
+            elif kind == "account":
+                self.habits.condemned.add(decision.key, decision.time, decision.until)
 
     def expire(self, clock: float) -> None:
         """Drop keys that are idle for twice the longest window: they count nothing any more.

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from logwatch.measuring import habits
 from logwatch.schema import ADDITIVE, Columns
 
 # What is looked at beside the columns of attribution and habits.
@@ -108,10 +107,6 @@ def _failed_login(events: _Seen) -> Any:
     return _is(events, "event", "auth_failure")
 
 
-def _learned(name: str) -> Callable[[_Seen], Any]:
-    return lambda events: events[name]
-
-
 _COUNTED: dict[str, Callable[[_Seen], Any]] = {
     "messages": _queued,
     "recipients": lambda events: _queued(events) * _number(events, "nrcpt"),
@@ -119,7 +114,14 @@ _COUNTED: dict[str, Callable[[_Seen], Any]] = {
     "cost": lambda events: _queued(events) * _number(events, "nrcpt") * events["price"],
     "connections": lambda events: _is(events, "event", "connect"),
     "attempts": _attempted,
-    **{name: _learned(name) for name in habits.SIGNALS},
+    "new_recipients": lambda events: events["new_recipients"],
+    "far_strangers": lambda events: events["far_strangers"],
+    "odd_senders": lambda events: events["odd_senders"],
+    "new_networks": lambda events: events["new_networks"] * _attempted(events),
+    "odd_countries": lambda events: events["odd_countries"] * _attempted(events),
+    "far_recipients": lambda events: (
+        events["far"] * (_queued(events) * _number(events, "nrcpt") + ~_queued(events) * _attempted(events))
+    ),
     "unknown_recipients": _unknown,
     "bounces": _bounced,
     "policy_rejections": lambda events: _bounced(events) * _starts(events, "dsn", b"5.7."),

@@ -23,7 +23,8 @@ DAY = 86400
 DAYS = 30
 LEARNING = 5  # days that teach whatever happened
 QUANTILE = 0.9
-_FLOORS = {"bytes": 10_000_000, **dict.fromkeys((*DISTINCT, "odd_senders", "odd_countries", "new_networks"), 2)}
+_SELDOM = ("odd_senders", "odd_countries", "new_networks", "far_recipients", "far_strangers")
+_FLOORS = {"bytes": 10_000_000, **dict.fromkeys((*DISTINCT, *_SELDOM), 2)}
 _FLOOR = 10
 _written = json.JSONEncoder(separators=(",", ":")).encode
 _read = json.JSONDecoder().decode

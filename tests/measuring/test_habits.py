@@ -8,8 +8,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from logwatch.measuring.condemned import DAY, Condemned, short
 from logwatch.measuring.contacts import Contacts
-from logwatch.measuring.habits import DAY, SIGNALS, Habits
+from logwatch.measuring.habits import FOUND, Habits
 from logwatch.measuring.origin import Site
 
 from .table import events, rows_of
@@ -82,6 +83,100 @@ class TestNewNetworks:
         assert unusual("new_networks", queued(0), *others, queued(8.1, client=ABROAD))[-1] == 1
 
 
+class TestFar:
+    """Neighbourhoods: 192.0 is home, 198.51 is far."""
+
+    def test_a_neighbourhood_is_far_for_four_days(self) -> None:
+        rows = [queued(0), queued(8), *(queued(8 + day, client=ABROAD) for day in (0, 1, 3.9, 4.1))]
+        assert unusual("far", *rows) == [0, 0, 1, 1, 1, 0]
+
+    def test_another_network_next_door_is_not(self) -> None:
+        assert unusual("far", queued(0), queued(8, client="client:192.0.99.1")) == [0, 0]
+
+    def test_nor_where_several_others_write_from(self) -> None:
+        others = [queued(1, client=ABROAD, account=name) for name in ("bob", "carol", "dave")]
+        assert unusual("far", queued(0), *others, queued(8, client="client:198.51.7.7"))[-1] == 0
+
+    def test_nor_in_the_first_week_of_the_log(self) -> None:
+        assert unusual("far", queued(0), queued(6, client=ABROAD)) == [0, 0]
+
+    def test_strangers_written_to_from_there(self) -> None:
+        rows = [
+            queued(0), delivery(0, b"a@x"), queued(8, client=ABROAD),
+            *({**delivery(8, to), "client": ABROAD} for to in (b"a@x", b"b@x")), delivery(8, b"c@x"),
+        ]  # fmt: skip
+        assert unusual("far_strangers", *rows) == [0, 0, 0, 0, 1, 0]
+
+    def test_a_refused_attempt_is_far_too_and_teaches_nothing(self) -> None:
+        refused = {**queued(8, client=ABROAD), "event": "verdict"}
+        later = queued(13, client=ABROAD)
+        assert unusual("far", queued(0), queued(7), refused, later) == [0, 0, 1, 1]
+
+
+class TestCondemned:
+    """A day on which something was decided teaches nothing, once it is over."""
+
+    def found(self, signal: str, *days: list[dict[str, Any]], acquitted: bool = False) -> list[int]:
+        """What the last day finds; the one before was condemned."""
+        habits = Habits(Site(country=country))
+        *before, bad, last = days
+        habits.observe(events([row for rows in before for row in rows]))
+        habits.observe(events(bad))
+        habits.condemned.add("account:alice", bad[0]["clock"], bad[0]["clock"] + 3600)
+        if acquitted:
+            habits.condemned.drop("account:alice")
+        found: list[int] = habits.observe(events(last))[signal].tolist()
+        return found
+
+    def test_networks(self) -> None:
+        days = [queued(0)], [queued(8, client=ABROAD)], [queued(9.1, client=ABROAD)]
+        assert self.found("new_networks", *days) == [1]
+        assert self.found("new_networks", *days, acquitted=True) == [0]
+
+    def test_neighbourhoods(self) -> None:
+        days = [queued(0)], [queued(8, client=ABROAD)], [queued(13, client=ABROAD)]
+        assert self.found("far", *days) == [1]
+        assert self.found("far", *days, acquitted=True) == [0]
+
+    def test_countries(self) -> None:
+        home = [queued(day) for day in range(8)]
+        days = home, [queued(8, client=ABROAD), queued(9, client=ABROAD)], [queued(10, client=ABROAD)]
+        assert self.found("odd_countries", *days) == [0]  # of three days only the first two count, one was condemned
+        days = [*home, queued(8, client=ABROAD)], [queued(9, client=ABROAD)], [queued(10, client=ABROAD)]
+        assert self.found("odd_countries", *days) == [1]
+        assert self.found("odd_countries", *days, acquitted=True) == [0]
+
+    def test_senders(self) -> None:
+        other = b"ceo@example.com"
+        days = [queued(0) for _ in range(60)], [queued(8, sender=other) for _ in range(9)], [queued(16, sender=other)]
+        assert self.found("odd_senders", *days) == [1]
+        assert self.found("odd_senders", *days, acquitted=True) == [0]
+
+    def test_contacts(self) -> None:
+        days = [delivery(0, b"a@x")], [delivery(8, b"b@x")], [delivery(9, to) for to in (b"a@x", b"b@x", b"b@x")]
+        assert self.found("new_recipients", *days) == [0, 1, 0]
+        assert self.found("new_recipients", *days, acquitted=True) == [0, 0, 0]
+
+    def test_networks_do_not_become_everybodys_by_abused_accounts(self) -> None:
+        habits = Habits(Site(country=country))
+        habits.observe(
+            events([queued(0), *(queued(8, client=ABROAD, account=name) for name in ("bob", "carol", "dave"))])
+        )
+        for name in ("bob", "carol"):
+            habits.condemned.add(f"account:{name}", START + 8 * DAY, START + 9 * DAY)
+        assert habits.observe(events([queued(10, client=ABROAD)]))["far"].tolist() == [1]
+
+    def test_is_remembered_for_two_months(self) -> None:
+        condemned = Condemned()
+        condemned.add("account:alice", START, START)
+        day = int(START // DAY)
+        assert condemned.on(short("account:alice"), day, START + 50 * DAY)
+        assert not condemned.on(short("account:alice"), day, START)  # it is not over
+        assert not condemned.on(short("account:alice"), day + 1, START + 50 * DAY)
+        condemned.expire(START + 200 * DAY)
+        assert len(condemned.memory) == 0
+
+
 class TestOddCountries:
     def test_until_the_third_day_there(self) -> None:
         rows = [*(queued(day) for day in range(8)), *(queued(8 + day, client=ABROAD) for day in range(4))]
@@ -103,6 +198,10 @@ class TestOddSenders:
     def test_not_among_the_first_messages(self) -> None:
         rows = [*(queued(0) for _ in range(10)), queued(0, sender=b"ceo@example.com")]
         assert unusual("odd_senders", *rows)[-1] == 0
+
+    def test_for_a_week(self) -> None:
+        rows = [*(queued(0) for _ in range(30)), *(queued(day, sender=b"ceo@example.com") for day in (1, 1, 7, 9))]
+        assert unusual("odd_senders", *rows)[-4:] == [1, 1, 1, 0]
 
     def test_nor_of_an_account_that_uses_many_anyway(self) -> None:
         rows = [queued(0, sender=b"user%d@example.com" % (n % 40)) for n in range(400)]
@@ -151,7 +250,7 @@ def test_restarts_change_nothing(data: st.DataObject, drawn: list[Any]) -> None:
     for old, new in zip(first.memories(), second.memories(), strict=True):
         new.restore((key, time, value) for key, time, value in old.changes() if value is not None)
     after = second.observe(rows_of(table, cut, len(drawn)))
-    for name in SIGNALS:
+    for name in FOUND:
         assert [*before[name], *after[name]] == whole[name].tolist()
 
 
