@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from itertools import chain, pairwise
 from typing import Any
 
 import numpy as np
 
+from logwatch.judging.ceiling import Cut
 from logwatch.judging.decide import Judge
 from logwatch.judging.policy import Policy
 from logwatch.measuring import signals
@@ -47,6 +48,9 @@ class Release:
 class Step:
     """What came of a chunk: its events (attributed; `start` is a line's offset), rates by kind, decisions.
 
+    `caps`: how many recipients a message may have, of everybody and of those who need more; they are no cases. `cut`:
+    messages that had more.
+
     It was judged piece by piece: `rates` has an entry for each, `begins` the first row of each among the events.
     """
 
@@ -54,6 +58,8 @@ class Step:
     rates: list[dict[str, History]]
     decisions: list[Decision]
     begins: list[int]
+    caps: list[Decision] = field(default_factory=list)
+    cut: list[Cut] = field(default_factory=list)
 
 
 class Core:
@@ -156,6 +162,7 @@ class Core:
         if clock < before:
             self.rates.turn_back()
             step.decisions.extend(self.judge.turn_back(clock))
+            step.caps.extend(self.judge.ceilings.turn_back(clock))
         released = list(self._released(clock))
         self.rates.condemn(released)
         step.decisions.extend(released)
@@ -166,6 +173,10 @@ class Core:
         decided = self.judge.decide(events, step.rates[-1])
         self.rates.condemn(decided)
         step.decisions.extend(decided)
+        policy, ceilings, accounts = self.judge.policy, self.judge.ceilings, step.rates[-1].get("account")
+        capped = ceilings.decide(policy, events, accounts, self.judge.excused)
+        step.caps.extend(capped.caps)
+        step.cut.extend(capped.cut)
 
     def _released(self, clock: float) -> Iterator[Decision]:
         """Releases that the clock has passed."""

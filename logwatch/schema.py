@@ -125,6 +125,8 @@ DISTINCT = ("clients", "networks", "countries", "senders", "accounts", "guessed"
 ADDITIVE = tuple(signal for signal in SIGNALS if signal not in DISTINCT)
 
 USUAL = "usual "  # in front of a signal: what is usual for the key
+DEFAULT_CAP = "default-cap"  # what the cap for everybody is called where rules are
+AT_ONCE = "recipients at once"  # of the event's message; what is usual of it is the largest of any day; window 0
 PACE = "pace"  # attempts of late, those of FADE seconds ago counting 1/e: what steers a throttle; its window is 0
 FADE = 600.0
 

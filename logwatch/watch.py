@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from enforce.config import Config
+from enforce.key import EVERYBODY
 from logwatch.asking import Asker
 from logwatch.core import Release, Step
 from logwatch.judging.language import PolicyError
@@ -278,8 +279,8 @@ class Controller:
         for decision in step.decisions:
             log.info("%s", line(decision))
         effective = [decision for decision in step.decisions if not self._released(decision)]
-        if effective:
-            self._table.publish(effective, self._now())
+        if effective or step.caps:
+            self._table.publish([*effective, *step.caps], self._now())
         self._herald.decided(self._table.to_tell(effective, self._now()), self.core.judge.guarded, self._now())
 
     def _told(self, happening: Happening) -> None:
@@ -347,6 +348,7 @@ class Controller:
         if review.verdict in TAKEN_BACK:
             effective = self.core.release(Release(review.key, review.time, review.until or 0.0))
             self._table.forget(review.key, self._now())
+            self._table.publish(self._ceilings(review.key), self._now())
             self._herald.standing.forget(review.key)
         elif order := orders.decision_of(review):
             self._table.publish([order], self._now())
@@ -358,7 +360,13 @@ class Controller:
     # What the table should hold.
 
     def _standing(self) -> list[Decision]:
-        return self._decided() + orders.standing(self.journal.reviews(), self._now())
+        ordered = orders.standing(self.journal.reviews(), self._now())
+        return self._decided() + ordered + self._ceilings()
+
+    def _ceilings(self, key: str = "") -> list[Decision]:
+        """How many recipients a message may have; of one key, or of all. Numbers of an account's own are no denial."""
+        found = self.core.judge.ceilings.standing(self.core.judge.policy)
+        return [d for d in found if d.until > self._now() and (d.key == key != EVERYBODY or not key)]
 
     def _decided(self) -> list[Decision]:
         unwritten = [decision for decision, _ in self._pending]

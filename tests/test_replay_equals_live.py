@@ -18,7 +18,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logwatch.core import Core, Release
+from logwatch.core import Core, Release, Step
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
 from logwatch.schema import Decision, Listing
@@ -47,6 +47,7 @@ rule slow per account: when attempts in 10m > 3 while attempts in 10m > 1
     throttle to 12 per 1h for 30m, doubling to 4h mode enforce 60%
 rule slow-recipients per client: when recipients in 10m > 5 throttle to 20 recipients per 1h for 20m mode enforce
 rule unusual per account in "@example.com": when recipients in 10m > 1.2 * usual block for 10m
+cap per account: 3 recipients, or 1.5 * largest mode enforce
 score 5 for dnsbl "bl.example"
 rule listed per account: when reputation >= 5 and messages in 10m > 0 or messages in 10m > 8 block for 10m
 rule votes per account not in "user3@example.com":
@@ -174,11 +175,22 @@ def new_core() -> Core:
 def at_once(
     lines: Sequence[bytes], releases: Sequence[Release] = (), answers: Sequence[Listing] = ()
 ) -> list[Decision]:
+    return whole(lines, releases, answers)[0].decisions
+
+
+def whole(
+    lines: Sequence[bytes], releases: Sequence[Release] = (), answers: Sequence[Listing] = ()
+) -> tuple[Step, list[Decision]]:
+    """The only step, and the caps that stand in the end."""
     core = new_core()
     core.answers = list(answers)
     for release in releases:
         core.release(release)
-    return core.feed(b"".join(lines)).decisions
+    return core.feed(b"".join(lines)), caps(core)
+
+
+def caps(core: Core) -> list[Decision]:
+    return sorted(core.judge.ceilings.standing(core.judge.policy), key=lambda cap: cap.key)
 
 
 class Live:
@@ -258,7 +270,9 @@ def test_pieces_restarts_and_kills_change_nothing(day: Day) -> None:
         found = followed(day, live)
         answers = live.journal.answers()
         live.journal.close()
-    assert found == at_once(day.lines, live.effective, answers)
+    step, standing = whole(day.lines, live.effective, answers)
+    assert found == step.decisions
+    assert caps(live.core) == standing
 
 
 def _busy(seed: int) -> list[bytes]:
@@ -278,8 +292,14 @@ def test_one_line_at_a_time() -> None:
     """The smallest pieces there are; and the log used here is one in which everything happens."""
     lines = _busy(5)
     core = new_core()
-    found = [decision for line in lines for decision in core.feed(line).decisions]
-    assert found == at_once(lines)
+    steps = [core.feed(line) for line in lines]
+    found = [decision for step in steps for decision in step.decisions]
+    step, standing = whole(lines)
+    assert found == step.decisions
+    assert [cap for one in steps for cap in one.caps] == step.caps
+    assert [cut for one in steps for cut in one.cut] == step.cut != []
+    assert caps(core) == standing
+    assert len(standing) > 1  # somebody has a number of his own
     assert {decision.rule for decision in found} == {rule.name for rule in parse(POLICY).rules}
     assert len({d.ref for d in found}) < len(found)  # some were extended
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from enforce.config import Config
+from enforce.key import EVERYBODY
 from logwatch.commands.output import clock, number, safe, write_table
 from logwatch.core import Core, Step
+from logwatch.judging.ceiling import Cut
 from logwatch.judging.conditions import Rate
 from logwatch.judging.policy import SEVERITY
 from logwatch.nearest import Nearest
@@ -17,6 +20,7 @@ from logwatch.settings import zone_of
 
 _SHOWN = 40  # senders in the table; --json has all
 _NEAREST = 5
+_CUT = 5  # accounts named
 ANSWERS = {
     "cap": "452 beyond some recipients",
     "throttle": "450 for a share of attempts",
@@ -74,6 +78,9 @@ class Summary:
         self._span = span
         self._cases: dict[tuple[str, str, str], list[Decision]] = {}
         self._near = Nearest(core.judge.policy, span)
+        self._ceiling = core.judge.policy.ceiling
+        self._cut: list[Cut] = []
+        self._larger: set[str] = set()
 
     def add(self, step: Step) -> None:
         """One more chunk of the log."""
@@ -81,6 +88,8 @@ class Summary:
         for decision in step.decisions:
             self._cases.setdefault((decision.ref, decision.key, decision.rule), []).append(decision)
         self._near.add(step)
+        self._cut += [cut for cut in step.cut if self._span.holds(cut.time)]
+        self._larger |= {cap.key for cap in step.caps} - {EVERYBODY}
 
     def tell(self, config: Config, logs: list[str]) -> None:
         """Print what was read, who would have been hit, who came near, and what to do next."""
@@ -90,6 +99,7 @@ class Summary:
                 self._tell_cases(name, config)
             else:
                 print(f"\n{name} would have left everybody alone.")
+            self._tell_cut()
             self._tell_near(config)
         _tell_next(config)
 
@@ -107,6 +117,24 @@ class Summary:
             print(f"… and {number(count - _SHOWN)} more; --json has every case of all.")
         if all(case[0].mode == "observe" for case in cases):
             print("\nThese rules only observe: followed live, this would have been logged, and nobody refused.")
+
+    def _tell_cut(self) -> None:
+        """What the cap for everybody would have cut."""
+        if self._ceiling is None:
+            return
+        larger = f"{number(len(self._larger))} accounts have a larger one of their own"
+        print(
+            f"\nThe cap of {number(self._ceiling.recipients)} recipients per message ({self._ceiling.mode}): {larger}."
+        )
+        senders = Counter(cut.key for cut in self._cut)
+        beyond = sum(cut.recipients - cut.limit for cut in self._cut)
+        print(
+            f"It would have cut {number(len(self._cut))} messages of {number(len(senders))} accounts, "
+            f"{number(beyond)} recipients of them{', most often of:' if senders else '.'}"
+        )
+        for key, count in senders.most_common(_CUT):
+            largest = max(cut.recipients for cut in self._cut if cut.key == key)
+            print(f"  {safe(key)}: {_times(count)}, up to {number(largest)} recipients")
 
     def _tell_near(self, config: Config) -> None:
         hit = {(case[0].rule, case[0].key) for case in self._cases.values()}

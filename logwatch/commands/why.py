@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from enforce import key as keys
 from enforce.config import Config
-from logwatch.commands import Failure
+from logwatch.commands import Failure, caps
 from logwatch.commands.casefile import CaseFile, files, heading
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.current import as_json, current_of, tell
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     except JournalError as error:
         raise Failure(str(error)) from None
     if not decisions:
-        return _without_case(args, journal, config)
+        return 0 if _cap(args, journal, config) else _without_case(args, journal, config)
     cases = files(journal, decisions, config, now())
     if args.json:
         _write(cases, decisions, journal, config)
@@ -76,6 +76,17 @@ def _tell_all(cases: list[CaseFile], journal: Journal, config: Config) -> None:
         if len(earlier) > _EARLIER:
             print(f"  and {number(len(earlier) - _EARLIER)} before them")
         print()
+
+
+def _cap(args: argparse.Namespace, journal: Journal, config: Config) -> bool:
+    """Whether it was the cap for everybody, or an account's own number."""
+    found = caps.found(journal, (args.subject.upper(), _key(args.subject, config)), config, now())
+    for decision in found:
+        if args.json:
+            print(caps.as_json(decision))
+        else:
+            caps.tell(decision, config)
+    return bool(found)
 
 
 def _without_case(args: argparse.Namespace, journal: Journal, config: Config) -> int:

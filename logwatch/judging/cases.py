@@ -98,5 +98,10 @@ def name(rule: str, key: str) -> str:
 def _reference(rule: Rule, key: str, time: float, seq: int) -> str:
     """Six characters that a user can read out on the phone; the same in a replay."""
     digest = hashlib.blake2b(f"{rule.name} {key} {time:.6f} {seq}".encode(), digest_size=4).digest()
+    return reference_of(digest)
+
+
+def reference_of(digest: bytes) -> str:
+    """Six characters of a digest."""
     number = int.from_bytes(digest)
     return "".join(_ALPHABET[number >> 5 * place & 31] for place in range(6))

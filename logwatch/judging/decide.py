@@ -21,9 +21,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from enforce.key import EVERYBODY
 from logwatch.judging import throttle
 from logwatch.judging.cases import Case, Cases, name
-from logwatch.judging.policy import ENFORCE, OBSERVE, Policy, Rule
+from logwatch.judging.ceiling import Ceilings
+from logwatch.judging.policy import ENFORCE, MODES, OBSERVE, Ceiling, Policy, Rule
 from logwatch.judging.restraint import Restraint
 from logwatch.memory import Memory
 from logwatch.schema import Columns, Decision, Floor, History
@@ -32,6 +34,7 @@ SPARED = "spared"  # the memory of what exemptions were needed for: [epoch secon
 _LONGEST = 8 * 86400.0  # more than any window: floors older than this mean nothing
 _EXTEND_AFTER = 0.1  # of a decision's duration
 _HELD = 10_000
+_DAY = 86400.0
 _SPARED = 182 * 86400.0  # how long it is remembered that an exemption was needed
 
 
@@ -43,6 +46,7 @@ class Judge:
         self.seq = 0
         self.held: deque[int] = deque(maxlen=_HELD)  # decisions that the guard turned into observe, until somebody asks
         self.restraint = Restraint(policy, mode)
+        self.ceilings = Ceilings(min(mode, policy.mode, _mode_of(policy.ceiling), key=MODES.index))
         self._cases = Cases()
         self._floors: Memory[list[Any]] = Memory("floors", 200_000)  # rule and key -> time of release, totals by then
         self._excuses: Memory[float] = Memory("excuses", 50_000)  # key -> until when an operator exempted it
@@ -50,7 +54,8 @@ class Judge:
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks, `seq` and counters excepted."""
-        return (*self._cases.memories(), self._floors, self._excuses, self._spared, *self.restraint.memories())
+        others = (*self.restraint.memories(), *self.ceilings.memories())
+        return (*self._cases.memories(), self._floors, self._excuses, self._spared, *others)
 
     @property
     def guarded(self) -> int:
@@ -97,6 +102,9 @@ class Judge:
 
         None stands for a key of which no window holds anything: there is no evidence left that could deny it again.
         """
+        if key == EVERYBODY:  # the cap of everybody would be back at the next event
+            self.ceilings.release(key)
+            self.excuse(key, time + _DAY, time)
         released = []
         for rule in self.policy.rules:
             case = self._cases.open(rule, key, time)
@@ -110,6 +118,10 @@ class Judge:
     def excuse(self, key: str, until: float, time: float) -> None:
         """No rule counts for a key until an event time."""
         self._excuses.put(key, until, time)
+
+    def excused(self, key: str) -> float | None:
+        """Until when an operator exempted a key, if one ever did."""
+        return self._excuses.get(key)
 
     def _excused(self, key: str, time: float) -> bool:
         until = self._excuses.get(key)
@@ -203,6 +215,10 @@ class Judge:
         self._cases.expire(clock, max((rule.longest or rule.duration for rule in self.policy.rules), default=0))
         self._floors.expire(clock - _LONGEST)
         self._spared.expire(clock - _SPARED)
+
+
+def _mode_of(ceiling: Ceiling | None) -> str:
+    return ceiling.mode if ceiling else OBSERVE
 
 
 _Numbers = Mapping[str, Mapping[str, float]]

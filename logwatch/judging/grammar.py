@@ -30,6 +30,7 @@ from logwatch.judging.policy import (
     QUOTED,
     UNITS,
     WATCHED_ONLY,
+    Ceiling,
     Deed,
     Exemption,
     File,
@@ -47,7 +48,7 @@ from logwatch.judging.words import either, here, length, mark, refuse, regex, wo
 from logwatch.schema import KINDS
 
 DURATION = (1, 365 * 86400)  # shortest and longest, in seconds
-STATEMENTS = ("let", "exempt", "price", "score", "mode", "rule")
+STATEMENTS = ("let", "exempt", "price", "score", "cap", "mode", "rule")
 NO_LIST_NAMES = ("file", "dnsbl", *STATEMENTS)
 
 # What an element is called in messages, and the words that a near miss may have meant.
@@ -194,13 +195,31 @@ def _exemption(_text: str, _at: int, tokens: pp.ParseResults) -> Exemption:
     return Exemption(kind, tuple(items))
 
 
+def _ceiling() -> pp.ParserElement:
+    """The cap for everybody."""
+    amount = regex(r"[1-9][0-9]{0,5}(?![\w.])", _AMOUNT, lambda _text, _at, tokens: int(tokens[0]))
+    factor = regex(
+        r"[1-9][0-9]{0,2}(?:\.[0-9]{1,3})?(?![\w.])", "a number such as 2", lambda _text, _at, t: float(t[0])
+    )
+    larger = (
+        mark(",", "a comma") - word("or", '"or" and a multiple of the largest message, such as 2 * largest') - factor
+    )
+    larger = larger - regex("[*×]", "*").suppress() - word("largest", '"largest"')
+    mode = word("mode") - words(MODES, MODE)
+    begin = word("cap") - here() - word("per", '"per account"') - word("account", '"account": only they have a cap')
+    whole: pp.ParserElement = begin - mark(":", "a colon") - amount - word("recipients", '"recipients"')
+    return (whole - pp.Opt(larger, default=None) - pp.Opt(mode, default=OBSERVE)).add_parse_action(
+        lambda t: Ceiling(t[1], t[2], t[3], t[0])
+    )
+
+
 def _misplaced(text: str, at: int, _tokens: pp.ParseResults) -> NoReturn:
     refuse(text, at, "the mode of the whole policy stands before the first rule, and only once")
 
 
 @lru_cache(maxsize=8)
 def grammar(signals: tuple[str, ...]) -> pp.ParserElement:
-    """The grammar of a policy file; its tokens are Let, Exemption, Rule, and at most one Mode."""
+    """The grammar of a policy file; its tokens are Let, Exemption, Ceiling, Rule, and at most one Mode."""
     name = regex(rf"{NAME}(?![\w-])", _NAME)
     named = (here() + name).add_parse_action(lambda _text, _at, tokens: [tokens[1], tokens[0]])
     mode = word("mode") - (words(MODES, MODE)).add_parse_action(lambda _text, at, tokens: Mode(tokens[0], at))
@@ -224,9 +243,10 @@ def grammar(signals: tuple[str, ...]) -> pp.ParserElement:
     percent = regex("[1-9][0-9]?%", "a percentage", lambda _text, _at, tokens: int(tokens[0][:-1]))
     some = (mode + pp.Opt(percent)).add_parse_action(lambda t: Mode(t[0].mode, t[0].at, *t[1:]))
     rule = (word("rule") - named - per - when - pp.Opt(stays) - deed - pp.Opt(some)).add_parse_action(_rule)
-    lists = (let | exempt | price | score)[...]
+    ceiling = _ceiling()
+    lists = (let | exempt | price | score | ceiling)[...]
     misplaced = word("mode").add_parse_action(_misplaced)
-    body = (let | exempt | price | score | rule | misplaced)[...]
+    body = (let | exempt | price | score | ceiling | rule | misplaced)[...]
     policy: pp.ParserElement = lists + pp.Opt(mode) + body - pp.StringEnd().set_name(STATEMENT)
     policy.ignore(pp.Suppress(pp.Regex("#[^\n]*"))).parse_with_tabs()
     return policy.streamline()  # here, as a grammar half prepared (for want of stack) must not stay in the cache

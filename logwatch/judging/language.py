@@ -19,10 +19,23 @@ from logwatch.judging import reputation
 from logwatch.judging.dnsbl import Dnsbl
 from logwatch.judging.exemptions import Entry, Naming, entry, gather
 from logwatch.judging.grammar import WORDS, Mode, grammar
-from logwatch.judging.policy import ENFORCE, Exemption, File, Item, Let, Listed, Policy, Price, Rule, Score, quoted
+from logwatch.judging.policy import (
+    ENFORCE,
+    Ceiling,
+    Exemption,
+    File,
+    Item,
+    Let,
+    Listed,
+    Policy,
+    Price,
+    Rule,
+    Score,
+    quoted,
+)
 from logwatch.judging.reputation import Scored
 from logwatch.judging.words import nearest, refuse
-from logwatch.schema import SIGNALS
+from logwatch.schema import DEFAULT_CAP, SIGNALS
 
 SHIPPED = Path(__file__).parent.parent / "data" / "default.policy"
 
@@ -100,12 +113,14 @@ def _assembled(text: str, statements: Iterable[object]) -> Policy:
     prices = tuple(one for one in found if isinstance(one, Price))
     scores = tuple(one for one in found if isinstance(one, Score))
     _priced_once(text, prices)
+    ceilings = [one for one in found if isinstance(one, Ceiling)]
+    _capped_once(text, ceilings, rules)
     named = [item for exemption in exemptions for item in exemption.items]
     named += [item for score in scores for item in score.items if not isinstance(item, Dnsbl)]
     named += [item for rule in rules if rule.scope for item in rule.scope.items]
     _defined(text, lists, named)
     mode = next((one.mode for one in found if isinstance(one, Mode)), ENFORCE)
-    return Policy(rules, exemptions, lists, mode, prices, scores)
+    return Policy(rules, exemptions, lists, mode, prices, scores, ceilings[0] if ceilings else None)
 
 
 def _resolved(reading: _Reading) -> Policy:
@@ -122,6 +137,14 @@ def _resolved(reading: _Reading) -> Policy:
         scored=tuple(reading.scored()),
         scopes={name: gather(reading.entries(named)) for name, named in scopes.items()},
     )
+
+
+def _capped_once(text: str, ceilings: list[Ceiling], rules: Iterable[Rule]) -> None:
+    for again in ceilings[1:]:
+        refuse(text, again.at, f"a cap per account stands in line {pp.lineno(ceilings[0].at, text)} already")
+    for rule in rules:
+        if rule.name == DEFAULT_CAP:
+            refuse(text, rule.at, f'a rule cannot be called "{DEFAULT_CAP}": the cap per account is called so')
 
 
 def _priced_once(text: str, prices: Iterable[Price]) -> None:

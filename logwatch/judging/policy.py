@@ -17,7 +17,7 @@ from logwatch.judging.conditions import And, Compare, Condition, Expression, Num
 from logwatch.judging.dnsbl import Dnsbl
 from logwatch.judging.exemptions import Exempted
 from logwatch.judging.reputation import Scored, highest
-from logwatch.schema import PACE
+from logwatch.schema import AT_ONCE, PACE, USUAL
 
 OBSERVE, ENFORCE = MODES = ("observe", "enforce")
 ACTIONS = ("cap", "throttle", "tempfail", "hold", "block")  # mild to severe
@@ -216,6 +216,20 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Ceiling:
+    """`cap per account: N recipients, or FACTOR * largest`: how many a message of any account may have."""
+
+    recipients: int
+    factor: float | None = None
+    mode: str = OBSERVE
+    at: int = _offset()
+
+    def __str__(self) -> str:
+        more = f", or {Number(self.factor)} * largest" if self.factor else ""
+        return f"cap per account: {self.recipients} recipients{more}\n    mode {self.mode}"
+
+
+@dataclass(frozen=True)
 class Policy:
     """The whole file; `mode` is the most that any of its rules may do."""
 
@@ -225,6 +239,7 @@ class Policy:
     mode: str = ENFORCE
     prices: tuple[Price, ...] = ()
     scores: tuple[Score, ...] = ()
+    ceiling: Ceiling | None = None
     exempted: Exempted = field(default=Exempted(), compare=False, repr=False)
     exempting: tuple[Exempted, ...] = field(default=(), compare=False, repr=False)  # by exemption, in their order
     scopes: Mapping[str, Exempted] = field(default_factory=dict, compare=False, repr=False)  # by rule
@@ -233,6 +248,10 @@ class Policy:
     def exempt(self, key: str) -> bool:
         """Whether no rule counts for a key such as `account:bob@example.com` or `client:192.0.2.1`."""
         return key in self.exempted
+
+    def exempt_accounts(self) -> Iterator[str]:
+        """The keys of accounts that are exempt by name."""
+        return (key for key in self.exempted.keys if key.startswith("account:") and not key.startswith("account:@"))
 
     def concerns(self, rule: Rule, key: str) -> bool:
         """Whether a rule counts for a key."""
@@ -272,6 +291,8 @@ class Policy:
         wanted: defaultdict[str, frozenset[Rate]] = defaultdict(frozenset)
         for rule in self.rules:
             wanted[rule.kind] |= rule.rates()
+        if self.ceiling and self.ceiling.factor:
+            wanted["account"] |= {Rate(USUAL + AT_ONCE, 0)}
         return dict(wanted)
 
     def mode_of(self, rule: Rule) -> str:
@@ -280,11 +301,12 @@ class Policy:
 
 
 def render(policy: Policy) -> str:
-    """The policy in its own language: the mode, lists, exemptions, prices, scores and rules, each in their order."""
+    """The policy in its own language: mode, lists, exemptions, prices, scores, cap and rules, each in their order."""
     mode = [f"mode {policy.mode}"] if policy.mode != ENFORCE else []
     parts = (policy.lists, policy.exemptions, policy.prices, policy.scores)
     heads = "\n".join([*mode, *(str(one) for part in parts for one in part)])
-    return "\n\n".join(filter(None, [heads, *map(str, policy.rules)])) + "\n"
+    ceiling = str(policy.ceiling) if policy.ceiling else ""
+    return "\n\n".join(filter(None, [heads, ceiling, *map(str, policy.rules)])) + "\n"
 
 
 def contradictions(policy: Policy) -> list[str]:

@@ -38,6 +38,7 @@ from logwatch.measuring.view import View
 from logwatch.memory import Memory
 from logwatch.schema import (
     ADDITIVE,
+    AT_ONCE,
     DISTINCT,
     KINDS,
     PACE,
@@ -110,19 +111,21 @@ class Rates:
         ledger.count(slots, coded, mine)
         ledger.heard(known, slots, coded, mine.times)
         values = {column: view.within(column) for column in wanted if column[0] in SIGNALS}
-        values.update(self._compared(kind, known, codes, view, wanted))
+        values.update(self._compared(kind, known, codes, view, wanted, mine))
         values.update(self._timed(kind, known[codes], mine, wanted))
         history = _frame({column: values[column] for column in wanted})
         return History(mine.rows, known[codes], history, partial(view.above, history))
 
-    def _compared(
-        self, kind: str, known: Any, codes: Any, view: View, wanted: Sequence[RateColumn]
+    def _compared(  # noqa: PLR0913, PLR0917 - `batch` has what is of each event alone
+        self, kind: str, known: Any, codes: Any, view: View, wanted: Sequence[RateColumn], batch: Batch
     ) -> dict[RateColumn, NDArray[Any]]:
         """What is usual, for the wanted columns that ask for it."""
         bases = [(signal.removeprefix(USUAL), window) for signal, window in wanted if signal.startswith(USUAL)]
         if not bases:
             return {}
-        usual = self._usual[kind].learn(known, codes, view.times, {base: view.within(base) for base in bases})
+        recipients = batch.amounts[:, ADDITIVE.index("recipients")]
+        values = {base: recipients if base[0] == AT_ONCE else view.within(base) for base in bases}
+        usual = self._usual[kind].learn(known, codes, view.times, values)
         return {(USUAL + signal, window): values for (signal, window), values in usual.items()}
 
     def _timed(

@@ -2,8 +2,9 @@
 
 Of each rate that a policy compares with `usual`, the largest value of every active day is remembered, for the latest
 thirty of them; usual is the value that nine in ten of these days stay within, and never less than a floor, which is
-all that there is for a new key. The running day does not count, nor does, after the first five, a day on which
-something was decided against the key: what was sent under suspicion must not become the habit. Days are those of UTC.
+all that there is for a new key. Of the recipients of one message it is the largest of these days. The running day does
+not count, nor does, after the first five, a day on which something was decided against the key: what was sent under
+suspicion must not become the habit. Days are those of UTC.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logwatch.memory import Memory
-from logwatch.schema import DISTINCT, RateColumn
+from logwatch.schema import AT_ONCE, DISTINCT, RateColumn
 
 DAY = 86400
 DAYS = 30
 LEARNING = 5  # days that teach whatever happened
 QUANTILE = 0.9
 _SELDOM = ("odd_senders", "odd_countries", "new_networks", "far_recipients", "far_strangers")
-_FLOORS = {"bytes": 10_000_000, **dict.fromkeys((*DISTINCT, *_SELDOM), 2)}
+_FLOORS = {"bytes": 10_000_000, AT_ONCE: 0, **dict.fromkeys((*DISTINCT, *_SELDOM), 2)}
 _FLOOR = 10
 _written = json.JSONEncoder(separators=(",", ":")).encode
 _read = json.JSONDecoder().decode
@@ -54,7 +55,9 @@ class Usual:
         for code, key in enumerate(known):
             record = self._turned(key, day)
             for place, (name, (signal, _)) in enumerate(zip(names, rates, strict=True)):
-                usual[place, code] = max(_quantile(record[3].get(name, ())), _FLOORS.get(signal, _FLOOR))
+                past = record[3].get(name, ())
+                typical = max(past, default=0.0) if signal == AT_ONCE else _quantile(past)
+                usual[place, code] = max(typical, _FLOORS.get(signal, _FLOOR))
                 record[2][name] = max(record[2].get(name, 0), int(peaks[place, code]))
             self.memory.put(key, _written(record).encode(), float(latest[code]))
         return {rate: row[codes] for rate, row in zip(rates, usual, strict=True)}

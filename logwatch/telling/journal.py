@@ -329,6 +329,10 @@ class Journal:
             rooms[room].append((key, time, value))
         return rooms
 
+    def room(self, name: str) -> list[tuple[str, float, bytes]]:
+        """The rows of one memory."""
+        return list(self._db.execute("SELECT key, time, value FROM memory WHERE room = ?", (name,)))
+
     def remembered_of(self, room: str, key: str) -> bytes | None:
         """The row of one key in one memory."""
         row = self._db.execute("SELECT value FROM memory WHERE room = ? AND key = ?", (room, key)).fetchone()

@@ -1,7 +1,8 @@
 """From decisions to the deny table: the only bridge to the enforcing half.
 
 Of a key's standing decisions the table carries, enforced and observed each, the most severe one, and the smallest cap
-beside it: a list that is throttled keeps a cap of its own, which would otherwise be the one for everybody.
+beside it: a list that is throttled keeps a cap of its own, which would otherwise be the one for everybody. The policy's
+cap for everybody, and an account's own number under it, give way to caps of rules and of operators.
 What has ended is not published, nor what concerns a key that no SMTP session has (`local:`, `site`).
 """
 
@@ -12,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 from enforce.table import ACTIONS, MODES, Record
-from logwatch.schema import Decision
+from logwatch.schema import DEFAULT_CAP, Decision
 
 RELEASE = "release"
 _PUBLISHED = ("account", "client", "net")
@@ -87,8 +88,9 @@ def _severest(decisions: Iterable[Decision]) -> Decision | None:
 
 
 def _cap(decisions: Iterable[Decision]) -> Decision | None:
-    caps = (decision for decision in decisions if decision.action == "cap")
-    return min(caps, key=lambda d: (d.max_recipients or 0, -d.until), default=None)
+    caps = [decision for decision in decisions if decision.action == "cap"]
+    meant = [decision for decision in caps if decision.rule != DEFAULT_CAP]
+    return min(meant or caps, key=lambda d: (d.max_recipients or 0, -d.until), default=None)
 
 
 def _record(decision: Decision, lease: float) -> Record:

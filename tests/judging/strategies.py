@@ -18,6 +18,7 @@ from logwatch.judging.policy import (
     OTHERS,
     UNITS,
     WATCHED_ONLY,
+    Ceiling,
     Deed,
     Exemption,
     File,
@@ -148,6 +149,11 @@ def _scores(lists: list[str]) -> st.SearchStrategy[Score]:
     return st.builds(Score, st.integers(0, 999_999), st.lists(items, min_size=1, max_size=3).map(tuple))
 
 
+ceilings = st.builds(
+    Ceiling, st.integers(1, 999_999), st.none() | st.sampled_from([1.0, 1.5, 2.0, 999.0]), st.sampled_from(MODES)
+)
+
+
 @st.composite
 def policies(draw: st.DrawFn) -> Policy:
     """Any policy that the language can say."""
@@ -161,5 +167,6 @@ def policies(draw: st.DrawFn) -> Policy:
         lists=tuple(draw(_lists(kind, name)) for kind, name in pairs),
         mode=draw(st.sampled_from(MODES)),
         prices=draw(_prices),
+        ceiling=draw(st.none() | ceilings),
         scores=tuple(draw(st.lists(_scores([n for k, n in pairs if k == "client"]), max_size=2))),
     )

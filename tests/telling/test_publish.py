@@ -57,6 +57,15 @@ def test_the_most_severe_of_each_mode_is_published(publisher: Publisher, writer:
     assert table(writer) == {BOB: [("flood", "tempfail", "enforce"), ("b", "block", "observe")]}
 
 
+def test_an_accounts_own_number_gives_way_to_a_cap_that_was_meant_for_it(publisher: Publisher, writer: Writer) -> None:
+    """An operator's larger one too; it is back when that has ended."""
+    own = decision(0, rule="default-cap", action="cap", max_recipients=80, until=NOW + 9000)
+    publisher.publish([own, decision(1, rule="by-hand-cap", action="cap", max_recipients=100, until=NOW + 60)], NOW)
+    assert table(writer) == {BOB: [("by-hand-cap", "cap", "enforce")]}
+    publisher.publish([own], NOW + 61)
+    assert table(writer) == {BOB: [("default-cap", "cap", "enforce")]}
+
+
 def test_a_cap_stands_beside_what_is_more_severe(publisher: Publisher, writer: Writer) -> None:
     """The smallest of each mode: a throttled list would otherwise have the cap that is meant for everybody."""
     publisher.publish(
