@@ -15,7 +15,7 @@ from logwatch.judging.ceiling import Cut
 from logwatch.judging.conditions import Rate
 from logwatch.judging.policy import SEVERITY
 from logwatch.nearest import Nearest
-from logwatch.schema import ALWAYS, KINDS, Decision, Span
+from logwatch.schema import ALWAYS, KINDS, USUAL, Decision, Span
 from logwatch.settings import zone_of
 
 _SHOWN = 40  # senders in the table; --json has all
@@ -145,7 +145,7 @@ class Summary:
                 {
                     "who": key,
                     "rule": rule,
-                    "reached": f"{near.near:.0%}",
+                    "reached": f"{int(near.near * 100)}%",
                     "when": clock(near.time, zone_of(config)),
                     "with": said(near.rates),
                 }
@@ -165,7 +165,13 @@ def _times(count: int) -> str:
 
 def said(row: Mapping[Any, float]) -> str:
     """Rates in a line, without those that are 0."""
-    return ", ".join(f"{Rate(*column)}: {number(value)}" for column, value in row.items() if value)
+    return ", ".join(f"{_named(*column)}: {number(value)}" for column, value in row.items() if value)
+
+
+def _named(signal: str, window: int) -> str:
+    """A rate, or whose usual it is."""
+    usual = USUAL if signal.startswith(USUAL) else ""
+    return f"{usual}{Rate(signal.removeprefix(USUAL), window)}"
 
 
 def because(evidence: Iterable[tuple[str, Any]]) -> str:

@@ -70,6 +70,13 @@ def look(page: Path, folder: Path, width: int, *, dark: bool = False) -> Seen:
     return Seen(**said)
 
 
+def sheets(page: Path, folder: Path) -> int:
+    """How many sheets of paper a page is printed on."""
+    printed = folder / "printed.pdf"
+    _chromium(folder, "--no-pdf-header-footer", f"--print-to-pdf={printed}", page.as_uri())
+    return len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes()))
+
+
 def _chromium(folder: Path, *arguments: str) -> str:
     profile = folder / "profile"
     command = ["chromium", *_QUIET, f"--user-data-dir={profile}", *arguments]

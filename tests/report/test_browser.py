@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import maillog
-from tests.report.browser import Seen, look
+from tests.report.browser import Seen, look, sheets
 
 EVIL = '<script>document.title="owned"</script>"><img/src=x/onerror=alert(1)>'
 FLOOD = "rule flood per account: when recipients in 10m > 200 tempfail for 1h mode observe\n"
@@ -91,3 +92,12 @@ def test_dark_is_dark_and_light_is_light(desk: Seen, phone: Seen) -> None:
     """As the reader's system prefers."""
     assert desk.paper == "rgb(255, 255, 255)"
     assert phone.paper == "rgb(18, 22, 28)"
+
+
+def test_a_table_is_printed_as_a_table(page: Path, tmp_path: Path) -> None:
+    """Paper is narrow, but no phone: a month with two hundred cases takes twenty sheets, not a hundred."""
+    row = re.search(r"<tr><td[^>]*><span><code>.*?</tr>", page.read_text(), re.DOTALL)
+    assert row
+    many = tmp_path / "many.html"
+    many.write_text(page.read_text().replace(row[0], row[0] * 60))
+    assert sheets(many, tmp_path) <= sheets(page, tmp_path) + 4

@@ -231,7 +231,7 @@ def _near(found: Findings) -> Markup:
         (
             near.key,
             near.rule,
-            escaped((f"{near.near:.0%} ", charts.share(near.near, "near"))),
+            escaped((f"{int(near.near * 100)}% ", charts.share(near.near, "near"))),
             moment(near.time, found),
             near.because,
         )
