@@ -51,7 +51,7 @@ clean:
 	@touch $@
 
 .venv/dev: pyproject.toml .venv/demo
-	@sh deploy/packages postfix chromium
+	@sh deploy/packages postfix chromium iproute2
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@$(BIN)/python -m tests.mta.unpack
 	@touch $@

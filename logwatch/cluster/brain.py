@@ -11,6 +11,7 @@ import asyncio
 import hashlib
 import json
 import secrets
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -48,9 +49,10 @@ class Brain:
         """LinkError if the credentials cannot be used."""
         cluster = config.cluster
         self.link = Link(config)
-        self.shares = Shares(self.link.name, cluster.partitions)
+        place = f"{socket.gethostname()}:{Path(config.state.directory).resolve()}"
+        self.shares = Shares(self.link.name, cluster.partitions, place)
         self._config = config
-        self._origin = origin
+        self._origin = f"{self.link.name} {origin}"  # a copy of a state directory has the same
         self._rules = _fingerprint(config)
         self._sent: set[int] = set()
         self._say: Say = lambda *_: None

@@ -7,6 +7,7 @@ was true before a cut; nothing that was to be sent waits in a buffer and comes w
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import threading
 import time
@@ -23,6 +24,7 @@ from nats.aio.client import Client
 from enforce.config import Config
 from logwatch.cluster.names import name_of
 
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of every connection with TLS that ends
 T = TypeVar("T")
 Task = Callable[[Client], Awaitable[None]]
 _AGAIN = 0.5  # seconds between two attempts
@@ -40,7 +42,7 @@ class Link:
 
     def __init__(self, config: Config, wake: Callable[[], None] = lambda: None) -> None:
         """LinkError if the credentials cannot be used."""
-        self.problem = "not connected yet"
+        self.problem = ""  # why there is no connection; "" at first
         self.name = name_of(config)
         self._servers = list(config.cluster.servers)
         self._tls = _tls(Path(config.cluster.credentials), self.name) if _needs_tls(self._servers) else None
@@ -69,14 +71,14 @@ class Link:
         deadline = time.monotonic() + patience
         while not self.connected:
             if time.monotonic() > deadline:
-                raise LinkError(self.problem)
+                raise LinkError(self.problem or "no connection yet")
             time.sleep(0.02)
 
     def call(self, ask: Callable[[Client], Awaitable[T]], patience: float = PATIENCE) -> T:
         """What `ask` gives, from another thread; LinkError if it cannot be had in time."""
         client = self._client
         if client is None:
-            raise LinkError(self.problem)
+            raise LinkError(self.problem or "no connection yet")
         future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(ask(client), patience), self._loop)
         try:
             return future.result(patience + 1)

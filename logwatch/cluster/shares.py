@@ -39,13 +39,17 @@ class _Sign(NamedTuple):
 
 
 class Shares:
-    """The partitions that controller `name` holds, out of so many; monotonic time is an argument."""
+    """The partitions that controller `name` holds, out of so many; monotonic time is an argument.
 
-    def __init__(self, name: str, partitions: int) -> None:
+    `place` is where its state is, which one process alone can have: a sign of life from there is of an earlier life.
+    """
+
+    def __init__(self, name: str, partitions: int, place: str) -> None:
         self.problem = ""
         self.instance = secrets.token_hex(8)
         self.controllers: dict[str, dict[str, Any]] = {}  # what the living ones say of themselves
         self._name = name
+        self._place = place
         self._partitions = partitions
         self._signs: dict[str, _Sign] = {}
         self._held: frozenset[int] = frozenset()
@@ -65,11 +69,12 @@ class Shares:
         self._look(found, now)
         mine = found.get(f"c.{self._name}")
         said = _object(mine.value) if mine else {}
-        if mine and said and said.get("instance") != self.instance and self._lives(mine.key, now):
+        another = said and said.get("instance") != self.instance and said.get("place") != self._place
+        if mine and another and self._lives(mine.key, now):
             self.problem = f"another controller is called {self._name}: give each a [cluster] name of its own"
             return None
         self.problem = ""
-        value = {**fares, "instance": self.instance, "held": sorted(self.held(now))}
+        value = {**fares, "instance": self.instance, "place": self._place, "held": sorted(self.held(now))}
         return Put(f"c.{self._name}", json.dumps(value).encode(), mine.revision if mine else 0)
 
     def renewed(self, asked: float) -> None:

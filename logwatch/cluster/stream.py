@@ -155,7 +155,7 @@ class Stream:
 
     def problems(self) -> list[str]:
         """Why the stream cannot be read just now."""
-        return [] if self._link.connected else [f"the stream: {self._link.problem}"]
+        return [f"the stream: {self._link.problem}"] if self._link.problem else []
 
     def losses(self) -> Counter[str]:
         """What could not be read for good, or came too late, counted by kind."""

@@ -36,6 +36,7 @@ class Mirror:
         self._wanted: dict[str, tuple[Record, ...]] = {}
         self._changed: set[str] | None = None  # keys; None: all may have
         self._problem = ""
+        self._beaten = 0.0
 
     def begin(self, changes: Iterable[Change]) -> None:
         """A new connection: exactly this is in the bucket; whoever wrote it may be long dead."""
@@ -84,8 +85,10 @@ class Mirror:
             self._changed.add(key)
 
     def _beat(self, now: float) -> None:
-        if self._writer is None or not self._writer.in_place():
+        away = now - self._beaten > self._lease / 4  # leases may have run out of what still stands
+        if away or self._writer is None or not self._writer.in_place():
             self._changed = None
+        self._beaten = now
         self._write(now)
         if self._writer:
             try:

@@ -55,8 +55,8 @@ class Controller:
                     self.shares.done(change)
 
 
-def controllers(names: str, bucket: Bucket) -> dict[str, Controller]:
-    return {name: Controller(Shares(name, PARTITIONS), bucket) for name in names}
+def controllers(names: str, bucket: Bucket, place: str = "here") -> dict[str, Controller]:
+    return {name: Controller(Shares(name, PARTITIONS, place), bucket) for name in names}
 
 
 def run(all_of: dict[str, Controller], begin: float, seconds: float) -> float:
@@ -119,11 +119,21 @@ def test_one_that_still_reads_up_holds_nothing() -> None:
 
 def test_two_of_one_name_do_not_both_hold() -> None:
     bucket = Bucket()
-    one, other = controllers("a", bucket)["a"], controllers("a", bucket)["a"]
+    one, other = controllers("a", bucket)["a"], controllers("a", bucket, "elsewhere")["a"]
     both = {"one": one, "other": other}
     now = run(both, 0.0, 8.0)
     assert held(both, now) == {"one": PARTITIONS, "other": 0}
     assert "another controller is called a" in other.shares.problem
+
+
+def test_a_new_life_goes_on_with_what_it_held() -> None:
+    """At once: the one before cannot be alive, as its state is ours."""
+    bucket = Bucket()
+    two = controllers("ab", bucket)
+    now = run(two, 0.0, 6.0)
+    two["a"] = controllers("a", bucket)["a"]
+    now = run(two, now, 1.0)
+    assert held(two, now) == {"a": 4, "b": 4}
 
 
 @settings(deadline=None, max_examples=60)

@@ -102,6 +102,14 @@ def test_signs_of_life_push_leases_out_to_the_records_end(gateway: Gateway) -> N
         assert gateway.listed(NOW + minute * 60) == ({BOB: ["block"]} if minute < 120 else {})
 
 
+def test_what_still_stands_is_in_force_again_when_the_controllers_are_back(gateway: Gateway) -> None:
+    gateway.mirror.begin([entry(BOB, record(until=NOW + 5 * LEASE))])
+    gateway.mirror.apply([beat(1)], NOW)
+    assert gateway.listed(NOW + 2 * LEASE) == {}
+    gateway.mirror.apply([beat(1)], NOW + 2 * LEASE)
+    assert gateway.listed(NOW + 2 * LEASE) == {BOB: ["block"]}
+
+
 def test_after_a_cut_the_table_is_made_equal_again(gateway: Gateway) -> None:
     gateway.mirror.begin([entry(BOB, record())])
     gateway.mirror.apply([beat(1)], NOW)
