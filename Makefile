@@ -5,16 +5,20 @@ PYTHON ?= python3
 CORPUS ?= ../shared/corpora
 BIN := .venv/bin
 
-.PHONY: help demo test check conformance bench-reading format clean bench-detection
+.PHONY: help demo demo-cluster test check conformance bench-reading format clean bench-detection
 
 help:
 	@echo "make demo    the closed loop on this machine, in under a minute (no MTA needed)"
+	@echo "make demo-cluster   three gateways and two controllers, one of each killed before your eyes"
 	@echo "make test    all tests, on a private Postfix and Sendmail that the suite starts itself"
 	@echo "make check   format, lint, types, then the tests"
 	@echo "make format  let ruff mend what it can"
 
 demo: .venv/demo
 	@$(BIN)/mailbrake demo
+
+demo-cluster: .venv/cluster
+	@$(BIN)/mailbrake demo --cluster
 
 test: .venv/dev
 	@$(BIN)/python -m pytest
@@ -48,6 +52,10 @@ clean:
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing Python packages into .venv ..."
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[demo]'
+	@touch $@
+
+.venv/cluster: pyproject.toml .venv/demo
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[demo,cluster]'
 	@touch $@
 
 .venv/dev: pyproject.toml .venv/demo

@@ -85,7 +85,7 @@ def test_the_network_is_known_in_one_room() -> None:
         for path in FILES
         if any(m.startswith("logwatch.cluster") for m in imported(path))
     }
-    allowed = {f"commands/{name}.py" for name in ("ship", "sync", "watch", "cluster", "status", "demo")}
+    allowed = {f"commands/{name}.py" for name in ("ship", "sync", "watch", "cluster", "status", "demo_cluster")}
     assert {name for name in knowing if not name.startswith("cluster/")} <= allowed
     for path in (ROOT / "logwatch" / "commands").glob("*.py"):
         assert "nats" not in _at_load(path), path

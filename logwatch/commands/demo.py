@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from logwatch.commands import Failure
+from logwatch.commands import Failure, demo_cluster
 from logwatch.commands.output import now, when
 
 SAMPLE = Path(__file__).parent.parent / "data" / "demo.log"
@@ -53,10 +53,13 @@ _PATIENCE = 20.0
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Nothing to choose but to keep the files."""
     parser.add_argument("--keep", action="store_true", help="keep the directory with log, policy and journal")
+    parser.add_argument("--cluster", action="store_true", help="three gateways and two controllers instead of one loop")
 
 
 def run(args: argparse.Namespace) -> int:
     """Tell the story."""
+    if args.cluster:
+        return demo_cluster.run(keep=args.keep)
     directory = Path(tempfile.mkdtemp(prefix="mailbrake-demo-"))
     try:
         with contextlib.ExitStack() as stack:

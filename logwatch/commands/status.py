@@ -63,6 +63,8 @@ def _shown(value: Any) -> str:
         if "behind" in value:  # a log's position
             return f"{number(value['behind'])} bytes behind"
         return ", ".join(f"{what} {_shown(part)}" for what, part in value.items() if part != {})
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return number(value) if isinstance(value, int) else str(value)
 
 
