@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC
 
+from benchmarks.traffic.campus import Campus
 from benchmarks.traffic.month import Month
 from benchmarks.traffic.postfix import Writer
 from benchmarks.traffic.scene import HOUR, START, Attack, Event, Incoming, Mail, seeded
@@ -27,7 +28,7 @@ from logwatch.schema import Decision
 
 PATIENCE = 100
 _GRAIN = 0.5  # seconds between two looks at the log while an attack comes through
-_SLOW = 5.0  # while it is refused
+_SLOW = 30.0  # while it is refused
 _CHUNK = 6 * HOUR  # at other times
 _REFUSING = ("tempfail", "hold", "block")
 
@@ -51,7 +52,7 @@ class Outcome:
 class Run:
     """A month's results: decisions in order, outcomes by attack, since when each login was abused."""
 
-    month: Month
+    month: Month | Campus
     decisions: list[Decision]
     outcomes: dict[int, Outcome]
     abused: dict[str, float]
@@ -59,15 +60,27 @@ class Run:
 
 
 class ClosedLoop:
-    """One month under one policy, all of whose rules are enforced; `lag` in seconds from line to table."""
+    """One month under one policy, all of whose rules are enforced.
 
-    def __init__(self, month: Month, policy: Policy, lag: float = 2.0) -> None:
+    `lag` in seconds from line to table, the share of lines that are lost, and who writes them.
+    """
+
+    def __init__(
+        self,
+        month: Month | Campus,
+        policy: Policy,
+        *,
+        lag: float = 2.0,
+        lost: float = 0.0,
+        writer: type[Writer] = Writer,
+    ) -> None:
         enforced = [dataclasses.replace(rule, mode=ENFORCE, percent=100) for rule in policy.rules]
         policy = dataclasses.replace(policy, rules=tuple(enforced), mode=ENFORCE)
         self._core = Core(Judge(policy), zone=UTC, default_realm=f"{month.site.name}.example", start=START)
         self._month, self._lag = month, lag
-        self._writer = Writer(month.name, filtered=month.site.filtered)
+        self._writer = writer(month.name, filtered=month.site.filtered)
         self._pick = seeded(month.name, "throttle")
+        self._lost, self._loss = lost, seeded(month.name, "loss")
         self._fed = START
         self._standing: defaultdict[str, dict[str, list[Decision]]] = defaultdict(dict)
         self._result = Run(month, [], {}, {})
@@ -96,10 +109,15 @@ class ClosedLoop:
     def _feed(self, until: float, grain: float) -> None:
         if until - self._fed >= grain:
             self._fed = until
-            for decision in self._core.feed(self._writer.until(until)).decisions:
+            for decision in self._core.feed(self._kept(self._writer.until(until))).decisions:
                 self._result.decisions.append(decision)
                 if decision.mode == ENFORCE:
                     self._standing[decision.key].setdefault(decision.rule, []).append(decision)
+
+    def _kept(self, lines: bytes) -> bytes:
+        if not self._lost:
+            return lines
+        return b"".join(line for line in lines.splitlines(keepends=True) if self._loss.random() >= self._lost)
 
     def _attacked(self, event: Event) -> None:
         outcome = self._outcome(event)

@@ -22,15 +22,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.closed_loop import ClosedLoop, Outcome, Run
-from benchmarks.traffic.month import DAYS, Month
+from benchmarks.traffic.attacks import ON_CLIENTS
+from benchmarks.traffic.campus import Campus
+from benchmarks.traffic.month import Month
+from benchmarks.traffic.postfix import Writer
 from benchmarks.traffic.profile import SITES
 from benchmarks.traffic.scene import DAY, START
 from benchmarks.traffic.sending import TRACE
+from benchmarks.traffic.sendmail import SendmailWriter
 from logwatch.judging.language import SHIPPED, parse
 from logwatch.schema import Decision
 
+CAMPUS = "campus"
 MILD, HARD = ("throttle", "tempfail", "cap"), ("hold", "block")
 
 SIMPLE = {
@@ -59,11 +65,50 @@ def simple(condition: str) -> str:
     return f"rule simple per account:\n when {condition}\n tempfail for 1h\n"
 
 
-def measure(site: str, seed: int, policy: str, each: int, accounts: int | None = None) -> Result:
-    """A month of a site under a policy given as text."""
-    profile = SITES[site]
-    month = Month(dataclasses.replace(profile, accounts=accounts or profile.accounts), seed, each=each)
-    return scored(ClosedLoop(month, parse(policy)).run(), site, seed)
+@dataclass(frozen=True)
+class Job:
+    """A month of a site under a policy given as text, and what is unusual about it."""
+
+    site: str
+    seed: int
+    policy: str
+    each: int = 1
+    accounts: int | None = None
+    lag: float = 2.0
+    lost: float = 0.0  # share of all lines
+    sendmail: bool = False
+    first_day: bool = False  # all attacks begin on the log's first day
+
+
+CONDITIONS: dict[str, dict[str, Any]] = {
+    "as above": {},
+    "10 s from line to table": {"lag": 10.0},
+    "60 s": {"lag": 60.0},
+    "300 s": {"lag": 300.0},
+    "1 % of all lines lost": {"lost": 0.01},
+    "10 % lost": {"lost": 0.1},
+    "Sendmail's lines": {"sendmail": True},
+}
+AT_ONCE = ("flood", "fan-out", "botnet", "snowshoe", "pauses", "mixed", "lateral", *ON_CLIENTS)
+
+
+def measure(job: Job) -> Result:
+    """What comes of it."""
+    policy, month = parse(job.policy), _month(job)
+    writer = SendmailWriter if job.sendmail else Writer
+    return scored(ClosedLoop(month, policy, lag=job.lag, lost=job.lost, writer=writer).run(), job.site, job.seed)
+
+
+def _month(job: Job) -> Month | Campus:
+    if job.site == CAMPUS:
+        return Campus(job.seed, job.accounts or 300, job.each)
+    profile = SITES[job.site]
+    profile = dataclasses.replace(
+        profile, accounts=job.accounts or profile.accounts, filtered=profile.filtered and not job.sendmail
+    )
+    if job.first_day:
+        return Month(profile, job.seed, each=job.each, kinds=AT_ONCE, days=3, begin=(0.1, 0.6))
+    return Month(profile, job.seed, each=job.each)
 
 
 def scored(run: Run, site: str, seed: int) -> Result:
@@ -72,7 +117,7 @@ def scored(run: Run, site: str, seed: int) -> Result:
     labels = {f"account:{account}": label for account, label in run.month.labels().items()}
     abused = {f"account:{account}": first for account, first in run.abused.items()}
     for key, label in labels.items():
-        result.account_days[label] += int((abused.get(key, START + DAYS * DAY) - START) // DAY)
+        result.account_days[label] += int((abused.get(key, START + run.month.days * DAY) - START) // DAY)
     seen: set[tuple[str, int, str]] = set()
     for decision in run.decisions:
         day, kind = int((decision.time - START) // DAY), "hard" if decision.action in HARD else "mild"
@@ -164,10 +209,11 @@ def span(seconds: float) -> str:
     return f"{seconds / size:.1f} {unit}" if size > 60 else f"{seconds / size:.0f} {unit}"
 
 
-MACHINES = ("scanner", "newsletter", "list server", "monitoring", "ticket system")
+MACHINES = ("scanner", "newsletter", "list server", "monitoring", "ticket system", "shop")
 MARKS = ("<!-- measured -->", "<!-- end of what was measured -->")
-OTHERS_HEAD = (
-    "policy",
+FIRST_DAY = "first day"
+SMALL = 200  # persons, where many months are measured
+OVERVIEW_HEAD = (
     "found",
     "stopped",
     "leak beyond first med / p95",
@@ -218,31 +264,58 @@ def overview(results: Sequence[Result]) -> tuple[str, ...]:
     )
 
 
-def report(results: Sequence[Result], others: Mapping[str, Sequence[Result]]) -> str:
-    """The tables in Markdown."""
-    parts = []
-    for site in dict.fromkeys(result.site for result in results):
-        mine = [result for result in results if result.site == site]
+def report(results: Mapping[str, Sequence[Result]]) -> str:
+    """The tables in Markdown; `results` by part: "" is the policy, the others are named after `_jobs`."""
+    own, parts = results[""], []
+    for site in dict.fromkeys(result.site for result in own):
+        mine = [result for result in own if result.site == site]
         hit = sum(result.clients for result in mine)
-        parts += [f"### Site `{site}`", table(FAMILY_HEAD, families(mine)), table(ALARM_HEAD, alarms(mine))]
+        unseen = ": no number of the policy was tuned on it" if site == CAMPUS else ""
+        parts += [f"### Site `{site}`{unseen}", table(FAMILY_HEAD, families(mine)), table(ALARM_HEAD, alarms(mine))]
         parts.append(f"Clients and networks hit that did nothing: {hit}.")
-    rows = [(name, *overview(of)) for name, of in {"the policy": results, **others}.items() if of]
-    return "\n\n".join([*parts, "### Beside the simple limits of others", table(OTHERS_HEAD, rows)])
+    known = [result for result in own if result.site != CAMPUS]
+    others = {name: of for name, of in results.items() if name in SIMPLE}
+    if others:
+        rows = [(name, *overview(of)) for name, of in {"the policy": known, **others}.items()]
+        parts += ["### Beside the simple limits of others", table(("policy", *OVERVIEW_HEAD), rows)]
+    conditions = [(name, *overview(results[name])) for name in CONDITIONS if name in results]
+    if conditions:
+        parts += ["### Lag, lost lines, Sendmail", table(("", *OVERVIEW_HEAD), conditions)]
+    if FIRST_DAY in results:
+        days = results[FIRST_DAY]
+        parts += ["### Installed during an attack", table(FAMILY_HEAD, families(days)), table(ALARM_HEAD, alarms(days))]
+    return "\n\n".join(parts)
 
 
-def _job(arguments: tuple[str, int, str, int, int | None]) -> Result:
-    return measure(*arguments)
+def _jobs(args: argparse.Namespace) -> dict[str, list[Job]]:
+    """What to measure, by part of the report."""
+    sites, seeds = args.sites.split(","), [int(seed) for seed in args.seeds.split(",")]
+    policy, known = args.policy.read_text(), [site for site in sites if site != CAMPUS]
+    own = [Job(site, seed, policy, args.attacks, args.accounts) for seed in seeds for site in sites]
+    found = {"": own}
+    if args.simple:
+        small = [Job(site, seeds[0], policy, args.attacks, args.accounts or SMALL) for site in known]
+        found |= {
+            name: [dataclasses.replace(job, policy=simple(rule)) for job in small] for name, rule in SIMPLE.items()
+        }
+    if args.conditions:
+        small = [Job(site, seeds[-1], policy, args.attacks, args.accounts or SMALL) for site in known]
+        found |= {name: [dataclasses.replace(job, **change) for job in small] for name, change in CONDITIONS.items()}
+        first = [Job(site, seed, policy, 2, args.accounts or SMALL, first_day=True) for site in known for seed in seeds]
+        found[FIRST_DAY] = first
+    return found
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__)
     parser.add_argument("--policy", type=Path, default=SHIPPED)
     parser.add_argument("--seeds", default="1")
-    parser.add_argument("--sites", default=",".join(SITES))
+    parser.add_argument("--sites", default=",".join((*SITES, CAMPUS)))
     parser.add_argument("--attacks", type=int, default=1, help="of every family, each month")
     parser.add_argument("--accounts", type=int, help="persons at a site; default: the site's own number")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--simple", action="store_true", help="the simple limits of others too, on the first seed")
+    parser.add_argument("--conditions", action="store_true", help="other lags, lost lines, Sendmail, short logs too")
     parser.add_argument("--write", type=Path, help="a document; what stands between its marks is replaced")
     return parser.parse_args()
 
@@ -250,21 +323,12 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure, print, and write if asked to."""
     args, began = _arguments(), time.perf_counter()
-    sites, seeds = args.sites.split(","), [int(seed) for seed in args.seeds.split(",")]
-    limits = {name: simple(rule) for name, rule in SIMPLE.items()} if args.simple else {}
-    jobs = {
-        "": [(site, seed, args.policy.read_text(), args.attacks, args.accounts) for seed in seeds for site in sites]
-    }
-    jobs |= {
-        name: [(site, seeds[0], rule, args.attacks, args.accounts) for site in sites] for name, rule in limits.items()
-    }
     with ProcessPoolExecutor(args.workers) as pool:
-        done = {name: pool.map(_job, of) for name, of in jobs.items()}
+        done = {name: pool.map(measure, of) for name, of in _jobs(args).items()}
         results = {name: list(of) for name, of in done.items()}
-    own = results.pop("")
-    told = report(own, results)
+    told = report(results)
     print(told)
-    print("\n".join(line for result in own for line in result.wrong), file=sys.stderr)
+    print("\n".join(line for result in results[""] for line in result.wrong), file=sys.stderr)
     if args.write:
         kind = "real (radoslaw)" if TRACE.exists() else "made up"
         line = f"`python -m benchmarks.detection {' '.join(sys.argv[1:])}`, {time.perf_counter() - began:.0f} s, "

@@ -76,7 +76,7 @@ class Campus:
     """A month, as `Month` is one."""
 
     def __init__(self, seed: int, accounts: int = 300, each: int = 1) -> None:
-        self.site, self.name = Site(), f"campus {seed}"
+        self.site, self.name, self.days = Site(), f"campus {seed}", DAYS
         self.pick = seeded(self.name, "all")
         self.town = Town(self.pick)
         self.users = self._users(accounts)
@@ -165,8 +165,8 @@ class Campus:
         ):  # dates, invoices: one by one, mostly strangers
             client, many = self._where(user, day, 10), pick.randrange(30, 150)
             for place in range(many):
-                to = f"pupil{pick.randrange(2000)}@homes{place % 90}.example"
-                yield user.mail(midnight + 10 * HOUR + 3 * place, client, (to,), 0.03)
+                one = f"pupil{pick.randrange(2000)}@homes{place % 90}.example"
+                yield user.mail(midnight + 10 * HOUR + 3 * place, client, (one,), 0.03)
         if user.label == "convener" and pick.random() < 0.1:  # a call for papers, some addresses long dead
             to = tuple(
                 f"scholar{pick.randrange(5000)}@uni{place % 60}.example" for place in range(pick.randrange(20, 60))

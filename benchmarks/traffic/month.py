@@ -24,7 +24,7 @@ TO_CONTACTS = ("lateral", "lateral-near", "mixed")  # need a victim that has som
 class Month:
     """A site's month; the same for the same site, seed and source of send times."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact about the month, with a default
         self,
         site: Profile,
         seed: int,
@@ -32,19 +32,26 @@ class Month:
         each: int = 2,
         times: Trace | Process | None = None,
         kinds: Iterable[str] = FAMILIES,
+        days: int = DAYS,
+        begin: tuple[float, float] | None = None,
     ) -> None:
-        """`each`: attacks of every family in `kinds` (a snowshoe is on several accounts, each an attack of its own)."""
+        """`each`: attacks of every family in `kinds` (a snowshoe is on several accounts, each an attack of its own).
+
+        `begin`: the days between which attacks begin; default: when most is known of everybody.
+        """
         name = f"{site.name} {seed}"
-        self.site, self.name = site, name
+        self.site, self.name, self.days = site, name, days
         around = Neighbourhood.of(site, seeded(name, "around"))
         source = times or best()
-        sources = [source.source(seeded(name, "times", number), DAYS) for number in range(site.accounts)]
+        sources = [source.source(seeded(name, "times", number), days) for number in range(site.accounts)]
         self.people = population(around, sources, name)
         self.machines = machines(around, name)
         self.attacks: list[Attack] = []
         self._outside = Outside(site, name)
         dormant = [Person(f"quiet{number}", around, lambda _day: [], name) for number in range(DORMANT)]
-        self._plans = _planned(around, [*self.people], dormant, [family for family in kinds for _ in range(each)], name)
+        spans = [(family, begin or (FIRST_ATTACK, LAST_ATTACK.get(family, days - 3.0))) for family in kinds]
+        planned = [one for one in spans for _ in range(each)]
+        self._plans = _planned(around, [*self.people], dormant, planned, name)
         self._begun: list[Event] = []
         self._acting: list[Callable[[int], list[Event]]] = [
             *(person.day for person in self.people),
@@ -54,7 +61,7 @@ class Month:
 
     def events(self) -> Iterator[Event]:
         """Everything that happens; `attacks` is complete when it ends."""
-        for number in range(DAYS):
+        for number in range(self.days):
             self._begin(number)
             end = START + (number + 1) * DAY
             today = [event for event in self._begun if event.time < end]
@@ -92,13 +99,17 @@ def _trial(plan: Plan) -> Mail:
 
 
 def _planned(
-    around: Neighbourhood, living: list[Person], dormant: list[Person], kinds: Iterable[str], name: str
+    around: Neighbourhood,
+    living: list[Person],
+    dormant: list[Person],
+    kinds: Iterable[tuple[str, tuple[float, float]]],
+    name: str,
 ) -> list[tuple[str, Plan]]:
     chance = seeded(name, "plans")
     chance.shuffle(living)
     plans: list[tuple[str, Plan]] = []
-    for family in kinds:
-        begin = START + chance.uniform(FIRST_ATTACK, LAST_ATTACK.get(family, DAYS - 3.0)) * DAY
+    for family, days in kinds:
+        begin = START + chance.uniform(*days) * DAY
         # three in ten are tried out with one message a day or so before
         tried = begin - chance.uniform(6, 48) * HOUR if chance.random() < 0.3 else 0.0
         for _ in range(chance.randrange(4, 9) if family == "snowshoe" else 1):

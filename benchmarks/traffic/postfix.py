@@ -42,7 +42,7 @@ class Writer:
 
     def write(self, event: Event) -> None:
         """Something happens."""
-        self._add(event.time, _LINES[type(event)](self, event))
+        self._add(event.time, self._lines(event))
 
     def refuse(self, event: Event, ref: str, rule: str, action: str, kind: str) -> None:
         """Our milter refuses it."""
@@ -61,6 +61,9 @@ class Writer:
             moment, _, text = heapq.heappop(self._waiting)
             lines.append(f"{_stamp(int(moment))} {HOST} {text}\n")
         return "".join(lines).encode()
+
+    def _lines(self, event: Event) -> Timed:
+        return _LINES[type(event)](self, event)
 
     def _add(self, start: float, lines: Timed) -> None:
         for offset, text in lines:
