@@ -60,6 +60,18 @@ class Memory(Generic[V]):
             self.drop(next(iter(self._entries)))
             self.overflowed += 1
 
+    def put_all(self, entries: Iterable[tuple[str, V, float]]) -> None:
+        """Put one after the other: key, value, time."""
+        known, changed = self._entries, self._changed
+        for key, value, time in entries:
+            known.pop(key, None)
+            self._puts += 1
+            known[key] = (time, self._puts, value)
+            changed.add(key)
+        while len(known) > self.bound:
+            self.drop(next(iter(known)))
+            self.overflowed += 1
+
     def drop(self, key: str) -> None:
         """Forget a key, if it is known."""
         entry = self._entries.pop(key, None)

@@ -24,6 +24,7 @@ class Batch(NamedTuple):
 
     rows      their positions in the chunk
     times     microseconds
+    keys      of columns of values: a code for each event (-1 for none), and the values
     buckets   a number for each, the same where no window can tell two of them apart
     amounts   what each adds: shape (events, signals), in the order of ADDITIVE
     marks     by distinct signal: the marks of values, and which events show one
@@ -31,6 +32,7 @@ class Batch(NamedTuple):
 
     rows: Ints
     events: Columns
+    keys: Mapping[str, tuple[Ints, NDArray[Any]]]
     times: Ints
     buckets: Ints
     amounts: Ints
@@ -43,11 +45,13 @@ class Batch(NamedTuple):
         counting = np.flatnonzero(amount.any(axis=1))
         events = {name: column[counting] for name, column in events.items()}
         found = shown(distincts, events)
-        marks = {name: marks_of(events[name]) for name in {name for name, _ in found.values()}}
+        coded = {name: pd.factorize(events[name]) for name in {*KEY_COLUMNS, *(name for name, _ in found.values())}}
+        marks = {name: marks_of(*coded[name]) for name, _ in found.values()}
         times = np.round(events["clock"] * MICRO).astype(np.int64)
         return cls(
             rows[counting],
             events,
+            coded,
             times,
             told_apart(times, steps).cumsum(),
             amount[counting],
@@ -59,6 +63,7 @@ class Batch(NamedTuple):
         return Batch(
             self.rows[rows],
             {name: self.events[name][rows] for name in ("client", "clock")},
+            {},
             self.times[rows],
             self.buckets[rows],
             self.amounts[rows],
@@ -74,7 +79,7 @@ class Batch(NamedTuple):
             return np.arange(len(self.rows)), np.zeros(len(self.rows), np.int64), np.array([keys.SITE], object)
         if kind == "net":
             return self._by_network()
-        codes, known = pd.factorize(self.events[kind])
+        codes, known = self.keys[kind]
         rows = np.flatnonzero(codes >= 0)
         return rows, codes[rows], known
 

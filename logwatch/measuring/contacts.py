@@ -75,7 +75,8 @@ class Contacts:
         if not latest or latest[0] != day:
             latest = [day]
         if len(latest) <= _LATEST:
-            self._latest.put(sender, [*latest, mark], time)
+            latest.append(mark)
+            self._latest.put(sender, latest, time)
 
     def _forget(self, sender: str, time: float) -> None:
         for mark in (self._latest.get(sender, time - WEEK) or [0])[1:]:

@@ -11,12 +11,11 @@ values of a chunk come from one sort and one running sum, however many different
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from logwatch.measuring.current import MOST
@@ -105,9 +104,8 @@ def as_of(lengths: Ints, rows: Ints, at: int, window: int) -> Ints:
     return np.minimum(np.bincount(codes[once], minlength=len(lengths)), MOST)
 
 
-def marks_of(values: Any) -> Ints:
-    """A 64-bit mark for each value; values that are equal have the same one, in every run."""
-    codes, known = pd.factorize(values)
+def marks_of(codes: Ints, known: Iterable[str | bytes]) -> Ints:
+    """A 64-bit mark for each value, given by code; values that are equal have the same one, in every run."""
     return np.fromiter([*map(_mark, known), 0], np.int64)[codes]  # no value (-1) has the last one
 
 

@@ -22,14 +22,17 @@ forgotten after half a year.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from logwatch.measuring.condemned import DAY, Condemned, short
 from logwatch.measuring.contacts import Contacts
-from logwatch.measuring.origin import ANYWHERE, Site, mapped, neighbourhood, network
+from logwatch.measuring.origin import ANYWHERE, Site, neighbourhood, network
+from logwatch.measuring.records import Records, read
 from logwatch.memory import Memory
 from logwatch.schema import Columns
 
@@ -43,11 +46,8 @@ _MESSAGES = 20  # before a sender can be odd
 _SHARED = 3  # other accounts that make a network nothing new
 _WATCHED = 8  # accounts remembered for each network
 
-_written = json.JSONEncoder(separators=(",", ":")).encode
-_read = json.JSONDecoder().decode
-
 FOUND = ("new_recipients", "far_strangers", "new_networks", "odd_countries", "far", "odd_senders")
-_KINDS = np.array(["queued", "delivery", "verdict"], dtype=object)
+_KINDS = ("queued", "delivery", "verdict")
 
 
 class Habits:
@@ -59,7 +59,7 @@ class Habits:
         self._site = site
         # first message, number of messages, day of the last one, {network or neighbourhood: first and last use},
         # {country: days, last day}, {sender: first use (0: among the first messages), messages}
-        self._accounts: Memory[bytes] = Memory("used", 1_000_000, bytes, bytes)  # JSON: a fifth of the room
+        self._accounts = Records("used", 1_000_000)
         self._networks: Memory[dict[str, float]] = Memory("networks", 200_000)  # by either -> account -> first use
         self._days: Memory[Any] = Memory(
             "days", 3
@@ -77,15 +77,23 @@ class Habits:
     def first_seen(self, account: str) -> float | None:
         """When an account sent its first message that is remembered."""
         record = self._accounts.get(account)
-        return None if record is None else float(_read(record.decode())[0])
+        return None if record is None else float(record[0])
 
     def observe(self, events: Columns) -> Columns:
         """The events with `network`, `country`, `price`, and whether it is each of FOUND; learns from them."""
-        added: Columns = {name: np.zeros(len(events["event"]), dtype=np.int64) for name in FOUND}
-        for name, of in (("network", network), ("near", neighbourhood), ("country", self._site.country)):
-            added[name] = mapped(events["client"], of)
-        added["price"] = mapped(added["country"], self._site.price, 1)
-        rows = np.flatnonzero(events["counts"] & np.isin(events["event"], _KINDS) & _known(events["account"]))
+        codes, clients = pd.factorize(events["client"])
+        countries = [self._site.country(client) for client in clients]
+        found: dict[str, list[str | None]] = {
+            "network": [*map(network, clients)],
+            "near": [*map(neighbourhood, clients)],
+            "country": countries,
+        }
+        added: Columns = {name: _column([*of, None])[codes] for name, of in found.items()}  # no client (-1): the last
+        prices = [1 if country is None else self._site.price(country) for country in countries]
+        added["price"] = np.array([*prices, 1], dtype=np.int64)[codes]
+        added |= {name: np.zeros(len(codes), dtype=np.int64) for name in FOUND}
+        kinds = [events["event"] == kind for kind in _KINDS]
+        rows = np.flatnonzero(events["counts"] & np.logical_or.reduce(kinds) & _known(events["account"]))
         if len(rows):
             self._learn(rows, events, added)
         return {**events, **added}
@@ -104,12 +112,12 @@ class Habits:
             self._days.put("first", began, began)
         columns = [{**events, **added}[name][rows].tolist() for name in _Row._fields]
         used: dict[str, tuple[float, list[Any]]] = {}  # accounts of this chunk, in order of their last message
-        for row, line in zip(rows.tolist(), map(_Row._make, zip(*columns, strict=True)), strict=True):
+        for row, line in zip(rows.tolist(), map(_ROW, zip(*columns, strict=True)), strict=True):
             ready = line.clock - began >= LEARNING
             if line.event == "delivery":
-                new = self._stranger(line) and ready
-                added["new_recipients"][row] = new
-                added["far_strangers"][row] = new and self._far(self._recalled(line, used), line)
+                if self._stranger(line) and ready:
+                    added["new_recipients"][row] = 1
+                    added["far_strangers"][row] = self._far(self._recalled(line, used), line)
                 continue
             record = self._recalled(line, used)
             added["new_networks"][row] = self._new_network(record, line)
@@ -120,7 +128,7 @@ class Habits:
                 used.pop(line.account, None)
                 used[line.account] = (line.clock, record)
         for account, (time, record) in used.items():
-            self._accounts.put(account, _written(record).encode(), time)
+            self._accounts.put(account, record, time)
 
     def _stranger(self, line: _Row) -> bool:
         if line.recipient is None:
@@ -135,7 +143,7 @@ class Habits:
         if lately and lately[0] >= line.clock - MEMORY:
             return lately[1]
         known = None if lately else self._accounts.get(line.account, line.clock - MEMORY)
-        return _read(known.decode()) if known else [line.clock, 0, -1, {}, {}, {}]
+        return known or [line.clock, 0, -1, {}, {}, {}]
 
     def _message(self, record: list[Any], line: _Row) -> bool:
         """Learn from a message; whether its sender is odd."""
@@ -233,7 +241,7 @@ class Places(NamedTuple):
 
 def places(written: bytes) -> Places:
     """What the memory of `Habits` tells of an account."""
-    since, _, _, networks, countries, _ = _read(written.decode())
+    since, _, _, networks, countries, _ = read(written)
     return Places(
         since,
         {net: (first, last) for net, (first, last) in networks.items() if net.startswith("net:")},
@@ -254,6 +262,9 @@ class _Row(NamedTuple):
     country: str | None
 
 
+_ROW: Callable[[Any], _Row] = partial(tuple.__new__, _Row)  # from a row of as many values; NamedTuple's own is slow
+
+
 def _bound(used: dict[str, Any], most: int) -> None:
     """What was used longest ago goes first; dictionaries keep the order of use."""
     if len(used) > most:
@@ -262,6 +273,12 @@ def _bound(used: dict[str, Any], most: int) -> None:
 
 def _text(sender: bytes) -> str:
     return sender.lower().decode("latin-1")
+
+
+def _column(values: Sequence[Any]) -> Any:
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
 
 
 def _known(column: Any) -> Any:

@@ -68,8 +68,7 @@ class Ledger(Memory[int]):
         last = coded.by_code[np.cumsum(coded.counts) - 1]
         order = np.argsort(last)
         clocks = (times[last] / MICRO)[order].tolist()
-        for key, slot, time in zip(keys[order], slots[order].tolist(), clocks, strict=True):
-            self.put(key, slot, time)
+        self.put_all(zip(keys[order].tolist(), slots[order].tolist(), clocks, strict=True))
 
     def totals(self, slot: int) -> list[int]:
         """Running totals, in the order of ADDITIVE."""

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import iptocc
-import numpy as np
 
 from enforce import key as keys
 
@@ -32,12 +31,13 @@ def network(client: str) -> str:
 @lru_cache(maxsize=65536)
 def neighbourhood(client: str) -> str | None:
     """The networks around a client's key that mostly belong to one provider: IPv4 /16, IPv6 /32; None if no address."""
-    try:
-        parsed = ipaddress.ip_address(client.removeprefix("client:"))
-    except ValueError:
+    found = keys.networks(client.removeprefix("client:"))
+    if not found:
         return None
-    prefix = 16 if parsed.version == 4 else 32
-    return f"near:{ipaddress.ip_network((parsed, prefix), strict=False)}"
+    around = found[-1].removeprefix("net:")
+    if ":" in around:
+        return f"near:{ipaddress.ip_network(around).supernet(new_prefix=32)}"
+    return f"near:{'.'.join(around.split('.')[:2])}.0.0/16"
 
 
 @lru_cache(maxsize=65536)
@@ -63,15 +63,6 @@ def mmdb(path: Path) -> Country:
         place = (record.get("country") or record.get("registered_country")) if isinstance(record, dict) else None
         return place.get("iso_code") if isinstance(place, dict) else None
 
-    return found
-
-
-def mapped(values: Any, of: Callable[[str], Any], nothing: Any = None) -> Any:
-    """What `of` says of each value of a column, asked once for each different one; `nothing` for None."""
-    listed = values.tolist()
-    known = {value: nothing if value is None else of(value) for value in set(listed)}
-    found = np.empty(len(listed), dtype=object if nothing is None else np.int64)
-    found[:] = [known[value] for value in listed]
     return found
 
 
