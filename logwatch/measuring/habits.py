@@ -32,7 +32,7 @@ import pandas as pd
 from logwatch.measuring.condemned import DAY, Condemned, short
 from logwatch.measuring.contacts import Contacts
 from logwatch.measuring.origin import ANYWHERE, Site, neighbourhood, network
-from logwatch.measuring.records import Records, read
+from logwatch.measuring.records import Records
 from logwatch.memory import Memory
 from logwatch.schema import Columns
 
@@ -229,24 +229,6 @@ class Habits:
         used[sender] = [first, before + 1]
         _bound(used, _SENDERS)
         return messages >= _MESSAGES and not many and (before < _FEW * messages or line.clock - first < LEARNING)
-
-
-class Places(NamedTuple):
-    """Where an account has been used: networks with first and last use, countries with days and last day."""
-
-    since: float
-    networks: dict[str, tuple[float, float]]  # epoch seconds; those used last come last
-    countries: dict[str, tuple[int, float]]  # number of days, start of the last one
-
-
-def places(written: bytes) -> Places:
-    """What the memory of `Habits` tells of an account."""
-    since, _, _, networks, countries, _ = read(written)
-    return Places(
-        since,
-        {net: (first, last) for net, (first, last) in networks.items() if net.startswith("net:")},
-        {land: (days, day * DAY) for land, (days, day) in countries.items()},
-    )
 
 
 class _Row(NamedTuple):
