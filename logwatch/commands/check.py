@@ -27,7 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check both; 1 if anything is wrong."""
     from logwatch.judging import language
-    from logwatch.judging.policy import contradictions, render
+    from logwatch.judging.contradictions import contradictions, notes
+    from logwatch.judging.policy import render
 
     try:
         config = configuration.load(args.config)
@@ -37,14 +38,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"mailbrake: {error}", file=sys.stderr)
         return 1
     unheard = _unheard(config)
-    for problem in unheard:
-        print(f"mailbrake: {problem}", file=sys.stderr)
+    for sentence in unheard:
+        print(f"mailbrake: {sentence}", file=sys.stderr)
     if args.config and not args.as_written:
         print("\n".join(f"# {row}" for row in configuration.effective(config)), end="\n\n")
     print(Path(path).read_text(encoding="utf-8-sig") if args.as_written else render(policy), end="")
     found = contradictions(policy)
-    for sentence in found:
-        print(f"mailbrake: {path}: {sentence}", file=sys.stderr)
+    text = language.from_disk(Path(path))
+    for problem in (*found, *notes(policy)):
+        print(f"mailbrake: {path}:{language.place(text, problem.at)}: {problem.sentence}", file=sys.stderr)
     return 1 if found or unheard else 0
 
 

@@ -49,7 +49,7 @@ _COMPARISONS: dict[str, Callable[[Floats, Floats], Bools]] = {
     "==": np.equal,
     "!=": np.not_equal,
 }
-_OPPOSITE = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}
+OPPOSITE = {">": "<=", ">=": "<", "<": ">=", "<=": ">", "==": "!=", "!=": "=="}
 _MIRRORED = {">": "<", ">=": "<=", "<": ">", "<=": ">=", "==": "==", "!=": "!="}
 _TIGHTNESS = {"or": 1, "and": 2, "not": 3, **dict.fromkeys(_COMPARISONS, 4), "+": 5, "-": 5, "*": 6, "/": 6, "": 7}
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
@@ -237,7 +237,7 @@ class Compare(Condition):
         shown = self.mirrored()
         with np.errstate(all="ignore"):
             value, threshold = float(shown.left.values(row)), float(shown.right.values(row))
-        op = shown.op if wanted else _OPPOSITE[shown.op]
+        op = shown.op if wanted else OPPOSITE[shown.op]
         finite = np.isfinite([value, threshold]).all()
         return [Evidence(str(shown.left), _plain(value), op, _plain(threshold))] if finite else []
 

@@ -134,7 +134,7 @@ def _rule(text: str, at: int, tokens: pp.ParseResults) -> Rule:
 
 def _deed() -> pp.ParserElement:
     """An action with what it needs to know."""
-    amount = regex(r"[1-9][0-9]{0,8}(?![\w.])", _AMOUNT, lambda _text, _at, tokens: int(tokens[0]))
+    amount = regex(r"[1-9][0-9]{0,8}(?![\w.])", f"{_AMOUNT}, at least 1", lambda _text, _at, tokens: int(tokens[0]))
     unit = pp.Opt(words(UNITS, either(UNITS)), default=UNITS[0])
     target = word("to", '"to" and what is let through, such as 20 per 1h') - amount - unit - word("per", '"per"')
     target = (target - length(WINDOW, "a window such as 10m, 1h or 7d")).add_parse_action(lambda t: Target(*t))
@@ -197,7 +197,7 @@ def _exemption(_text: str, _at: int, tokens: pp.ParseResults) -> Exemption:
 
 def _ceiling() -> pp.ParserElement:
     """The cap for everybody."""
-    amount = regex(r"[1-9][0-9]{0,5}(?![\w.])", _AMOUNT, lambda _text, _at, tokens: int(tokens[0]))
+    amount = regex(r"[1-9][0-9]{0,5}(?![\w.])", f"{_AMOUNT}, at least 1", lambda _text, _at, tokens: int(tokens[0]))
     factor = regex(
         r"[1-9][0-9]{0,2}(?:\.[0-9]{1,3})?(?![\w.])", "a number such as 2", lambda _text, _at, t: float(t[0])
     )

@@ -54,6 +54,11 @@ class PolicyError(Exception):
         self.file, self.line, self.column, self.problem = file, line, column, problem
 
 
+def place(text: str, at: int) -> str:
+    """Line and column of an offset in a policy's text, `3:5`."""
+    return f"{pp.lineno(at, text)}:{at - text.rfind(chr(10), 0, at)}"
+
+
 def _unread(path: Path) -> str:
     raise OSError(f"only load() reads files, not {path}")
 
@@ -231,7 +236,8 @@ class _Reading:
         try:
             return self.read(path)
         except (OSError, ValueError) as error:
-            refuse(self.text, file.at, f"{path} cannot be read: {_reason(error)}")
+            beside = "" if Path(file.path).is_absolute() else "; a relative path begins where the policy is"
+            refuse(self.text, file.at, f"{path} cannot be read: {_reason(error)}{beside}")
 
 
 def _filed(kind: str, path: Path, content: str, account: Naming) -> Iterator[Entry]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from logwatch.judging.conditions import And, Compare, Condition, Expression, Number, Or, Rate, span
+from logwatch.judging.conditions import Condition, Number, Rate, span
 from logwatch.judging.dnsbl import Dnsbl
 from logwatch.judging.exemptions import Exempted
 from logwatch.judging.reputation import Scored, highest
@@ -307,64 +307,3 @@ def render(policy: Policy) -> str:
     heads = "\n".join([*mode, *(str(one) for part in parts for one in part)])
     ceiling = str(policy.ceiling) if policy.ceiling else ""
     return "\n\n".join(filter(None, [heads, ceiling, *map(str, policy.rules)])) + "\n"
-
-
-def contradictions(policy: Policy) -> list[str]:
-    """A sentence for every rule that can never hold, whatever the rates are.
-
-    Only what is certain: the same expression held against numbers that exclude each other in one `and`, a rate below
-    zero, numbers that compare false. A rule with one such branch of an `or` may still hold by the others.
-    """
-    found = ((rule, _impossible(rule.condition)) for rule in policy.rules)
-    return [f'rule "{rule.name}" (line {rule.line}) can never hold: {reason}' for rule, reason in found if reason]
-
-
-def _impossible(condition: Condition) -> str:
-    """Why a condition never holds; empty if it might."""
-    if isinstance(condition, Or):
-        reasons = [_impossible(part) for part in condition.conditions]
-        return "; ".join(reasons) if all(reasons) else ""
-    parts = tuple(_flat(condition))
-    others = (_impossible(part) for part in parts if isinstance(part, Or))
-    return next(filter(None, (*_conflicts(parts), *others)), "")
-
-
-def _flat(condition: Condition) -> Iterator[Condition]:
-    """The conditions that must all hold for this one to hold."""
-    if isinstance(condition, And):
-        for part in condition.conditions:
-            yield from _flat(part)
-    else:
-        yield condition
-
-
-def _conflicts(parts: tuple[Condition, ...]) -> Iterator[str]:
-    limits: dict[Expression, list[Compare]] = {}
-    for part in parts:
-        if isinstance(part, Compare) and isinstance(part.mirrored().right, Number):
-            limits.setdefault(part.mirrored().left, []).append(part.mirrored())
-    for expression, compared in limits.items():
-        if _excluded(expression, compared):
-            yield " and ".join(map(str, compared))
-
-
-def _excluded(expression: Expression, compared: list[Compare]) -> bool:
-    """Whether no value of the expression satisfies all comparisons: the interval that they leave is empty."""
-    if not expression.rates():
-        return not all(compare.mask({}) for compare in compared)
-    bounds = [(compare.op, compare.right.value) for compare in compared if isinstance(compare.right, Number)]
-    lowest, highest = _range(expression)
-    lower = [(lowest, False), *((value, op == ">") for op, value in bounds if op in (">", ">=", "=="))]
-    upper = [(highest, True), *((value, op != "<") for op, value in bounds if op in ("<", "<=", "=="))]
-    (least, above), (most, included) = max(lower), min(upper)
-    return least > most or (least == most and (above or not included))
-
-
-def _range(expression: Expression) -> tuple[float, float]:
-    """Between which values an expression stays, whatever the rates are."""
-    if not isinstance(expression, Rate):
-        return -float("inf"), float("inf")
-    return _RANGES.get(expression.column, (0.0, float("inf")))
-
-
-_RANGES = {("hour", 0): (0.0, 23.0), ("weekday", 0): (1.0, 7.0)}

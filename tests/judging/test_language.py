@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from logwatch.judging.conditions import And, Binary, Compare, Not, Number, Or, Rate
+from logwatch.judging.contradictions import contradictions
 from logwatch.judging.exemptions import KINDS as EXEMPTIBLE
 from logwatch.judging.expression import DEPTH, NESTING
 from logwatch.judging.grammar import NO_LIST_NAMES, WORDS
@@ -27,7 +28,6 @@ from logwatch.judging.policy import (
     Listed,
     Policy,
     Rule,
-    contradictions,
     render,
 )
 from logwatch.schema import KINDS, MOMENTS, SIGNALS

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from enforce import key
 from logwatch.judging import exemptions
 from logwatch.judging.conditions import And, Compare, Condition, Number, Or, Rate
+from logwatch.judging.contradictions import contradictions, notes
 from logwatch.judging.language import parse
-from logwatch.judging.policy import ACTIONS, SEVERITY, Deed, Policy, Rule, contradictions, render
+from logwatch.judging.policy import ACTIONS, SEVERITY, Deed, Policy, Rule, render
 
 from .strategies import COMPARISONS, policies, untimed
 
@@ -139,6 +140,11 @@ def test_what_is_rendered_is_read_as_the_same_policy(policy: Policy) -> None:
     assert render(again) == text
 
 
+BEFORE = "of an account none are counted: they come before the login; per client?"
+LONGER = "recipients in 1h is never less than recipients in 10m"
+ZERO = "it is never below 0"
+
+
 def _rule(condition: Condition) -> Policy:
     return Policy((Rule("r", "account", condition, Deed("block"), 3600),))
 
@@ -146,9 +152,24 @@ def _rule(condition: Condition) -> Policy:
 @pytest.mark.parametrize(
     ("condition", "reason"),
     [
-        ("hour > 23", "hour > 23"),
+        ("hour > 23", "hour > 23 (an hour is from 0 to 23)"),
         ("messages in 1h > 1 and hour >= 22 and hour < 6", "hour >= 22 and hour < 6"),
-        ("weekday < 1", "weekday < 1"),
+        ("weekday < 1", "weekday < 1 (a weekday is from 1, Monday, to 7)"),
+        ("not hour <= 23 and bytes in 1h > 1", "hour > 23 (an hour is from 0 to 23)"),
+        ("connections in 5m > 9", f"connections in 5m > 9 ({BEFORE})"),
+        ("accounts in 5m >= 2", "accounts in 5m >= 2 (it has only one: per client or net?)"),
+        ("clients in 5m > 1000", "clients in 5m > 1000 (different values are counted up to 1000)"),
+        ("reputation >= 5", 'reputation >= 5 (no address has a score: add one, such as score 10 for file "drop.txt")'),
+        (
+            "recipients in 10m > 200 and recipients in 1h < 100",
+            f"recipients in 10m > 200 and recipients in 1h < 100 ({LONGER})",
+        ),
+        (
+            "recipients in 10m > recipients in 1h",
+            f"recipients in 10m > recipients in 1h ({LONGER})",
+        ),
+        ("bytes in 1h > bytes in 1h", "bytes in 1h > bytes in 1h (they are the same)"),
+        ("2 of (hour > 23, bytes in 1h > 1)", "hour > 23 (an hour is from 0 to 23)"),
         ("recipients in 10m > 200 and recipients in 10m < 100", "recipients in 10m > 200 and recipients in 10m < 100"),
         (
             "100 > recipients in 10m and 200 <= recipients in 10m",
@@ -156,10 +177,13 @@ def _rule(condition: Condition) -> Policy:
         ),
         ("recipients in 10m == 1 and recipients in 10m == 2", "recipients in 10m == 1 and recipients in 10m == 2"),
         ("bytes in 1h > 1 and (messages in 1h > 5 and bytes in 1h <= 1)", "bytes in 1h > 1 and bytes in 1h <= 1"),
-        ("recipients in 10m < 0", "recipients in 10m < 0"),
+        ("recipients in 10m < 0", "recipients in 10m < 0 (it is never below 0)"),
         ("bytes in 1h > 1 and 2 > 3", "2 > 3"),
-        ("bytes in 1h < 0 or messages in 1h < 0", "bytes in 1h < 0; messages in 1h < 0"),
-        ("bytes in 1h > 1 and (bytes in 1h < 0 or messages in 1h < 0)", "bytes in 1h < 0; messages in 1h < 0"),
+        ("bytes in 1h < 0 or messages in 1h < 0", f"bytes in 1h < 0 ({ZERO}); messages in 1h < 0 ({ZERO})"),
+        (
+            "bytes in 1h > 1 and (bytes in 1h < 0 or messages in 1h < 0)",
+            f"bytes in 1h < 0 ({ZERO}); messages in 1h < 0 ({ZERO})",
+        ),
         (
             "bounces / messages in 1h > 0.5 and bounces / messages in 1h < 0.1",
             "bounces / messages in 1h > 0.5 and bounces / messages in 1h < 0.1",
@@ -168,14 +192,18 @@ def _rule(condition: Condition) -> Policy:
 )
 def test_a_rule_that_can_never_hold_is_named(condition: str, reason: str) -> None:
     policy = parse(f"# first\nrule r per account:\n when {condition} block for 1h")
-    assert contradictions(policy) == [f'rule "r" (line 2) can never hold: {reason}']
+    assert contradictions(policy) == [(13, f'rule "r" can never hold: {reason}')]
 
 
 @pytest.mark.parametrize(
     "condition",
     [
         "recipients in 10m > 100 and recipients in 10m < 200",
-        "recipients in 10m > 200 and recipients in 1h < 100",
+        "recipients in 10m < 100 and recipients in 1h > 200",
+        "recipients in 1h > recipients in 10m",
+        "recipients in 10m >= recipients in 1h",
+        "2 of (hour > 23, bytes in 1h > 1, bytes in 1h > 2)",
+        "not unknown_recipients / recipients in 1h >= 0",
         "recipients in 10m >= 5 and recipients in 10m <= 5",
         "recipients in 10m <= 0",
         "recipients in 10m > 200 or recipients in 10m < 0",
@@ -186,6 +214,59 @@ def test_a_rule_that_can_never_hold_is_named(condition: str, reason: str) -> Non
 )
 def test_a_rule_that_may_hold_is_left_alone(condition: str) -> None:
     assert contradictions(parse(f"rule r per account: when {condition} block for 1h")) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        (
+            "rule r per client: when networks in 1h > 1 block for 1h",
+            "networks in 1h > 1 (it has only one: per account?)",
+        ),
+        ("rule r per client: when age > 3 block for 1h", "age > 3 (only accounts have an age)"),
+        (
+            "score 5 for 192.0.2.1 rule r per client: when reputation >= 6 block for 1h",
+            "reputation >= 6 (the highest score is 5)",
+        ),
+        (
+            'exempt account in "@x.example" rule r per account in "@x.example": when bytes in 1h > 1 block for 1h',
+            "all that it is for are exempt",
+        ),
+    ],
+)
+def test_it_depends_on_the_kind_the_scores_and_exemptions(policy: str, reason: str) -> None:
+    (problem,) = contradictions(parse(policy))
+    assert problem.sentence == f'rule "r" can never hold: {reason}'
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        "rule r per client: when accounts in 1h > 1 block for 1h",
+        "score 5 for 192.0.2.1 rule r per client: when reputation >= 5 block for 1h",
+        'score 5 for dnsbl "bl.example" rule r per client: when reputation >= 5 block for 1h',
+        'exempt account in "a" rule r per account in "a", "b": when bytes in 1h > 1 block for 1h',
+        'exempt client in 192.0.2.0/24 rule r per client in "192.0.2.0/24": when bytes in 1h > 1 block for 1h',
+    ],
+)
+def test_what_may_be_meant_is_left_alone(policy: str) -> None:
+    assert contradictions(parse(policy)) == []
+    assert notes(parse(policy)) == []
+
+
+@pytest.mark.parametrize(
+    ("policy", "note"),
+    [
+        ("", "it has no rules: nothing is ever decided"),
+        ("let web = 192.0.2.1 RULE", 'list "web" is used by nothing: exempt account in web?'),
+        ("price 5 for DE RULE", "no rule looks at cost, so that prices mean nothing"),
+        ("score 5 for 192.0.2.1 RULE", "no rule looks at reputation, so that scores mean nothing"),
+    ],
+)
+def test_what_is_probably_not_meant_is_noted(policy: str, note: str) -> None:
+    rule = "rule r per account: when bytes in 1h > 1 block for 1h"
+    (problem,) = notes(parse(policy.replace("RULE", rule)))
+    assert problem.sentence == note
 
 
 _compare = st.builds(
