@@ -53,7 +53,7 @@ class Nearest:
         return sorted(found, key=lambda item: -item[2].near)
 
     def _look(self, rule: Rule, history: History, clocks: Any) -> None:
-        near = nearness(rule.condition, history.values)
+        near = nearness(rule.condition, history.values, len(history.rows))
         times = clocks[history.rows]
         within = (times >= self._span.begin) & (times < self._span.end)
         close = np.flatnonzero((near >= _LEAST) & (near < 1) & within)
@@ -61,7 +61,7 @@ class Nearest:
         for place in close[np.argsort(-near[close], kind="stable")].tolist():
             key, so_near = history.keys[place], float(near[place])
             if so_near > found.get(key, _FAR).near and self._policy.concerns(rule, key):
-                row = {column: float(history.values[column].iloc[place]) for column in _columns(rule)}
+                row = {column: float(history.values[column][place]) for column in _columns(rule)}
                 found[key] = Near(so_near, float(times[place]), row)
         if len(found) > _KEPT:
             kept = sorted(found.items(), key=lambda item: -item[1].near)[: _KEPT // 2]

@@ -108,7 +108,7 @@ def history(events: Events, signal: str, window: str, kind: str = "account") -> 
     for begin, histories in _added(counted, columns, {kind: [column]}):
         part = histories[kind]
         times = frame["clock"].iloc[begin + part.rows].reset_index(drop=True)
-        found.append(pd.DataFrame({"time": times, "key": part.keys, "value": part.values[column].to_numpy()}))
+        found.append(pd.DataFrame({"time": times, "key": part.keys, "value": part.values[column]}))
     if not found:
         return pd.DataFrame({"time": frame["clock"], "key": [], "value": []})
     return pd.concat(found, ignore_index=True)

@@ -8,13 +8,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
-if TYPE_CHECKING:  # what needs no DataFrame must not wait for pandas
-    import pandas as pd
 
 # One table of the pipeline: equally long columns by name. Plain arrays rather than a DataFrame: building a
 # frame costs more than reading the few lines of a live batch. `logwatch.read` and `rates` give real frames.
@@ -140,6 +137,9 @@ MOMENTS = {
 
 RateColumn = tuple[str, int]  # (signal, window in seconds)
 
+# Rates of many events or keys: equally long columns. Plain arrays, for the reason given at Columns.
+Rates = dict[RateColumn, NDArray[Any]]
+
 
 class Span(NamedTuple):
     """Event times from `begin` up to but without `end`, epoch seconds."""
@@ -177,15 +177,15 @@ class Floor:
 class History:
     """Rates as of each event that counts for a kind of key.
 
-    `rows` are positions in the chunk's events, `keys` whom each counts for; `values` has one row for each of them and
-    one column per (signal, window). An event that counts for two keys (the two networks of an IPv6 client) has two
-    rows. `above` gives the values of some rows, a floor for each, that count only what came after it.
+    `rows` are positions in the chunk's events, `keys` whom each counts for; `values` has one column per
+    (signal, window), with a number for each of them. An event that counts for two keys (the two networks of an IPv6
+    client) has two rows. `above` gives the values of some rows, a floor for each, that count only what came after it.
     """
 
     rows: NDArray[np.int64]
     keys: NDArray[Any]
-    values: pd.DataFrame
-    above: Callable[[Sequence[int], Sequence[Floor]], pd.DataFrame]
+    values: Rates
+    above: Callable[[Sequence[int], Sequence[Floor]], Rates]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -132,7 +132,7 @@ class Ceilings:
         ceiling = policy.ceiling
         assert ceiling
         column = (USUAL + AT_ONCE, 0)
-        largest = history.values[column].to_numpy() if ceiling.factor else np.zeros(len(history.rows))
+        largest = history.values[column] if ceiling.factor else np.zeros(len(history.rows))
         for key, places in _places(history).items():
             own = max(int(float(largest[places[0]]) * (ceiling.factor or 0)), ceiling.recipients)
             exempt = policy.exempt(key)

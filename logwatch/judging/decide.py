@@ -19,7 +19,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from enforce.key import EVERYBODY
 from logwatch.judging import throttle
@@ -28,7 +27,7 @@ from logwatch.judging.ceiling import Ceilings
 from logwatch.judging.policy import ENFORCE, MODES, OBSERVE, Ceiling, Policy, Rule
 from logwatch.judging.restraint import Restraint
 from logwatch.memory import Memory
-from logwatch.schema import Columns, Decision, Floor, History
+from logwatch.schema import Columns, Decision, Floor, History, Rates
 
 SPARED = "spared"  # the memory of what exemptions were needed for: [epoch seconds, rule] by key
 _LONGEST = 8 * 86400.0  # more than any window: floors older than this mean nothing
@@ -93,9 +92,8 @@ class Judge:
             values = self._above_floors(rule, history, clocks)
             holds = rule.condition.holds(values)
             places = self._places(rule, history, holds)
-            table = _Table(tuple(values.columns), values.to_numpy()) if places else _NOTHING
             for place in places:
-                yield _Hit(int(history.rows[place]), number, place, rule, bool(holds[place]), table)
+                yield _Hit(int(history.rows[place]), number, place, rule, bool(holds[place]), values)
 
     def release(self, key: str, totals: list[int] | None, time: float) -> list[Decision]:
         """End every open case on a key at an event time; `totals` are its running totals by then.
@@ -201,7 +199,7 @@ class Judge:
         cared = {key for key in set(history.keys) if key in hit or self._cases.known(rule, key)}
         return [place for place, key in enumerate(history.keys) if key in cared]
 
-    def _above_floors(self, rule: Rule, history: History, clocks: Any) -> pd.DataFrame:
+    def _above_floors(self, rule: Rule, history: History, clocks: Any) -> Rates:
         """The rates that the rule may see: of released keys only what came after the release."""
         named = ((called.partition(" "), floor) for called, floor in self._floors.items())
         floors = {key: Floor(*floor) for (of, _, key), floor in named if of == rule.name}
@@ -224,16 +222,6 @@ def _mode_of(ceiling: Ceiling | None) -> str:
 _Numbers = Mapping[str, Mapping[str, float]]
 
 
-class _Table(NamedTuple):
-    """The values that a rule sees: names of columns, and a row for each of the history's."""
-
-    columns: tuple[Any, ...]
-    values: Any
-
-
-_NOTHING = _Table((), ())
-
-
 class _Hit(NamedTuple):
     """A row at which a rule may have something to say: its event, the rule, its place in the history of its kind."""
 
@@ -242,11 +230,11 @@ class _Hit(NamedTuple):
     place: int
     rule: Rule
     holds: bool
-    table: _Table
+    values: Rates
 
     def rates(self) -> dict[Any, float]:
         """What the rule sees there."""
-        return dict(zip(self.table.columns, self.table.values[self.place].tolist(), strict=True))
+        return {column: values[self.place].item() for column, values in self.values.items()}
 
 
 def _evidence(hit: _Hit, rates: Mapping[Any, float]) -> _Numbers:
@@ -275,11 +263,9 @@ def _limited(rule: Rule, history: History, floors: Mapping[str, Floor], clocks: 
     ]
 
 
-def _replaced(values: pd.DataFrame, places: Sequence[int], rows: pd.DataFrame) -> pd.DataFrame:
-    """The frame with other values in some rows."""
-    changed = values.copy()
-    for number in range(values.shape[1]):
-        column = values.iloc[:, number].to_numpy().copy()
-        column[places] = rows.iloc[:, number].to_numpy()
-        changed.isetitem(number, column)
+def _replaced(values: Rates, places: Sequence[int], rows: Rates) -> Rates:
+    """The same with other values in some rows."""
+    changed = {column: held.copy() for column, held in values.items()}
+    for column, held in changed.items():
+        held[places] = rows[column]
     return changed

@@ -10,35 +10,37 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from logwatch.judging.conditions import And, AtLeast, Compare, Condition, Floats, Or
+from logwatch.schema import Rates
 
 
-def nearness(condition: Condition, frame: pd.DataFrame) -> Floats:
-    """A number between 0 and 1 for every row of a rates frame."""
-    return _NEAR.get(type(condition), _met)(condition, frame)
+def nearness(condition: Condition, rates: Rates, rows: int) -> Floats:
+    """A number between 0 and 1 for every row of rates."""
+    return _NEAR.get(type(condition), _met)(condition, rates, rows)
 
 
-def _met(condition: Condition, frame: pd.DataFrame) -> Floats:
-    return np.broadcast_to(condition.holds(frame).astype(float), len(frame))
+def _met(condition: Condition, rates: Rates, rows: int) -> Floats:
+    return np.broadcast_to(condition.holds(rates).astype(float), rows)
 
 
-def _compared(condition: Any, frame: pd.DataFrame) -> Floats:
+def _compared(condition: Any, rates: Rates, rows: int) -> Floats:
     shown: Compare = condition.mirrored()
     if shown.op not in (">", ">="):
-        return _met(condition, frame)
-    columns = {rate.column: np.asarray(frame[rate.column], float) for rate in condition.rates()}
+        return _met(condition, rates, rows)
+    columns = {rate.column: np.asarray(rates[rate.column], float) for rate in condition.rates()}
     with np.errstate(all="ignore"):
         near = shown.left.values(columns) / shown.right.values(columns)
-    return np.maximum(np.clip(np.nan_to_num(near), 0.0, 0.999), _met(condition, frame))
+    return np.maximum(np.clip(np.nan_to_num(near), 0.0, 0.999), _met(condition, rates, rows))
 
 
-_NEAR: dict[type[Condition], Callable[[Any, pd.DataFrame], Floats]] = {
-    And: lambda condition, frame: np.minimum.reduce([nearness(part, frame) for part in condition.conditions]),
-    Or: lambda condition, frame: np.maximum.reduce([nearness(part, frame) for part in condition.conditions]),
-    AtLeast: lambda condition, frame: np.sort([nearness(part, frame) for part in condition.conditions], axis=0)[
-        -condition.count
-    ],
+def _parts(condition: Any, rates: Rates, rows: int) -> list[Floats]:
+    return [nearness(part, rates, rows) for part in condition.conditions]
+
+
+_NEAR: dict[type[Condition], Callable[[Any, Rates, int], Floats]] = {
+    And: lambda condition, rates, rows: np.minimum.reduce(_parts(condition, rates, rows)),
+    Or: lambda condition, rates, rows: np.maximum.reduce(_parts(condition, rates, rows)),
+    AtLeast: lambda condition, rates, rows: np.sort(_parts(condition, rates, rows), axis=0)[-condition.count],
     Compare: _compared,
 }

@@ -174,7 +174,7 @@ class Habits:
         self._days.put("today", [day, count + 1], time)
 
     def _condemned(self, line: _Row, day: float) -> bool:
-        return self.condemned.on(short(line.account), int(day), line.clock)
+        return len(self.condemned.memory) > 0 and self.condemned.on(short(line.account), int(day), line.clock)
 
     def _new_network(self, record: list[Any], line: _Row) -> bool:
         grown = line.clock - record[0] >= LEARNING

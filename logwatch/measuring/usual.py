@@ -9,15 +9,14 @@ suspicion must not become the habit. Days are those of UTC.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from logwatch.memory import Memory
+from logwatch.measuring.records import Records, read
 from logwatch.schema import AT_ONCE, DISTINCT, RateColumn
 
 DAY = 86400
@@ -27,17 +26,18 @@ QUANTILE = 0.9
 _SELDOM = ("odd_senders", "odd_countries", "new_networks", "far_recipients", "far_strangers")
 _FLOORS = {"bytes": 10_000_000, AT_ONCE: 0, **dict.fromkeys((*DISTINCT, *_SELDOM), 2)}
 _FLOOR = 10
-_written = json.JSONEncoder(separators=(",", ":")).encode
-_read = json.JSONDecoder().decode
 _MEMORY = 182 * DAY
+_LEVELS = 20_000  # keys of which it is kept what is usual today
 
 
 class Usual:
     """Remembers the peaks of keys of one kind."""
 
     def __init__(self, kind: str, bound: int) -> None:
-        # as JSON, for room: day, whether it teaches nothing, {rate: peak of the day}, {rate: peaks of days before}
-        self.memory: Memory[bytes] = Memory(f"usual {kind}", bound, bytes, bytes)
+        # day, whether it teaches nothing, {rate: peak of the day}, {rate: peaks of days before}
+        self.memory = Records(f"usual {kind}", bound)
+        self._levels: dict[str, tuple[list[str], list[float]]] = {}  # of keys on the latest day: rates, what is usual
+        self._day = -1
 
     def learn(
         self, known: Sequence[str], codes: Any, times: NDArray[np.int64], rates: dict[RateColumn, NDArray[Any]]
@@ -46,28 +46,38 @@ class Usual:
         seconds = times / 1_000_000
         day = int(seconds[0] // DAY)
         latest = np.zeros(len(known))
-        np.maximum.at(latest, codes, seconds)
-        peaks = np.zeros((len(rates), len(known)))
+        latest[codes] = seconds  # events are in order of time
+        peaks = np.zeros((len(rates), len(known)), dtype=np.int64)
         for row, values in zip(peaks, rates.values(), strict=True):
             np.maximum.at(row, codes, values)
         names = [_name(rate) for rate in rates]
-        usual = np.empty_like(peaks)
-        for code, key in enumerate(known):
+        usual = []
+        for key, reached, time in zip(known, peaks.T.tolist(), latest.tolist(), strict=True):
             record = self._turned(key, day)
-            for place, (name, (signal, _)) in enumerate(zip(names, rates, strict=True)):
-                past = record[3].get(name, ())
-                typical = max(past, default=0.0) if signal == AT_ONCE else _quantile(past)
-                usual[place, code] = max(typical, _FLOORS.get(signal, _FLOOR))
-                record[2][name] = max(record[2].get(name, 0), int(peaks[place, code]))
-            self.memory.put(key, _written(record).encode(), float(latest[code]))
-        return {rate: row[codes] for rate, row in zip(rates, usual, strict=True)}
+            usual.append(self._usual(key, day, record[3], names))
+            today = record[2]
+            for name, peak in zip(names, reached, strict=True):
+                if peak > today.get(name, -1):
+                    today[name] = peak
+            self.memory.put(key, record, time)
+        return {rate: row[codes] for rate, row in zip(rates, np.array(usual, dtype=float).T, strict=True)}
+
+    def _usual(self, key: str, day: int, past: Mapping[str, Sequence[float]], names: list[str]) -> list[float]:
+        """What is usual for a key on a day, which is always the same."""
+        if day != self._day or len(self._levels) > _LEVELS:
+            self._levels, self._day = {}, day
+        of, levels = self._levels.get(key, ([], []))
+        if of != names:
+            levels = [max(_typical(name, past.get(name, ())), _floor(name)) for name in names]
+            self._levels[key] = names, levels
+        return levels
 
     def condemn(self, key: str, condemned: bool) -> None:
         """Something was decided against a key today: the day teaches nothing; or that was taken back."""
         known = self.memory.get(key)
         if known:
-            day, _, *peaks = _read(known.decode())
-            self.memory.put(key, _written([day, condemned, *peaks]).encode(), float(day * DAY))
+            day, _, *peaks = known
+            self.memory.put(key, [day, condemned, *peaks], float(day * DAY))
 
     def expire(self, clock: float) -> None:
         """Forget keys that have been idle for half a year."""
@@ -76,7 +86,7 @@ class Usual:
     def _turned(self, key: str, day: int) -> list[Any]:
         """The record of a key, the days before this one closed."""
         known = self.memory.get(key)
-        record: list[Any] = _read(known.decode()) if known else [day, False, {}, {}]
+        record: list[Any] = known or [day, False, {}, {}]
         if record[0] < day - _MEMORY // DAY:
             return [day, False, {}, {}]
         if record[0] != day:
@@ -98,7 +108,7 @@ class Range(NamedTuple):
 
 def ranges(written: bytes) -> dict[RateColumn, Range]:
     """The range of each rate, of a key's value in a memory of `Usual`; floors are left aside."""
-    peaks: dict[str, list[float]] = _read(written.decode())[3]
+    peaks: dict[str, list[float]] = read(written)[3]
     found = {}
     for name, values in peaks.items():
         signal, _, window = name.rpartition(" ")
@@ -110,6 +120,14 @@ def ranges(written: bytes) -> dict[RateColumn, Range]:
 def _quantile(peaks: Iterable[float]) -> float:
     ordered = sorted(peaks)
     return ordered[math.ceil(QUANTILE * len(ordered)) - 1] if ordered else 0.0
+
+
+def _typical(name: str, past: Sequence[float]) -> float:
+    return max(past, default=0.0) if name.startswith(AT_ONCE) else _quantile(past)
+
+
+def _floor(name: str) -> float:
+    return _FLOORS.get(name.rpartition(" ")[0], _FLOOR)
 
 
 def _name(rate: RateColumn) -> str:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from logwatch.measuring.batch import Batch
@@ -16,7 +15,7 @@ from logwatch.measuring.ledger import COLUMNS, Ledger
 from logwatch.measuring.packing import PLACES
 from logwatch.measuring.pool import Pool
 from logwatch.measuring.track import MICRO, Coded, Ints, Order, bucket_step, window_start
-from logwatch.schema import ADDITIVE, SIGNALS, Floor, RateColumn
+from logwatch.schema import ADDITIVE, SIGNALS, Floor, RateColumn, Rates
 
 
 @dataclass(frozen=True)
@@ -47,15 +46,16 @@ class View:
         group, place = PLACES[signal]
         return self.tracks[group].within(window, place)
 
-    def above(self, values: pd.DataFrame, places: Sequence[int], floors: Sequence[Floor]) -> pd.DataFrame:
+    def above(self, values: Rates, places: Sequence[int], floors: Sequence[Floor]) -> Rates:
         """The values of some events that count only what came after a floor, one for each of them."""
-        lowered = values.iloc[list(places)].copy()
-        for number, column in enumerate(values.columns):
-            signal: str = column[0]
-            if signal in SIGNALS:
-                since = np.array([self._since(signal, *pair) for pair in zip(places, floors, strict=True)])
-                lowered.isetitem(number, np.minimum(lowered.iloc[:, number].to_numpy(), since))
-        return lowered
+        return {column: self._lowered(column[0], held[list(places)], places, floors) for column, held in values.items()}
+
+    def _lowered(
+        self, signal: str, values: NDArray[Any], places: Sequence[int], floors: Sequence[Floor]
+    ) -> NDArray[Any]:
+        if signal not in SIGNALS:
+            return values
+        return np.minimum(values, [self._since(signal, *pair) for pair in zip(places, floors, strict=True)])
 
     def _since(self, signal: str, place: int, floor: Floor) -> int:
         if signal in self.occurrences:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pandas as pd
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from logwatch.judging.conditions import Condition
 from logwatch.judging.language import parse
 from logwatch.judging.nearness import nearness
+from logwatch.schema import Rates
 
 from .strategies import any_condition, untimed
 
@@ -18,11 +19,9 @@ def condition(text: str) -> Condition:
     return parse(f"rule r per account: when {text} block for 1h").rules[0].condition
 
 
-def frame(**rates: float) -> pd.DataFrame:
+def rates_of(**rates: float) -> Rates:
     """One row; a signal's name and its rate in an hour."""
-    found = pd.DataFrame([list(rates.values())], dtype=float)
-    found.columns = pd.Index([(signal, 3600) for signal in rates], tupleize_cols=False)
-    return found
+    return {(signal, 3600): np.array([rate], dtype=float) for signal, rate in rates.items()}
 
 
 @pytest.mark.parametrize(
@@ -41,8 +40,8 @@ def frame(**rates: float) -> pd.DataFrame:
     ],
 )
 def test_how_near(text: str, near: float) -> None:
-    row = frame(recipients=50, messages=10, bounces=0)
-    assert nearness(condition(text), row).tolist() == [pytest.approx(near)]
+    row = rates_of(recipients=50, messages=10, bounces=0)
+    assert nearness(condition(text), row, 1).tolist() == [pytest.approx(near)]
 
 
 @untimed
@@ -52,8 +51,7 @@ def test_is_one_exactly_where_the_condition_holds(wanted: Condition, data: st.Da
     values = data.draw(
         st.lists(st.lists(st.integers(0, 300), min_size=len(columns), max_size=len(columns)), max_size=4)
     )
-    rows = pd.DataFrame(values, dtype=float, columns=range(len(columns)))
-    rows.columns = pd.Index(columns, tupleize_cols=False)
-    near = nearness(wanted, rows)
+    rows = dict(zip(columns, np.array(values, dtype=float).reshape(-1, len(columns)).T, strict=True))
+    near = nearness(wanted, rows, len(values))
     assert ((near >= 0) & (near <= 1)).all()
     assert (near == 1).tolist() == wanted.holds(rows).tolist()

@@ -75,7 +75,12 @@ def counted(rates: Rates, table: Columns, edges: list[int], needs: dict[str, lis
     for begin, end in pairwise([0, *edges, len(table["clock"])]):
         for kind, history in rates.add(rows_of(table, begin, end), needs).items():
             for place, (row, key) in enumerate(zip(history.rows, history.keys, strict=True)):
-                yield kind, begin + int(row), key, history.values.iloc[place].to_dict()
+                yield (
+                    kind,
+                    begin + int(row),
+                    key,
+                    {column: int(values[place]) for column, values in history.values.items()},
+                )
 
 
 @untimed
