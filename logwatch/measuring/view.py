@@ -55,7 +55,8 @@ class View:
     ) -> NDArray[Any]:
         if signal not in SIGNALS:
             return values
-        return np.minimum(values, [self._since(signal, *pair) for pair in zip(places, floors, strict=True)])
+        since = [self._since(signal, *pair) for pair in zip(places, floors, strict=True)]
+        return np.asarray(np.minimum(values, since))
 
     def _since(self, signal: str, place: int, floor: Floor) -> int:
         if signal in self.occurrences:
