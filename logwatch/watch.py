@@ -147,7 +147,7 @@ class Controller:
         It is judged as what is followed at a first start: what has ended by now is journalled and not published.
         """
         for chunk in lines_of(self._past, zone_of(self._config), self._now()):
-            self._step(chunk)
+            self._step(chunk, ask=False)
             self._table.beat(self._now())
             if stopped():
                 break
@@ -234,7 +234,7 @@ class Controller:
 
     # One piece of log.
 
-    def _step(self, chunk: bytes) -> None:
+    def _step(self, chunk: bytes, *, ask: bool = True) -> None:
         begun = self._now()
         step = self.core.feed(chunk)
         self._publish(step)
@@ -242,7 +242,8 @@ class Controller:
         self._pending += [(decision, self._recent.lines(decision)) for decision in step.decisions]
         self._came_of += self._effects.take(step.events, step.decisions)
         self._save()
-        self._ask(step)
+        if ask:
+            self._ask(step)
         if chunk:
             self._herald.meter.stepped(begun, self._now(), self.core.reader.clock)
 

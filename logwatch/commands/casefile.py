@@ -38,6 +38,7 @@ class CaseFile:
     addresses: list[Address]
     guarded: bool  # whether the guard turned it into observe
     now: float
+    live: bool = True  # whether there is a controller, to which verdicts can be given
 
     @property
     def begun(self) -> Decision:
@@ -70,7 +71,7 @@ class CaseFile:
         """What to do: a sentence, and the command for it ("" where it needs none)."""
         if self.begun.rule.startswith("by-hand"):
             return [("let it send again", f"mailbrake table release {_word(self.begun.key)}")]
-        return [*self._verdicts(), *self._clean_up()]
+        return [*(self._verdicts() if self.live else ()), *self._clean_up()]
 
     def _verdicts(self) -> list[tuple[str, str]]:
         account = self.begun.key.startswith("account:")
@@ -118,7 +119,7 @@ class CaseFile:
         }
 
 
-def files(journal: Journal, decisions: Iterable[Decision], config: Config, now: float) -> list[CaseFile]:
+def files(journal: Journal, decisions: Iterable[Decision], config: Config, now: float, *, live: bool) -> list[CaseFile]:
     """The cases that decisions (newest first) belong to, the newest case first."""
     from logwatch.telling.journal import Effect
 
@@ -131,7 +132,7 @@ def files(journal: Journal, decisions: Iterable[Decision], config: Config, now: 
         lines = journal.lines(case[0].seq)
         effect, reviews = effects.get(name, Effect(*name)), journal.reviews(name[1])[::-1]
         guarded = case[-1].seq in held
-        found.append(CaseFile(case, effect, reviews, lines, addresses(lines, config), guarded, now))
+        found.append(CaseFile(case, effect, reviews, lines, addresses(lines, config), guarded, now, live))
     return found
 
 

@@ -96,10 +96,10 @@ def tell(current: Current, config: Config) -> None:
     windows = list(next(iter(current.values.values()), {}))
     signals = list(dict.fromkeys((*current.values, *(s for s, found in current.usual.items() if _reached(found)))))
     if signals:
-        print("  " + " " * 19 + "".join(f"{name:>9}" for name in windows) + "   usual")
+        print("  " + " " * 19 + "".join(f"{name:>13}" for name in windows) + "   usual")
     for signal in signals:
         counts = current.values.get(signal, dict.fromkeys(windows, 0))
-        shown = "".join(f"{number(counts[name]):>9}" for name in windows)
+        shown = "".join(f"{number(counts[name]):>13}" for name in windows)
         print(f"  {signal:<19}{shown}   {_said(current.usual.get(signal, {}))}".rstrip())
     if any(current.hours):
         print(f"  24 hours  │{bars(current.hours)}│ recipients by hour, at most {number(max(current.hours))}")

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.config import Config, as_duration
-from logwatch.commands import Failure, UsageError
+from logwatch.commands import UsageError
 from logwatch.commands.common import config_argument, config_of, json_argument
-from logwatch.commands.output import clock, now, number, safe, write_json, write_table
+from logwatch.commands.journalled import journal_of, logs_argument
+from logwatch.commands.output import clock, number, safe, write_json, write_table
+from logwatch.commands.replay import judged_by
 from logwatch.memory import unplaced
 from logwatch.schema import iso
 from logwatch.settings import policy_of, zone_of
@@ -29,6 +31,8 @@ _SAID = 2  # numbers of a case
 class Seen(NamedTuple):
     """All that is shown."""
 
+    source: str
+    live: bool  # whether it is a controller's journal
     since: float
     rules: list[Row]
     exempt: list[Exempt]
@@ -44,7 +48,8 @@ class Row(NamedTuple):
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """How far to look back."""
+    """How far to look back, and where."""
+    logs_argument(parser)
     config_argument(parser)
     json_argument(parser)
     parser.add_argument("--last", default="14d", metavar="DURATION", help="look back so far, default %(default)s")
@@ -54,13 +59,13 @@ def run(args: argparse.Namespace) -> int:
     """Print each rule's stand; nothing is promoted by itself."""
     from logwatch.judging.language import PolicyError
 
-    config = config_of(args)
+    config = judged_by(args.policy, config_of(args))
     try:
-        policy = policy_of(config)
-        since = now() - as_duration(args.last)
+        policy, last = policy_of(config), as_duration(args.last)
     except (PolicyError, ValueError) as error:
         raise UsageError(str(error)) from None
-    seen = _seen(config, policy, since)
+    with journal_of(args, config) as (journal, end):
+        seen = _seen(config, policy, journal, args.log, (end - last, end))
     if args.json:
         write_json([*(_rule(row, config) for row in seen.rules), *(_exemption(one, config) for one in seen.exempt)])
     else:
@@ -68,24 +73,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _seen(config: Config, policy: Policy, since: float) -> Seen:
+def _seen(config: Config, policy: Policy, journal: Journal, logs: list[str], span: tuple[float, float]) -> Seen:
     from logwatch.judging import language
     from logwatch.promotion import Stand, exemptions, following, mode_of, stands
-    from logwatch.telling.journal import Journal, JournalError
 
-    try:
-        journal = Journal.read(config.journal)
-    except JournalError as error:
-        raise Failure(str(error)) from None
+    since, end = span
+    source, live = ", ".join(logs) or f"the journal {config.journal}", not logs
     reviews, spared = journal.reviews(), _spared(journal)
     found = stands(journal.since(since), journal.effects(), reviews, journal.held_back())
-    journal.close()
     text = Path(config.policy.file or language.SHIPPED).read_text(encoding="utf-8-sig")
     rows = []
     for rule in policy.rules:
         stand = found.get(rule.name, Stand())
         rows.append(Row(rule, mode_of(rule, policy, config.policy.mode), stand, following(rule, stand, text)))
-    return Seen(since, rows, exemptions(policy, reviews, spared, since, now()))
+    return Seen(source, live, since, rows, exemptions(policy, reviews, spared, since, end))
 
 
 def _spared(journal: Journal) -> dict[str, tuple[float, str]]:
@@ -158,11 +159,11 @@ def _exemption(one: Exempt, config: Config) -> dict[str, Any]:
 
 
 def _tell(seen: Seen, config: Config) -> None:
-    print(f"Since {clock(seen.since, zone_of(config))}, by the journal {config.journal}:\n")
+    print(f"Since {clock(seen.since, zone_of(config))}, by {seen.source}:\n")
     write_table([_summary(row, config) for row in seen.rules], ["rule", "stands", "cases", "senders", "not looked at"])
     for row in seen.rules:
         if row.stand.cases:
-            _tell_rule(row, config)
+            _tell_rule(row, config, live=seen.live)
     quiet = [row for row in seen.rules if not row.stand.cases and row.next]
     if quiet:
         print("\nWithout a case, so that the next step would have changed nothing:")
@@ -190,7 +191,7 @@ def _summary(row: Row, config: Config) -> dict[str, object]:
     return {"not looked at": unseen, **{name: shown[name] for name in ("rule", "stands", "cases", "senders")}}
 
 
-def _tell_rule(row: Row, config: Config) -> None:
+def _tell_rule(row: Row, config: Config, *, live: bool) -> None:
     shown = _rule(row, config)
     reviewed = f"{number(shown['confirmed'])} confirmed, {number(shown['released'])} released or exempt"
     print(f"\n{row.rule.name} per {row.rule.kind}: {row.rule.deed}; {row.stands}")
@@ -202,9 +203,12 @@ def _tell_rule(row: Row, config: Config) -> None:
         print(f"  accepted while they stood: {_mail(shown)}; refused: {_count(shown['refused'], 'attempt')}")
     cases = row.stand.borderline(_BORDERLINE)
     if cases:
-        print("  look at these first, which passed the limit least, and say what they were (mailbrake review):")
+        say = ", and say what they were (mailbrake review)" if live else ""
+        print(f"  look at these first, which passed the limit least{say}:")
         for case in cases:
-            print(f"    mailbrake why {case.begun.ref}   {safe(case.begun.key)}: {_numbers(case)}")
+            print(
+                f"    mailbrake why {case.begun.ref}{'' if live else ' LOG'}   {safe(case.begun.key)}: {_numbers(case)}"
+            )
     if row.next:
         print(f"  next step: {_change(row.next)}")
         for step in _next(row.next, config)["steps"]:

@@ -13,7 +13,9 @@ from logwatch.commands import Failure, caps
 from logwatch.commands.casefile import CaseFile, files, heading
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.current import as_json, current_of, tell
+from logwatch.commands.journalled import journal_of, logs_argument
 from logwatch.commands.output import clock, now, number, safe
+from logwatch.commands.replay import judged_by
 from logwatch.schema import Decision
 from logwatch.settings import zone_of
 
@@ -29,23 +31,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "subject", metavar="REF|KEY", help="a case such as 7K2M9Q, or account:LOGIN, client:ADDRESS, net:PREFIX"
     )
+    logs_argument(parser)
     config_argument(parser)
     json_argument(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the case; 1 where there is none."""
-    from logwatch.telling.journal import Journal, JournalError
+    config = judged_by(args.policy, config_of(args))
+    with journal_of(args, config) as (journal, end):
+        return _explain(args, config, journal, end)
 
-    config = config_of(args)
-    try:
-        journal = Journal.read(config.journal)
-        decisions = _found(journal, args.subject.upper()) or _found(journal, _key(args.subject, config))
-    except JournalError as error:
-        raise Failure(str(error)) from None
+
+def _explain(args: argparse.Namespace, config: Config, journal: Journal, end: float) -> int:
+    decisions = _found(journal, args.subject.upper()) or _found(journal, _key(args.subject, config))
     if not decisions:
         return 0 if _cap(args, journal, config) else _without_case(args, journal, config)
-    cases = files(journal, decisions, config, now())
+    cases = files(journal, decisions, config, end, live=not args.log)
     if args.json:
         _write(cases, decisions, journal, config)
     else:

@@ -64,7 +64,7 @@ def test_what_is_usual_stands_beside_what_is(machine: Machine) -> None:
         pass
     told = mailbrake("why", "alice", *config(machine)).stdout
     (row,) = (row for row in told.splitlines() if row.startswith("  recipients"))
-    assert row.endswith("4        4        4       16   up to 9 in 1h (most: 9)")
+    assert row.split()[1:] == ["4", "4", "4", "16", "up", "to", "9", "in", "1h", "(most:", "9)"]
     assert "by six hours, at most 9" in told
 
 
@@ -173,3 +173,46 @@ def test_an_unknown_key_has_nothing(machine: Machine) -> None:
 def test_bars(values: list[int], shown: str) -> None:
     """Nothing is blank, anything is seen."""
     assert bars(values) == shown
+
+
+class TestOfLogs:
+    """Asked of an archive: what a controller that had followed it would say, without one."""
+
+    def test_it_says_the_same_as_the_journal_but_for_verdicts_that_nobody_can_take(self, machine: Machine) -> None:
+        """Case, numbers, lines and what is usual; of the next steps only those that an archive can answer."""
+        logs = (machine.log, "--policy", machine.policy)
+        live, of_logs = (objects("why", "bob", *where, "--json") for where in (config(machine), logs))
+        for decision in (*live, *of_logs):
+            steps = decision.pop("next")
+            decision.pop("mode")  # the machine enforces, an archive cannot
+            decision.pop("state")  # as of now, and as of the log's end
+            assert isinstance(steps, list)
+        assert of_logs == live != []
+        told = mailbrake("why", "bob", *logs).stdout
+        assert "mailbrake cleanup account:bob LOG" in told
+        assert "mailbrake review" not in told
+
+    def test_an_account_without_a_case_is_answered_too(self, machine: Machine) -> None:
+        """With exit status 1, as always."""
+        done = mailbrake("why", "alice", machine.log)
+        assert done.returncode == 1
+        assert "recipients by hour, at most 4" in done.stdout
+
+    def test_rollout_tells_what_a_draft_would_do(self, machine: Machine) -> None:
+        """Whom each step would have hit, and what to ask."""
+        done = mailbrake("rollout", machine.log, "--policy", machine.policy)
+        assert done.returncode == 0, done.stderr
+        assert f"by {machine.log}:" in done.stdout
+        assert "flood  enforce, but the site only observes" in done.stdout
+        assert " LOG   account:bob: recipients in 10m 25, limit 20" in done.stdout
+
+    @pytest.mark.parametrize("command", ["why bob", "rollout"])
+    def test_what_cannot_be_meant_is_said(self, machine: Machine, command: str) -> None:
+        """A log that is not there; a policy for a controller that has its own; one that cannot be read."""
+        words = command.split()
+        missing = mailbrake(*words, "/nowhere/mail.log")
+        assert (missing.returncode, missing.stderr) == (1, "mailbrake: /nowhere/mail.log: no such file\n")
+        own = mailbrake(*words, "--policy", machine.policy, *config(machine))
+        assert (own.returncode, "--policy needs LOG" in own.stderr) == (2, True)
+        none = mailbrake(*words, machine.log, "--policy", "/nowhere/policy")
+        assert (none.returncode, "/nowhere/policy" in none.stderr) == (2, True)

@@ -1,0 +1,88 @@
+"""The journal that a command looks into: the controller's, or one made of logs on the spot, as a controller would have.
+
+Logs are read by a controller of their own in a directory that is gone afterwards, so that whatever can be asked of a
+running site can be asked of an archive.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from enforce.config import Config, Metrics, Notify
+from logwatch.commands import Failure, UsageError
+from logwatch.commands.common import logs_of
+from logwatch.commands.output import now, progress
+
+if TYPE_CHECKING:
+    from logwatch.telling.journal import Journal
+
+
+def logs_argument(parser: argparse.ArgumentParser) -> None:
+    """`[LOG…]`, and how to read them."""
+    parser.add_argument(
+        "log", nargs="*", metavar="LOG", help="ask what these logs would have shown, instead of the running controller"
+    )
+    parser.add_argument("--policy", metavar="FILE", help="with LOG: the policy; default: the configured or shipped one")
+    parser.add_argument("--zone", help='with LOG: time zone of stamps that carry none, such as "Europe/Berlin"')
+    parser.add_argument("--default-realm", metavar="DOMAIN", help="domain of logins that have none")
+
+
+@contextmanager
+def journal_of(args: argparse.Namespace, config: Config) -> Iterator[tuple[Journal, float]]:
+    """The journal, and what is now for it: of logs, their end. Failure if there is none or a log cannot be read."""
+    from logwatch.telling.journal import Journal, JournalError
+
+    if not args.log:
+        if args.policy:
+            raise UsageError("--policy needs LOG: a running controller has decided by its own")
+        try:
+            journal = Journal.read(config.journal)
+        except JournalError as error:
+            raise Failure(str(error)) from None
+        yield journal, now()
+        journal.close()
+        return
+    with tempfile.TemporaryDirectory(prefix="mailbrake-") as directory:
+        end = _read(config, directory, logs_of(args))
+        journal = Journal.read(_within(config, directory).journal)
+        yield journal, end
+        journal.close()
+
+
+def _read(config: Config, directory: str, logs: list[str]) -> float:
+    """Have a controller read logs; the clock at their end."""
+    from logwatch.judging.language import PolicyError
+    from logwatch.reading.source import SourceError
+    from logwatch.watch import MACHINE, Controller
+
+    logging.getLogger("mailbrake").setLevel(logging.CRITICAL)  # what it would say while following
+    try:
+        controller = Controller(_within(config, directory), now, past=logs, ports=MACHINE)
+        with progress(logs):
+            controller.learn()
+    except PolicyError as error:
+        raise UsageError(str(error)) from None
+    except SourceError as error:
+        raise Failure(str(error)) from None
+    end = controller.core.reader.clock
+    controller.close()
+    return end
+
+
+def _within(config: Config, directory: str) -> Config:
+    """The configuration of a controller that follows nothing, tells nobody, and writes only there."""
+    return dataclasses.replace(
+        config,
+        log=dataclasses.replace(config.log, files=(), journald=False),
+        state=dataclasses.replace(config.state, directory=directory),
+        milter=dataclasses.replace(config.milter, table=""),
+        export=dataclasses.replace(config.export, files={}),
+        notify=Notify(),
+        metrics=Metrics(),
+    )
