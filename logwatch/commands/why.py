@@ -98,7 +98,9 @@ def _without_case(args: argparse.Namespace, journal: Journal, config: Config) ->
         print(json.dumps({"key": key, "current": as_json(found, config)}, ensure_ascii=False))
     elif not args.json:
         _tell_current(journal, key, config)
-    raise Failure(f"no case {safe(args.subject)}: neither a reference nor a key on which anything was decided")
+    alike = ", ".join(map(safe, journal.alike(key))) if key.startswith("account:") else ""
+    meant = f"; did you mean {alike}?" if alike else ""
+    raise Failure(f"no case {safe(args.subject)}: neither a reference nor a key on which anything was decided{meant}")
 
 
 def _tell_current(journal: Journal, key: str, config: Config) -> None:

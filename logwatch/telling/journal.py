@@ -338,6 +338,16 @@ class Journal:
         row = self._db.execute("SELECT value FROM memory WHERE room = ? AND key = ?", (room, key)).fetchone()
         return bytes(row[0]) if row else None
 
+    def alike(self, account: str) -> list[str]:
+        """Accounts that are remembered, a few, with the same login and another domain or none."""
+        login = account.partition("@")[0]
+        rows = self._db.execute(
+            """SELECT DISTINCT key FROM memory WHERE room = 'used' AND key != ?1
+               AND (key = ?2 OR substr(key, 1, length(?2) + 1) = ?2 || '@') ORDER BY key LIMIT 5""",
+            (account, login),
+        )
+        return [key for (key,) in rows]
+
     def note(self, name: str, value: object) -> None:
         """Set a named value of the checkpoint, anything that JSON can say."""
         self._db.execute("INSERT OR REPLACE INTO checkpoint VALUES (?,?)", (name, json.dumps(value)))

@@ -163,6 +163,18 @@ def test_it_answers_without_importing_pandas(machine: Machine) -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("asked", "meant"), [("dora", "account:dora@example.com"), ("alice@example.com", "account:alice")]
+)
+def test_an_account_under_another_name_is_suggested(machine: Machine, asked: str, meant: str) -> None:
+    """With the domain or without: nobody knows how logins stand in a log."""
+    machine.send(login="dora@example.com", recipients=1)
+    with machine.controller():
+        pass
+    assert f"; did you mean {meant}?" in mailbrake("why", asked, *config(machine)).stderr
+    assert "did you mean" not in mailbrake("why", "dor", *config(machine)).stderr
+
+
 def test_an_unknown_key_has_nothing(machine: Machine) -> None:
     """No values, no case."""
     done = mailbrake("why", "nobody", *config(machine))
