@@ -2,7 +2,8 @@
 
 All controllers of a cluster must have the same memory, or they would not decide alike. A fresh one may begin where the
 others began, if the stream still has all since then; otherwise it takes a copy of another's state directory. Which
-memory it is has a name, `lineage`, that stands in the journal and in the bucket.
+memory it is has a name, `lineage`, that stands in the journal and in the bucket. When the servers have lost all, the
+first controller to come gives it a new one, for all that had read the old stream as far as itself.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import secrets
 import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nats.aio.client import Client
 
@@ -28,13 +30,14 @@ from logwatch.cluster.merging import Limits, Merger
 from logwatch.cluster.names import speaks
 from logwatch.cluster.shared import Shared
 from logwatch.cluster.shares import RENEW, Shares
-from logwatch.cluster.stream import NAME, Stream
+from logwatch.cluster.stream import NAME, Stream, anew
 from logwatch.judging.language import SHIPPED
 from logwatch.ports import Ports, Say, Standing
 from logwatch.settings import zone_of
 from logwatch.telling.journal import Journal, Review
 
 _LINEAGE = "lineage"
+log = logging.getLogger("mailbrake.cluster")
 _FIRST = 15.0  # seconds to wait for the first connection
 
 
@@ -74,7 +77,7 @@ class Brain:
             try:
                 origin = str(journal.noted("origin") or secrets.token_hex(8))
                 journal.note("origin", origin)
-                journal.note(_LINEAGE, link.call(lambda client: _lineage(client, *_memory(journal, learns=learns))))
+                _join(link, journal, _Memory.of(journal, learns=learns))
             finally:
                 journal.close()
         finally:
@@ -101,6 +104,10 @@ class Brain:
         assert self._stream
         return self._stream
 
+    def over(self) -> bool:
+        """Whether this life must end, as the stream is another one now; the next one sees what is to be done."""
+        return self.stream().anew
+
     # The ports.
 
     def _source(self, config: Config, positions: Mapping[str, Mapping[str, Any]]) -> Stream:
@@ -119,6 +126,8 @@ class Brain:
 
     def _reviews(self, journal: Journal) -> list[Review]:
         """Send what was said here into the stream; what comes out of it is in effect, for all controllers alike."""
+        if others := self._differing():
+            self._say("table", f"configured differently, and so deciding differently: {', '.join(others)}")
         for review in journal.unseen():
             if review.id not in self._sent and self.link.connected:
                 self._send(review)
@@ -134,6 +143,10 @@ class Brain:
             self._say("table", f"a review of {review.key} could not be sent: {error}; it is tried again")
             return
         self._sent.add(review.id)
+
+    def _differing(self) -> list[str]:
+        """Controllers that are configured otherwise, and so decide otherwise."""
+        return sorted(name for name, said in self.shares.controllers.items() if said.get("rules") != self._rules)
 
     # What the link's thread does.
 
@@ -160,31 +173,57 @@ class Brain:
         if mine and mine.value and json.loads(mine.value).get("instance") == self.shares.instance:
             await bucket.put(client, SHARES, mine.key, None, mine.revision)
 
-    def differing(self) -> list[str]:
-        """Controllers that are configured otherwise, and so decide otherwise."""
-        return sorted(name for name, said in self.shares.controllers.items() if said.get("rules") != self._rules)
+
+class _Memory(NamedTuple):
+    """Whose memory a journal has: its lineage ("": none yet), whether it has any, and what it has read."""
+
+    lineage: str
+    remembers: bool
+    position: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, journal: Journal, *, learns: bool) -> _Memory:
+        """`learns`: it soon will remember something."""
+        position = (journal.noted("positions") or {}).get(NAME, {})
+        facts = journal.noted("facts") or {}
+        return cls(str(journal.noted(_LINEAGE) or ""), learns or bool(facts), position, facts)
+
+    @property
+    def read(self) -> list[Any]:
+        """Which stream, how many of its lines, and the time that the last had."""
+        return [self.position.get("created", ""), self.facts.get("lines", 0), self.facts.get("clock", 0.0)]
 
 
-def _memory(journal: Journal, *, learns: bool) -> tuple[str, bool]:
-    """Whose memory a journal has: its lineage, "" for none yet, and whether it remembers anything, or soon will."""
-    return str(journal.noted(_LINEAGE) or ""), learns or journal.noted("facts") is not None
+def _join(link: Link, journal: Journal, memory: _Memory) -> None:
+    """Become one of the controllers whose memory is the same; LineageError if it is not."""
+    lineage, created = link.call(lambda client: _lineage(client, memory))
+    if lineage == memory.lineage:
+        return
+    with journal.transaction():
+        journal.note(_LINEAGE, lineage)
+        if memory.position:
+            log.warning("the servers have lost the stream; lines that were in it and had not been read are lost")
+            journal.note("positions", {NAME: anew(memory.position, created)})
 
 
-async def _lineage(client: Client, mine: str, remembers: bool) -> str:
-    """The lineage of the cluster, which is ours as well; LineageError if it cannot be."""
+async def _lineage(client: Client, memory: _Memory) -> tuple[str, str]:
+    """The lineage of the cluster, which is ours as well, and when its stream was made."""
+    info = await client.jetstream().stream_info(LINES)
+    created = str(info.created)
     found = await bucket.get(client, SHARES, _LINEAGE)
     if found is None or found.value is None:
-        name = mine or secrets.token_hex(8)
-        value = json.dumps({"lineage": name, "fresh": not remembers}).encode()
-        if await bucket.put(client, SHARES, _LINEAGE, value, found.revision if found else 0) is not None:
-            return name
-        return await _lineage(client, mine, remembers)
+        said = {"lineage": secrets.token_hex(8), "before": memory.lineage, "fresh": not memory.remembers}
+        value = json.dumps({**said, "read": memory.read}).encode()
+        if await bucket.put(client, SHARES, _LINEAGE, value, found.revision if found else 0) is None:
+            return await _lineage(client, memory)
+        return str(said["lineage"]), created
     said = json.loads(found.value)
-    if said["lineage"] == mine:
-        return mine
-    info = await client.jetstream().stream_info(LINES)
-    if not mine and not remembers and said["fresh"] and info.state.first_seq <= 1:
-        return str(said["lineage"])
+    ours = said["lineage"] == memory.lineage
+    followed = memory.lineage != "" and said["before"] == memory.lineage and said["read"] == memory.read
+    whole = not memory.lineage and not memory.remembers and said["fresh"] and info.state.first_seq <= 1
+    if ours or followed or whole:
+        return str(said["lineage"]), created
     raise LineageError(
         "this controller does not remember what the others of the cluster do, and would decide otherwise: "
         "stop it, copy the state directory of one that is stopped too or has been backed up, and start both"

@@ -107,12 +107,14 @@ class Shared:
         self._shares = shares
         self._standing = standing
         self._say = say
+        self._partitions = partitions
         self._wanted = Wanted(partitions)
         self._publisher = Publisher(self._wanted, 0.0)
         self._untold: deque[tuple[float, Decision]] = deque(maxlen=_MOST)
         self._seen: dict[str, bucket.Entry] = {}
         self._marks: dict[str, int] = {}  # revisions of deletions that were in the way
         self._current = False  # whether the bucket is known
+        self._whole: frozenset[int] = frozenset()  # partitions that are in the bucket as they should be
         self._work = asyncio.Event()
         self._beaten = float("-inf")  # when a sign of life was last written, monotonic
         self._living = float("-inf")  # when the controller last gave one
@@ -203,7 +205,7 @@ class Shared:
 
     async def _write(self, client: Client) -> None:
         """Make the bucket what it should be, where it is ours."""
-        held: frozenset[int] = frozenset()
+        held = self._whole = frozenset[int]()
         todo: set[str] = set()
         while True:
             await self._work.wait()
@@ -212,8 +214,11 @@ class Shared:
             todo |= self._wanted.changes()
             if held - before:
                 todo |= self._wanted.names() | set(self._seen)
+            if held - before:
+                self._whole = frozenset()
             if self._current and self._wanted.known:
                 todo = await self._written(client, todo, held)
+                self._whole = self._whole if todo else held
             if todo:  # another was quicker; what it wrote is on its way here
                 await asyncio.sleep(_PAUSE)
                 self._work.set()
@@ -248,7 +253,9 @@ class Shared:
         """Signs of life for the gateways, as long as the controller itself gives some and holds anything."""
         while True:
             moment = time.monotonic()
-            if self._shares.held(moment) and moment - self._living < EVERY + RENEW * 5:
-                value = json.dumps({"generation": self.generation, "by": self._link.name}).encode()
+            whole = sorted(self._whole & self._shares.held(moment))
+            if whole and moment - self._living < EVERY + RENEW * 5:
+                said = {"generation": self.generation, "partitions": self._partitions, "whole": whole}
+                value = json.dumps(said).encode()
                 await client.jetstream().publish(f"$KV.table.{BEAT}", value, stream=TABLE)
             await asyncio.sleep(EVERY)

@@ -30,7 +30,7 @@ EVERY = 0.1
 SETTLED = 0.1
 PROMISE = 0.1  # seconds between two promises
 _LARGEST = 256 << 10  # bytes of lines in a batch; a single line may be longer
-_NOTE = 5.0  # seconds between two looks at the table
+_NOTE = 2.0  # seconds between two looks at the table
 _SAVE = 1.0
 _QUIET = 60.0  # seconds before the same trouble is said again
 

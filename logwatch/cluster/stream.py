@@ -19,6 +19,7 @@ import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js import api
+from nats.js.errors import NotFoundError
 
 from logwatch.cluster import wire
 from logwatch.cluster.layout import LINES, REVIEWS, lines_of
@@ -27,7 +28,8 @@ from logwatch.cluster.merging import LOST, Merger
 from logwatch.telling.journal import Review
 
 NAME = "stream"  # as the position is called
-_WAITING = 2000  # messages that may wait to be read; then the server waits
+_WAITING = 2000  # messages that may wait to be read, and their bytes; then the server waits
+_BYTES = 64 << 20
 _SILENCE = 5.0  # seconds after which the server says that it is there
 _PIECE = 1 << 20  # bytes of lines after which a piece is given out
 _NOTE = 5.0  # seconds after which a position is given out though no lines came
@@ -91,6 +93,7 @@ class Stream:
         origin: str,
     ) -> None:
         """`origin` is put on this controller's own reviews, by which it knows them again."""
+        self.anew = False  # whether the stream is another one than was read so far
         self.gateways: dict[str, Gateway] = {}  # as of a moment ago; never changed
         self._link = link
         self._taken_up = merger
@@ -101,6 +104,7 @@ class Stream:
         self._merger = self._taken_up(position.get("merger", {}))
         self._before = self._total()  # losses of earlier lives
         self._queue: queue.Queue[_Begun | _Message] = queue.Queue(_WAITING)
+        self._handed = self._taken = 0  # bytes of messages, put in by the link's thread and got by the controller's
         self._wake: Callable[[], None] = lambda: None
         self._said: list[tuple[_Message, Review]] = []
         self._given = time.monotonic()
@@ -124,6 +128,7 @@ class Stream:
             if isinstance(found, _Begun):
                 self._begin(found)
                 continue
+            self._taken += len(found.data)
             review = self._take(found)
             size += len(found.data)
             if review:
@@ -226,20 +231,13 @@ class Stream:
         return self._merger.out()
 
     def _begin(self, begun: _Begun) -> None:
-        if begun.created != self._created:
-            if self._created:
-                self._lost("gaps", "the stream was made anew; what was in the old one and not yet read is lost")
-                self._merger = self._taken_up(_anew(self._merger.state()))
-            self._created = begun.created
-        elif begun.first > self._needed:
+        self._created = begun.created
+        if begun.first > self._needed:
             missed = begun.first - self._needed
-            self._lost("gaps", f"the stream no longer has {missed} messages that were not read: [cluster] keep, size")
+            self._losses["gaps"] += 1
+            self._notice = f"the stream no longer has {missed} messages that were not read: [cluster] keep, size"
         self._needed = self._merger.seq + 1
         self._end = begun.last if begun.number == self._connection else -1
-
-    def _lost(self, kind: str, words: str) -> None:
-        self._losses[kind] += 1
-        self._notice = words
 
     def _total(self) -> Counter[str]:
         total: Counter[str] = Counter()
@@ -254,16 +252,23 @@ class Stream:
         self._connection += 1
         self._end = -1
         jetstream = client.jetstream()
-        info = await jetstream.stream_info(LINES)
-        created = str(info.created)
-        start = 1 if self._created not in ("", created) else self._next
+        try:
+            info = await jetstream.stream_info(LINES)
+            created = str(info.created)
+        except NotFoundError:
+            created = "never"
+        self.anew = self._created not in ("", created)
+        if self.anew:
+            raise nats.errors.Error(
+                "the stream that was read is gone, or was made anew: `mailbrake watch` starts again"
+            )
         await self._hand(_Begun(self._connection, created, info.state.first_seq, info.state.last_seq))
         inbox = client.new_inbox()
         messages = await client.subscribe(inbox, pending_msgs_limit=-1, pending_bytes_limit=-1)
         config = api.ConsumerConfig(
             deliver_subject=inbox,
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=max(1, start),
+            opt_start_seq=max(1, self._next),
             ack_policy=api.AckPolicy.NONE,
             max_deliver=1,
             flow_control=True,
@@ -294,12 +299,10 @@ class Stream:
 
     async def _hand(self, found: _Begun | _Message) -> None:
         """To the controller's thread; while it has enough to do, the server waits."""
-        while True:
-            try:
-                self._queue.put_nowait(found)
-                break
-            except queue.Full:
-                await asyncio.sleep(_MOMENT)
+        while self._queue.full() or self._handed - self._taken > _BYTES:
+            await asyncio.sleep(_MOMENT)
+        self._handed += len(found.data) if isinstance(found, _Message) else 0
+        self._queue.put_nowait(found)
         self._wake()
 
 
@@ -308,7 +311,8 @@ def _received(message: Msg) -> _Message:
     return _Message(message.metadata.sequence.stream, message.metadata.timestamp.timestamp(), host, message.data)
 
 
-def _anew(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A merger's state for a stream that begins at 1: what waited is lost, where logs are is known."""
+def anew(position: Mapping[str, Any], created: str) -> dict[str, Any]:
+    """A position in a stream that is gone, as one in another: what waited is lost, where each log is, is known."""
+    state = position["merger"]
     logs = [[*row[:-2], 0, 0] for row in state["logs"]]
-    return {**state, "seq": 0, "logs": logs}
+    return {**position, "created": created, "merger": {**state, "seq": 0, "logs": logs}}

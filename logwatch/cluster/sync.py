@@ -3,6 +3,10 @@
 The table is written only while the controllers live: with each sign of life in the bucket, leases are pushed out and
 the table's heartbeat is set. A gateway that is cut off, or whose controllers are gone, keeps the last table until its
 leases run out, as if its own controller had died. Leases are the gateway's own: they run by its milter's clock.
+
+A sign of life names the partitions whose part of the bucket is as its controller wants it. Until a partition has been
+named since the connection began, what the table has of it stays: a bucket that is just being filled takes nobody's
+brakes off.
 """
 
 from __future__ import annotations
@@ -12,10 +16,11 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from enforce.table import Record, TableError, Unusable, Writer, decode
 from logwatch.cluster.layout import BEAT
-from logwatch.cluster.names import plain
+from logwatch.cluster.names import partition, plain
 
 log = logging.getLogger("mailbrake.sync")
 Change = tuple[str, bytes | None, int]  # name in the bucket, value or None, revision
@@ -35,15 +40,18 @@ class Mirror:
         self._writer: Writer | None = None
         self._wanted: dict[str, tuple[Record, ...]] = {}
         self._changed: set[str] | None = None  # keys; None: all may have
+        self._whole: set[int] = set()  # partitions of which all is known
+        self._partitions = 1
         self._problem = ""
         self._beaten = 0.0
 
     def begin(self, changes: Iterable[Change]) -> None:
         """A new connection: exactly this is in the bucket; whoever wrote it may be long dead."""
         self._wanted.clear()
+        self._whole.clear()
         self._changed = None
         for name, value, revision in changes:
-            self.generation = max(self.generation, _generation(value) if name == BEAT else revision)
+            self.generation = max(self.generation, _said(value).generation if name == BEAT else revision)
             if name != BEAT:
                 self._note(name, value)
 
@@ -52,8 +60,8 @@ class Mirror:
         alive = False
         for name, value, revision in changes:
             if name == BEAT:
-                alive = alive or value is not None
-                self.generation = max(self.generation, _generation(value))
+                alive = True
+                self._hear(_said(value))
             else:
                 self._note(name, value)
                 self.generation = max(self.generation, revision)
@@ -84,6 +92,13 @@ class Mirror:
         if self._changed is not None:
             self._changed.add(key)
 
+    def _hear(self, said: _Said) -> None:
+        self.generation = max(self.generation, said.generation)
+        self._partitions = max(1, said.partitions)
+        if not said.whole <= self._whole:
+            self._whole |= said.whole
+            self._changed = None
+
     def _beat(self, now: float) -> None:
         away = now - self._beaten > self._lease / 4  # leases may have run out of what still stands
         if away or self._writer is None or not self._writer.in_place():
@@ -102,7 +117,8 @@ class Mirror:
             if self._writer is None or self._changed is None:
                 self.close()
                 self._writer = Writer(self._path)
-                self._writer.replace({key: self._records(key, now) for key in self._wanted}, now, self.generation)
+                wanted = {key: self._records(key, now) for key in self._wanted}
+                self._writer.replace({**self._kept(), **wanted}, now, self.generation)
             elif self._changed:
                 changes = {key: self._records(key, now) for key in self._changed}
                 self._writer.publish(changes, now, alive=False, generation=self.generation)
@@ -111,6 +127,12 @@ class Mirror:
                 self._exported(self._listed, self.generation, now)
         except (TableError, ValueError) as error:
             self._failed(error)
+
+    def _kept(self) -> dict[str, tuple[Record, ...]]:
+        """What the table has of partitions of which not all is known."""
+        assert self._writer
+        listed = ((key, found) for key, found in self._writer.records() if not isinstance(found, Unusable))
+        return {key: found for key, found in listed if partition(key, self._partitions) not in self._whole}
 
     def _records(self, key: str, now: float) -> tuple[Record, ...]:
         return tuple(replace(record, lease=now + self._lease) for record in self._wanted.get(key, ()))
@@ -131,9 +153,17 @@ class Mirror:
             log.warning("%s", problem)
 
 
-def _generation(value: bytes | None) -> int:
+class _Said(NamedTuple):
+    """A sign of life: the newest change of the table, how many partitions there are, and those that are whole."""
+
+    generation: int
+    partitions: int
+    whole: frozenset[int]
+
+
+def _said(value: bytes | None) -> _Said:
     try:
         found = json.loads(value or b"{}")
-        return int(found.get("generation", 0))
-    except (ValueError, AttributeError, TypeError):
-        return 0
+        return _Said(int(found["generation"]), int(found["partitions"]), frozenset(map(int, found["whole"])))
+    except (ValueError, LookupError, TypeError):
+        return _Said(0, 1, frozenset())

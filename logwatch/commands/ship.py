@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
         return followers[0]
 
     try:
-        shipper = Shipper(config, follow, _begun(config), time.time)
+        shipper = Shipper(config, follow, begun(config), time.time)
         wake = Wake(followers[0].directories)
         link = Link(config, wake.wake)
     except (LinkError, OSError) as error:
@@ -77,7 +77,7 @@ def _once(shipper: Shipper, link: Link, wake: Wake) -> None:
         headers = {"Nats-Msg-Id": identity} if identity else None
         link.call(lambda client: client.jetstream().publish(lines_of(link.name), message, headers=headers))
 
-    begun, lines = time.monotonic(), False
+    started, lines = time.monotonic(), False
     try:
         lines = shipper.read(send if link.connected else None)
         if link.connected:
@@ -86,12 +86,12 @@ def _once(shipper: Shipper, link: Link, wake: Wake) -> None:
         shipper.say("stream", f"{error}; {shipper.waiting()} bytes wait")
         lines = True  # whatever wakes meanwhile
     if lines:
-        time.sleep(max(0.0, begun + EVERY - time.monotonic()))
+        time.sleep(max(0.0, started + EVERY - time.monotonic()))
     else:
         wake.wait(EVERY)
 
 
-def _begun(config: Config) -> dict[str, Any]:
+def begun(config: Config) -> dict[str, Any]:
     """Where a controller of this machine stopped to read the same log, before there was a cluster."""
     if not config.journal.exists():
         return {}

@@ -79,13 +79,15 @@ def run(args: argparse.Namespace) -> int:
     notifier = Notifier()
     notifier.ready("following the log")
     end_metrics = _serve_metrics(config, controller, notifications, brain)
-    controller.run(wake, lambda: _lives(notifier) and stopped())
+    controller.run(wake, lambda: _lives(notifier) and (stopped() or (brain is not None and brain.over())))
     notifier.stopping()
     if brain:
         brain.close()
     wake.close()
     end_metrics()
     notifications.close()
+    if brain and brain.over():
+        raise Failure("the stream that was read is gone, or was made anew: to be started again, which systemd does")
     return 0
 
 

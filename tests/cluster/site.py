@@ -22,6 +22,8 @@ from typing import Any, TypeVar
 from enforce.table import Denied, Reader, State
 from logwatch.cluster import credentials
 from logwatch.cluster.credentials import Roster
+from logwatch.schema import Decision
+from logwatch.telling.journal import Journal
 
 Value = TypeVar("Value")
 HERE = "127.0.0.1"
@@ -118,6 +120,18 @@ class Site:
         process = self.running.pop(part)
         process.kill()
         process.wait()
+
+    def ended(self, part: str) -> bool:
+        """Whether a process has ended by itself."""
+        return self.running[part].poll() is not None
+
+    def decided(self, controller: str) -> list[Decision]:
+        """All that a controller has decided."""
+        journal = Journal.read(self.directory / controller / "journal.sqlite")
+        try:
+            return journal.decisions()
+        finally:
+            journal.close()
 
     def stop(self, part: str) -> None:
         process = self.running.pop(part)

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from logwatch.schema import Decision
 from logwatch.telling.journal import Journal
 
 from .namespaces import CannotError, Network
@@ -60,16 +59,8 @@ def refused(site: Site, login: str, *gateways: str) -> None:
 
 def healed(site: Site) -> None:
     """All tables are equal, and both controllers have decided the same."""
-    wait_for(lambda: site.table("mx1") == site.table("mx2") and decided(site, "c1") == decided(site, "c2"), "all equal")
+    wait_for(lambda: site.table("mx1") == site.table("mx2") and site.decided("c1") == site.decided("c2"), "all equal")
     assert "account:alice" not in site.table("mx1")
-
-
-def decided(site: Site, controller: str) -> list[Decision]:
-    journal = Journal.read(site.directory / controller / "journal.sqlite")
-    try:
-        return journal.decisions()
-    finally:
-        journal.close()
 
 
 def written(site: Site) -> int:

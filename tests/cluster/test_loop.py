@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,55 @@ def test_a_controller_that_ends_hands_over(site: Site) -> None:
     wait_for(lambda: site.everywhere("grace"), f"grace refused everywhere; {site.said()}")
 
 
+def test_a_server_that_lost_its_disk_is_filled_again(site: Site) -> None:
+    """By the controllers, from what they remember; and the gateways' tables are as they were."""
+    before = site.table("mx1")
+    wait_for(lambda: site.decided("c1") == site.decided("c2"), "both controllers have read all")
+    site.kill("server")
+    shutil.rmtree(site.directory / "stream")
+    site.start("server")
+    for name in site.controllers:
+        wait_for(partial(site.ended, f"{name} watch"), f"{name} sees that the stream is gone")
+        site.start(f"{name} watch")
+    site.send("mx1", "grete", recipients=25)
+    for _ in range(100):
+        assert before.keys() <= site.table("mx1").keys()
+        if site.everywhere("grete"):
+            break
+        threading.Event().wait(0.1)
+    wait_for(lambda: site.everywhere("grete"), f"grete refused everywhere; {site.said()}")
+    assert {key: site.table("mx2")[key] for key in before} == before
+    assert site.decided("c1") == site.decided("c2")
+
+
+def test_a_controller_that_had_read_less_of_a_lost_stream_is_refused(site: Site) -> None:
+    """It has forgotten what the other knows."""
+    wait_for(lambda: site.decided("c1") == site.decided("c2"), "both controllers have read all")
+    site.stop("c1 watch")
+    site.send("mx1", "hugo", recipients=25)
+    wait_for(lambda: site.everywhere("hugo"), "hugo refused everywhere")
+    site.kill("server")
+    shutil.rmtree(site.directory / "stream")
+    site.start("server")
+    wait_for(lambda: site.ended("c2 watch"), "c2 sees that the stream is gone")
+    site.start("c2 watch")
+    site.send("mx1", "ida", recipients=25)
+    wait_for(lambda: site.everywhere("ida"), f"ida refused everywhere; {site.said()}")
+    assert "does not remember what the others of the cluster do" in _refusal(site)
+    shutil.rmtree(site.directory / "c1")
+    site.stop("c2 watch")
+    shutil.copytree(site.directory / "c2", site.directory / "c1")
+    site.start("c1 watch", "c2 watch")
+
+
+def _refusal(site: Site) -> str:
+    """What c1 says when it is started."""
+    command = [sys.executable, "-m", "logwatch", "watch", "--config", str(site.directory / "c1.toml")]
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    assert run.returncode == 1
+    return run.stderr
+
+
 def test_a_stranger_with_a_memory_of_its_own_is_refused(site: Site, tmp_path: Path) -> None:
     """It would decide otherwise than the others; a copy of another's state directory would not."""
     site.stop("c1 watch")
@@ -92,10 +143,7 @@ def test_a_stranger_with_a_memory_of_its_own_is_refused(site: Site, tmp_path: Pa
     journal = Journal.open(state / "journal.sqlite")
     journal.note("facts", {})
     journal.close()
-    command = [sys.executable, "-m", "logwatch", "watch", "--config", str(site.directory / "c1.toml")]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 1
-    assert "does not remember what the others of the cluster do" in run.stderr
+    assert "does not remember what the others of the cluster do" in _refusal(site)
     shutil.rmtree(state)
     site.stop("c2 watch")
     shutil.copytree(site.directory / "c2", state)

@@ -18,8 +18,10 @@ from enforce.config import Config
 from logwatch.cluster import ship, wire
 from logwatch.cluster.ship import LINES, Shipper
 from logwatch.cluster.wire import Batch
+from logwatch.commands.ship import begun
 from logwatch.reading.follow import Follower
 from logwatch.reading.part import Position
+from logwatch.telling.journal import Journal
 
 
 class AwayError(OSError):
@@ -68,11 +70,11 @@ class Gateway:
         )
         self.shipper = self.started()
 
-    def started(self, begun: dict[str, Any] | None = None) -> Shipper:
+    def started(self, first: dict[str, Any] | None = None) -> Shipper:
         def follow(positions: dict[str, Any]) -> Follower:
             return Follower([str(self.log)], {path: Position(**at) for path, at in positions.items()})
 
-        return Shipper(self.config, follow, begun or {}, lambda: self.now)
+        return Shipper(self.config, follow, first or {}, lambda: self.now)
 
     def write(self, *lines: bytes) -> None:
         with self.log.open("ab") as file:
@@ -187,7 +189,10 @@ def test_a_first_start_goes_on_where_this_machines_own_controller_stopped(tmp_pa
     before.close()
     gateway.write(b"newer")
     (tmp_path / "state" / "spool" / "state.json").unlink()
-    gateway.shipper = gateway.started({str(gateway.log): position})
+    journal = Journal.open(gateway.config.journal)
+    journal.note("positions", {str(gateway.log): position})
+    journal.close()
+    gateway.shipper = gateway.started(begun(gateway.config))
     gateway.step()
     assert gateway.sink.log(str(gateway.log)) == b"newer\n"
     gateway.shipper.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from enforce.table import Reader, Record, Unusable, encode
 from logwatch.cluster.bucket import Entry
 from logwatch.cluster.layout import BEAT
-from logwatch.cluster.names import plain, raw
+from logwatch.cluster.names import partition, plain, raw
 from logwatch.cluster.sync import Mirror
 
 NOW = 1_800_000_000.0
@@ -28,8 +28,9 @@ def entry(key: str, *records: Record, revision: int = 1) -> Entry:
     return Entry(raw(key, 8), encode(records) if records else None, revision)
 
 
-def beat(generation: int, revision: int = 9) -> Entry:
-    return Entry(BEAT, json.dumps({"generation": generation}).encode(), revision)
+def beat(generation: int, *, whole: Sequence[int] = range(8)) -> Entry:
+    said = {"generation": generation, "partitions": 8, "whole": list(whole)}
+    return Entry(BEAT, json.dumps(said).encode(), 9)
 
 
 class Gateway:
@@ -118,6 +119,19 @@ def test_after_a_cut_the_table_is_made_equal_again(gateway: Gateway) -> None:
     gateway.mirror.apply([beat(6)], NOW + 60)
     assert gateway.listed(NOW + 60) == {"account:alice": ["tempfail"]}
     assert gateway.generation() == 6
+
+
+def test_a_bucket_that_is_just_being_filled_takes_no_brakes_off(gateway: Gateway) -> None:
+    """The server lost its disk; the controllers fill the bucket anew, each its own partitions."""
+    keys = ["account:bob", "account:alice", "account:carol", "account:dave"]
+    gateway.mirror.begin([entry(key, record()) for key in keys])
+    gateway.mirror.apply([beat(4)], NOW)
+    first, others = partition(keys[0], 8), set(range(8)) - {partition(keys[0], 8)}
+    gateway.mirror.begin([])
+    gateway.mirror.apply([beat(0, whole=[first])], NOW + 1)
+    assert set(gateway.listed(NOW + 1)) == {key for key in keys if partition(key, 8) != first}
+    gateway.mirror.apply([beat(0, whole=sorted(others))], NOW + 2)
+    assert gateway.listed(NOW + 2) == {}
 
 
 def test_a_table_that_was_removed_is_made_again(gateway: Gateway) -> None:
