@@ -125,7 +125,7 @@ def rules_of(config: Config, opened: Callable[[Path], Table] = Reader) -> Rules:
     account = partial(key.account, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
     return Rules(
         opened(config.table),
-        account,
+        lru_cache(maxsize=4096)(account),  # who sends does so again
         accounts=config.milter.judge != "clients",
         clients=config.milter.judge != "accounts",
         exempt=_within(config.milter.exempt),

@@ -43,7 +43,7 @@ from typing import Any, NamedTuple, Protocol
 import milter
 
 from enforce import key
-from enforce.table import Answer, NotListed, State, Unusable
+from enforce.table import NOT_LISTED, Answer, State, Unusable
 from enforce.verdict import ACCEPT, Attempt, Cap, Note, Reply, Said, Verdict, Wording, capped, decide, printable
 
 _UNWANTED = (
@@ -179,7 +179,7 @@ def _place(error: Exception) -> str:
 
 def login_of(macro: str, version: str | None) -> str:
     """The login that `{auth_authen}` stands for, given the macro `v`; bytes that are no UTF-8 as PEP 383 escapes."""
-    if "+" not in macro or (version and not version[0].isdigit()):
+    if version and not version[0].isdigit():
         return macro
     decoded = re.sub(rb"\+([0-9A-F]{2})", lambda found: bytes.fromhex(found[1].decode()), macro.encode())
     return decoded.decode(errors="surrogateescape")
@@ -211,16 +211,15 @@ class Brake:
         client = key.client(str(address[0])) if isinstance(address, tuple) else None
         rules = self.rules
         if client is not None and isinstance(address, tuple):
-            now = self._clock()
             here.client_ip = client.partition(":")[2]
-            here.identity = f"{here.client_ip} {address[1]} {now}"
+            here.identity = f"{here.client_ip} {address[1]} {self._clock()}"
             if rules.clients and not rules.exempt(here.client_ip):
-                attempt = Attempt(client, here.identity)
-                verdict = self._judge((client, *key.networks(here.client_ip)), attempt, now)
-                here.standing = verdict._replace(notes=(), unenforced=())
-                self._tell(verdict.notes, verdict.unenforced, "CONNECT", here)
-                if verdict.reply:
-                    return _refuse(context, verdict.reply)
+                verdict = self._judge((client, *key.networks(here.client_ip)), here)
+                if verdict is not ACCEPT:
+                    here.standing = Verdict(caps=verdict.caps, hold=verdict.hold)
+                    self._tell(verdict.notes, verdict.unenforced, "CONNECT", here)
+                    if verdict.reply:
+                        return _refuse(context, verdict.reply)
         only_clients = not rules.accounts and not (here.standing.caps or here.standing.hold)
         return int(milter.ACCEPT) if only_clients else PASS["CONNECT"]
 
@@ -233,12 +232,14 @@ class Brake:
         here.login = None
         account = self._account(context, here) if self.rules.accounts else None
         if account is not None:
-            attempt = Attempt(account, here.identity, here.number)
-            verdict = self._judge((account, key.EVERYBODY), attempt, self._clock())
-            self._tell(verdict.notes, verdict.unenforced, "MAIL", here)
-            if verdict.reply:
-                return _refuse(context, verdict.reply)
-            here.message = _both(here.standing, verdict)
+            verdict = self._judge((account, key.EVERYBODY), here, here.number)
+            if verdict is not ACCEPT:
+                self._tell(verdict.notes, verdict.unenforced, "MAIL", here)
+                if verdict.reply:
+                    return _refuse(context, verdict.reply)
+                here.message = _both(here.standing, verdict)
+        if here.message is ACCEPT:  # nearly always
+            return PASS["MAIL"]
         if here.message.caps and not here.told_recipients:
             if any(cap.reply for cap in here.message.caps):
                 self._doubts.add("a cap that is younger than the connection")
@@ -266,16 +267,17 @@ class Brake:
         macro = context.getsymval("{auth_authen}")
         if not macro:
             return None
-        here.login = login_of(macro, context.getsymval("v"))
+        here.login = login_of(macro, context.getsymval("v")) if "+" in macro else macro
         return self.rules.account(here.login)
 
-    def _judge(self, keys: Sequence[str], attempt: Attempt, now: float) -> Verdict:
-        answer = self.rules.table.look_up(keys, now)
-        if isinstance(answer, NotListed):
+    def _judge(self, keys: Sequence[str], here: Connection, number: int = 0) -> Verdict:
+        """The verdict on a message by its number, or on the connection itself; ACCEPT if nobody is listed."""
+        answer = self.rules.table.look_up(keys, self._clock())
+        if answer is NOT_LISTED:
             return ACCEPT
         if isinstance(answer, Unusable):
             raise InDoubtError(answer.reason)
-        return decide(answer, attempt, self.rules.wording)
+        return decide(answer, Attempt(keys[0], here.identity, number), self.rules.wording)
 
     def _tell(self, notes: Sequence[Note], unenforced: Sequence[Note], stage: str, here: Connection) -> None:
         for note in notes:

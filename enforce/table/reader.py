@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -64,12 +64,13 @@ class Reader:
         """The records of `keys` that count at `now`, all from one snapshot of the table."""
         try:
             with self._current().begin() as txn:
-                values = [(key, txn.get(key.encode(errors="replace"))) for key in keys]
-                listed = any(raw is not None for _, raw in values)
-                meta = files.meta(txn) if listed else None
+                values = [txn.get(key.encode(errors="replace")) for key in keys]
+                if values.count(None) == len(values):  # nearly always
+                    return NOT_LISTED
+                meta = files.meta(txn)
         except (lmdb.Error, OSError, BrokenError) as error:
             return self._unusable(error)
-        return _answer(values, meta, now) if meta else NOT_LISTED
+        return _answer(zip(keys, values, strict=True), meta, now)
 
     def capped(self) -> bool:
         """Whether recipients may have to be counted; False where the table is unusable."""
@@ -167,7 +168,7 @@ class Reader:
         return env
 
 
-def _answer(values: Sequence[tuple[str, bytes | None]], meta: Meta, now: float) -> Answer:
+def _answer(values: Iterable[tuple[str, bytes | None]], meta: Meta, now: float) -> Answer:
     found: list[tuple[str, Record]] = []
     for key, raw in values:
         if raw is not None:
