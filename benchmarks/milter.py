@@ -17,7 +17,10 @@ same messages by 20 sessions at once, each logged in (one login look-up per mess
 The last two only where the Debian packages rspamd, redis-server and policyd-rate-limit are installed; their limits are
 never reached.
 
-Then the time to a verdict at the milter's socket, with 1, 100 and 500 connections open, and its private memory.
+Beside messages/s it tells the processor time that Postfix and the contestant took for each message, on which other
+programs of a shared machine have less influence. Then the same at a tenth of the load, paced: how long a message takes
+where nothing waits for a processor. Then the time to a verdict at the milter's socket, with 1, 100 and 500 connections
+open, and its private memory.
 """
 
 from __future__ import annotations
@@ -27,67 +30,24 @@ import base64
 import contextlib
 import os
 import random
-import shutil
 import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from enforce.config import Config
-from enforce.table import Record, Writer
-from logwatch.telling.export import export
+from benchmarks import contestants
 from tests.mta.postfix import Postfix
 from tests.mta.waiting import wait_for
 
-HERE = Path(__file__).parent
-FAR = 4e9
 SESSIONS = 20
-POLICY = "smtpd_recipient_restrictions"
-PEERS = {"rspamd": ("rspamd", "redis-server"), "policyd": ("policyd-rate-limit",)}
-RSPAMD = """\
-lua = "$RULESDIR/rspamd.lua"
-options {{
-  pidfile = "{0}/pid"; filters = ""; tempdir = "{0}"; hs_cache_dir = "{0}"; control_socket = "{0}/control";
-  url_tld = "{0}/domains"; dns {{ nameserver = ["127.0.0.1:9"]; timeout = 0.1s; }}
-}}
-logging {{ type = "file"; filename = "{0}/log"; level = "warning"; }}
-worker "rspamd_proxy" {{
-  bind_socket = "{0}/sock mode=0666"; milter = yes; timeout = 30s; count = 2;
-  upstream "local" {{ default = yes; self_scan = yes; }}
-}}
-metric {{ name = "default"; actions {{ reject = 1000; }} }}
-modules {{ path = "${{PLUGINSDIR}}"; }}
-redis {{ servers = "{0}/redis"; }}
-ratelimit {{
-  rates {{ bench {{ selector = "user.lower"; bucket = {{ burst = 10000000; rate = "10000000 / 1min"; }} }} }}
-}}
-"""
-POLICYD = """\
-debug: false
-user: root
-group: root
-pidfile: "{0}/pid"
-sqlite_config: {{database: "{0}/db"}}
-backend: 0
-SOCKET: "{0}/sock"
-socket_permission: 0666
-limits: [[10000000, 60], [10000000, 86400]]
-limits_by_id: {{}}
-limit_by_sasl: true
-limit_by_sender: false
-limit_by_ip: false
-limited_networks: []
-success_action: dunno
-fail_action: defer_if_permit Rate limit reached
-db_error_action: dunno
-report: false
-delay_to_close: 300
-"""
 LOGIN = "bob@example.com"
+RESPONSE = base64.b64encode(f"\0{LOGIN}\0secret".encode()).decode()
+Settings = dict[str, dict[str, str]]
 
 
 def main() -> None:
@@ -99,121 +59,138 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="mb-bench-", dir="/tmp") as name, contextlib.ExitStack() as stack:
         directory = Path(name)
         directory.chmod(0o755)
-        programs = {name: _compiled(directory, name) for name in ("milter_null", "smtp_load")}
+        programs = {name: contestants.compiled(directory, name) for name in ("milter_null", "smtp_load")}
         milters = {
-            "null": stack.enter_context(_null(programs["milter_null"], directory)),
-            "empty": stack.enter_context(_ours(directory, "empty", 0)),
-            "million": stack.enter_context(_ours(directory, "million", 1_000_000)),
+            "null": stack.enter_context(contestants.null(programs["milter_null"], directory)),
+            "empty": stack.enter_context(contestants.ours(directory, "empty", 0)),
+            "million": stack.enter_context(contestants.ours(directory, "million", 1_000_000)),
         }
         postfix = stack.enter_context(Postfix({LOGIN: "secret"}))
-        settings = {"none": {}, **{who: {"smtpd_milters": path} for who, (path, _) in milters.items()}}
-        peers = {"rspamd": (_rspamd, "smtpd_milters", ""), "policyd": (_policyd, POLICY, "check_policy_service ")}
-        for who, (start, option, prefix) in peers.items():
-            if all(shutil.which(program) for program in PEERS[who]):
-                (directory / who).mkdir(mode=0o777)
-                (directory / who).chmod(0o777)
-                settings[who] = {option: prefix + stack.enter_context(start(directory / who))[0]}
-        settings["map"] = {"smtpd_sender_restrictions": f"check_sasl_access hash:{_map(postfix, directory)}"}
-        _throughput(postfix, settings, programs["smtp_load"], args)
+        settings: Settings = {"none": {}, **{who: {"smtpd_milters": path} for who, (path, _) in milters.items()}}
+        settings["map"] = {
+            "smtpd_sender_restrictions": f"check_sasl_access hash:{contestants.exported_map(postfix, directory)}"
+        }
+        if contestants.installed("rspamd"):
+            path, _ = stack.enter_context(contestants.rspamd(directory / "rspamd"))
+            settings["rspamd"] = {"smtpd_milters": path}
+        if contestants.installed("policyd"):
+            path, _ = stack.enter_context(contestants.policyd(directory / "policyd"))
+            settings["policyd"] = {contestants.POLICY: f"check_policy_service {path}"}
+        site = Site(postfix, programs["smtp_load"], settings)
+        full = _throughput(site, args.rounds, args.messages)
+        _at_ease(site, args.rounds, full / 10)
         _latency(milters)
         _memory(milters)
 
 
-def _compiled(directory: Path, name: str) -> Path:
-    program = directory / name
-    libraries = ["-lmilter"] if name == "milter_null" else []
-    subprocess.run(["gcc", "-O2", "-o", program, HERE / f"{name}.c", *libraries, "-lpthread"], check=True)  # noqa: S603, S607
-    return program
+class Load(NamedTuple):
+    """What came of a load: messages/s, milliseconds of processor time a message, and times in milliseconds."""
+
+    rate: float
+    cpu: float
+    mail: tuple[float, float]  # p50 and p99 of the reply to MAIL
+    whole: tuple[float, float]  # of the whole message
 
 
-# Contestants.
+@dataclass
+class Site:
+    """A Postfix, what loads it, and how it is told of each contestant."""
+
+    postfix: Postfix
+    program: Path
+    settings: Settings
+
+    def rounds(self, number: int, messages: int, rate: float = 0) -> dict[str, list[Load]]:
+        """So many rounds, in which contestants take turns; `rate` in messages/s, 0 for as many as go."""
+        found: dict[str, list[Load]] = {who: [] for who in self.settings}
+        for turn in range(number + 1):  # the first is to warm up
+            for who in random.sample(list(self.settings), len(self.settings)):
+                load = self._load(who, messages, rate)
+                if turn:
+                    found[who].append(load)
+        return found
+
+    def _load(self, who: str, messages: int, rate: float) -> Load:
+        plain = {"smtpd_milters": "", "smtpd_sender_restrictions": "", contestants.POLICY: ""}
+        self.postfix.reload({**plain, **self.settings[who]})
+        command = [str(self.program), str(self.postfix.submission_port), str(SESSIONS), str(messages), RESPONSE]
+        before = self._cpu()
+        out = subprocess.run([*command, f"{rate:.1f}"], check=True, capture_output=True, text=True).stdout  # noqa: S603
+        seconds, accepted, *times = map(float, out.split())
+        wait_for(lambda: not self.postfix.queue_ids(), 60, "an empty queue")
+        cpu = (self._cpu() - before) / accepted * 1000
+        return Load(accepted / seconds, cpu, (times[0], times[1]), (times[2], times[3]))
+
+    def _cpu(self) -> float:
+        """Seconds of processor time of Postfix and of all that was started here, but for the load."""
+        master = int((self.postfix.directory / "spool/pid/master.pid").read_text())
+        ticks = sum(map(_ticks, [*_children(os.getpid()), master, *_children(master)]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
-@contextlib.contextmanager
-def _running(command: list[str], path: Path) -> Iterator[tuple[str, int]]:
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:  # noqa: S603
-        try:
-            wait_for(path.exists, 60, f"{command[0]} to listen")
-            path.chmod(0o666)
-            yield f"unix:{path}", process.pid
-        finally:
-            process.terminate()  # rspamd has children, which it ends
-            try:
-                process.wait(5)
-            except subprocess.TimeoutExpired:
-                process.kill()
+def _children(pid: int) -> list[int]:
+    """All processes below one."""
+    found = [int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in _read(task / "children").split()]
+    return found + [one for child in found for one in _children(child)]
 
 
-def _null(program: Path, directory: Path) -> contextlib.AbstractContextManager[tuple[str, int]]:
-    path = directory / "null.sock"
-    return _running([str(program), f"unix:{path}"], path)
+def _ticks(pid: int) -> int:
+    """Of a process, and of its children that have ended."""
+    fields = _read(Path(f"/proc/{pid}/stat")).rpartition(")")[2].split()
+    return sum(map(int, fields[11:15]))
 
 
-def _ours(directory: Path, name: str, entries: int) -> contextlib.AbstractContextManager[tuple[str, int]]:
-    state, path = directory / name, directory / f"{name}.sock"
-    with Writer(state / "table") as writer:
-        record = Record("tempfail", "enforce", FAR, FAR, "BENCH1", "bench")
-        writer.publish({f"account:user{n:07}@example.com": [record] for n in range(entries)}, time.time())
-    config = directory / f"{name}.toml"
-    config.write_text(f'[state]\ndirectory = "{state}"\n[milter]\nsocket = "unix:{path}"\nsyslog = ""\n')
-    return _running([sys.executable, "-m", "enforce.main", "--config", str(config)], path)
-
-
-@contextlib.contextmanager
-def _rspamd(directory: Path) -> Iterator[tuple[str, int]]:
-    (directory / "conf").write_text(RSPAMD.format(directory))
-    (directory / "domains").write_text("com\norg\n")  # compiling the whole list takes a quarter of a minute
-    redis = ["redis-server", "--port", "0", "--unixsocket", str(directory / "redis"), "--unixsocketperm", "777"]
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(_running([*redis, "--save", "", "--logfile", "/dev/null"], directory / "redis"))
-        command = ["rspamd", "-f", "-u", "_rspamd", "-g", "_rspamd", "-c", str(directory / "conf")]
-        yield stack.enter_context(_running(command, directory / "sock"))
-
-
-def _policyd(directory: Path) -> contextlib.AbstractContextManager[tuple[str, int]]:
-    (directory / "conf.yaml").write_text(POLICYD.format(directory))
-    return _running(["policyd-rate-limit", "--file", str(directory / "conf.yaml")], directory / "sock")
-
-
-def _map(postfix: Postfix, directory: Path) -> Path:
-    record = Record("tempfail", "enforce", FAR, FAR, "BENCH1", "bench")
-    listed = [(f"account:user{n:07}@example.com", record) for n in range(1000)]
-    path = directory / "map"
-    path.write_text(export("postfix-sasl", listed, time.time(), Config()).text)
-    postfix.run("postmap", f"hash:{path}")
-    return path
+def _read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return ""
 
 
 # Measurements.
 
 
-def _throughput(postfix: Postfix, settings: dict[str, dict[str, str]], load: Path, args: argparse.Namespace) -> None:
-    response = base64.b64encode(f"\0{LOGIN}\0secret".encode()).decode()
-    rates: dict[str, list[float]] = {who: [] for who in settings}
-    replies: dict[str, list[tuple[float, float]]] = {who: [] for who in settings}
-    plain = {"smtpd_milters": "", "smtpd_sender_restrictions": "", POLICY: ""}
-    for number in range(args.rounds + 1):  # the first is to warm up
-        for who in random.sample(list(settings), len(settings)):
-            postfix.reload({**plain, **settings[who]})
-            command = [str(load), str(postfix.submission_port), str(SESSIONS), str(args.messages), response]
-            out = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()  # noqa: S603
-            seconds, accepted, median, worst = float(out[0]), int(out[1]), float(out[2]), float(out[3])
-            wait_for(lambda: not postfix.queue_ids(), 60, "an empty queue")
-            if number:
-                rates[who].append(accepted / seconds)
-                replies[who].append((median, worst))
-    print(f"\n{args.rounds} rounds of {args.messages} messages, {SESSIONS} sessions, {os.cpu_count()} cores\n")
-    print("| contestant | messages/s | of no milter | of the null milter | MAIL p50, ms | p99 |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for who, mine in rates.items():
-        shares = [f"{_ratio(mine, rates[other])}" for other in ("none", "null")]
-        median, worst = (statistics.median(column) for column in zip(*replies[who], strict=True))
-        print(f"| {who} | {statistics.median(mine):.0f} | {shares[0]} | {shares[1]} | {median:.2f} | {worst:.2f} |")
+def _throughput(site: Site, rounds: int, messages: int) -> float:
+    """At full load; the median of messages/s without a milter."""
+    found = site.rounds(rounds, messages)
+    print(f"\n{rounds} rounds of {messages} messages, {SESSIONS} sessions, {os.cpu_count()} cores\n")
+    print(
+        "| contestant | messages/s | of no milter | of the null milter | CPU, ms a message | of no milter | of null |"
+    )
+    print("| --- |" + " --- |" * 6)
+    for who, mine in found.items():
+        rates, costs = [_ratios(mine, found, lambda load: load.rate), _ratios(mine, found, lambda load: load.cpu)]
+        medians = [statistics.median(load.rate for load in mine), statistics.median(load.cpu for load in mine)]
+        print(f"| {who} | {medians[0]:.0f} | {rates[0]} | {rates[1]} | {medians[1]:.2f} | {costs[0]} | {costs[1]} |")
+    return statistics.median(load.rate for load in found["none"])
 
 
-def _ratio(mine: list[float], others: list[float]) -> str:
-    ratios = sorted(one / other for one, other in zip(mine, others, strict=True))
-    return f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})"
+def _at_ease(site: Site, rounds: int, rate: float) -> None:
+    """At a pace that leaves the machine idle most of the time."""
+    found = site.rounds(rounds, SESSIONS * max(1, round(rate * 8 / SESSIONS)), rate)
+    print(f"\nAt {rate:.0f} messages/s, a tenth of full load:\n")
+    print("| contestant | messages/s | MAIL p50, ms | p99 | message p50, ms | p99 | p50 of no milter | p99 |")
+    print("| --- |" + " --- |" * 7)
+    for who, mine in found.items():
+        cells = [statistics.median(load.rate for load in mine)]
+        cells += [
+            statistics.median(getattr(load, what)[n] for load in mine) for what in ("mail", "whole") for n in (0, 1)
+        ]
+        ratios = [_ratios(mine, found, lambda load, n=n: load.whole[n])[0] for n in (0, 1)]
+        print(
+            f"| {who} | {cells[0]:.1f} | "
+            + " | ".join(f"{cell:.2f}" for cell in cells[1:])
+            + f" | {' | '.join(ratios)} |"
+        )
+
+
+def _ratios(mine: list[Load], found: dict[str, list[Load]], value: Callable[[Load], float]) -> list[str]:
+    """Of a value to those of `none` and `null` in the same rounds: medians, and extremes."""
+    texts = []
+    for other in ("none", "null"):
+        ratios = sorted(value(one) / value(two) for one, two in zip(mine, found[other], strict=True))
+        texts.append(f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})")
+    return texts
 
 
 def _latency(milters: dict[str, tuple[str, int]]) -> None:
