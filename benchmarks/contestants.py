@@ -64,7 +64,7 @@ delay_to_close: 300
 
 def installed(who: str) -> bool:
     """Whether a peer's programs are there."""
-    return all(shutil.which(program) for program in PEERS[who])
+    return all(shutil.which(program) for program in PEERS.get(who, ()))
 
 
 def compiled(directory: Path, name: str) -> Path:

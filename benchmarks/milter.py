@@ -47,6 +47,8 @@ from tests.mta.waiting import wait_for
 SESSIONS = 20
 LOGIN = "bob@example.com"
 RESPONSE = base64.b64encode(f"\0{LOGIN}\0secret".encode()).decode()
+# policyd-rate-limit answers bursts with errors, after twenty of which a session would be ended
+PATIENT = {"smtpd_hard_error_limit": "1000000", "smtpd_soft_error_limit": "1000000"}
 Settings = dict[str, dict[str, str]]
 
 
@@ -65,7 +67,7 @@ def main() -> None:
             "empty": stack.enter_context(contestants.ours(directory, "empty", 0)),
             "million": stack.enter_context(contestants.ours(directory, "million", 1_000_000)),
         }
-        postfix = stack.enter_context(Postfix({LOGIN: "secret"}))
+        postfix = stack.enter_context(Postfix({LOGIN: "secret"}, extra=PATIENT))
         settings: Settings = {"none": {}, **{who: {"smtpd_milters": path} for who, (path, _) in milters.items()}}
         settings["map"] = {
             "smtpd_sender_restrictions": f"check_sasl_access hash:{contestants.exported_map(postfix, directory)}"

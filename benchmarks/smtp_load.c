@@ -8,6 +8,7 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +108,7 @@ int main(int count, char **values)
     port = atoi(values[1]);
     per_session = atoi(values[3]) / sessions;
     response = values[4];
+    signal(SIGPIPE, SIG_IGN); /* a session that breaks sends no more */
     pause_ = atof(values[5]) > 0 ? sessions / atof(values[5]) : 0;
     latencies = malloc(sessions * per_session * sizeof *latencies);
     wholes = malloc(sessions * per_session * sizeof *wholes);

@@ -145,8 +145,11 @@ class Reader:
         files.check_shape(self._data)
         lock = self._path / "lock.mdb"
         if not os.access(lock, os.R_OK | os.W_OK):
+            read_only = os.statvfs(self._path).f_flag & os.ST_RDONLY
             raise BrokenError(
-                "lock.mdb must be there and writable by the milter's user (it is by the directory's group)"
+                "the file system is read-only: mount it writable, or configure another state directory"
+                if read_only
+                else "lock.mdb must be there and writable by the milter's user (it is by the directory's group)"
             )
         return files.identity(lock)
 

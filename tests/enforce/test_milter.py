@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from enforce.milter import Doubts
 from enforce.notify import Notifier
 from enforce.repeats import Repeats
 from enforce.syslog import Outlet, Syslog
+from enforce.table import Writer
 from enforce.verdict import Note, Said, line
 
 from .daemon import ROOT, Daemon, Session, wait_until
@@ -492,6 +494,14 @@ def cut(table: Path) -> None:
     os.truncate(table / "data.mdb", 9000)
 
 
+def half(table: Path) -> None:
+    """As a copy that was interrupted leaves it, when the room for it had been set aside before."""
+    with Writer(table) as writer:
+        writer.publish({f"account:user{number}@example.com": [record()] for number in range(1000)}, time.time())
+    whole = (table / "data.mdb").read_bytes()
+    replace_with(table, whole[: len(whole) // 2].ljust(len(whole), b"\0"))
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "missing": (remove, "no table there"),
     "data missing": (lambda table: (table / "data.mdb").unlink(), "no table there"),
@@ -501,6 +511,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "random": (overwrite(os.urandom(50_000)), "data.mdb is not an LMDB file"),
     "zeros": (overwrite(bytes(50_000)), "data.mdb is not an LMDB file"),
     "cut": (cut, "data.mdb was cut short"),
+    "half a copy": (half, "mdb_"),
     "replaced by garbage": (lambda table: replace_with(table, b"garbage"), "data.mdb is not an LMDB file"),
     "newer format": (
         lambda table: write_raw(table, b"meta", json.dumps({"format": 2}).encode()),

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -28,6 +29,7 @@ from enforce.table import (
     Writer,
     decode,
     encode,
+    files,
     peek,
 )
 from enforce.table.files import records as records_of_value
@@ -528,6 +530,33 @@ def test_a_full_disk_is_told_and_leaves_the_table_as_it_was(table: Path) -> None
     told = subprocess.run([sys.executable, "-c", code, str(table)], capture_output=True, text=True, check=True)
     assert "File too large" in told.stdout
     assert dict(Reader(table).records()) == {BOB: (record(),)}
+
+
+def killed(code: str, table: Path) -> None:
+    """Run this in a process of its own, which is killed at its end, with all that it holds."""
+    code = f"import os, signal, sys, lmdb\n{code}\nos.kill(os.getpid(), signal.SIGKILL)"
+    done = subprocess.run([sys.executable, "-c", code, str(table)], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_a_writer_killed_in_the_midst_leaves_the_table_as_it_was_and_no_lock(table: Path) -> None:
+    publish(table, {BOB: [record()]})
+    killed("txn = lmdb.open(sys.argv[1], map_size=1 << 30).begin(write=True); txn.put(b'account:eve', b'half')", table)
+    assert dict(Reader(table).records()) == {BOB: (record(),)}
+    publish(table, {"account:eve": [record()]})
+    assert set(dict(Reader(table).records())) == {BOB, "account:eve"}
+
+
+def test_readers_that_were_killed_hold_no_space_of_the_table(table: Path) -> None:
+    """Each had a snapshot open: what it pins can be used again once somebody else opens the table."""
+    publish(table, {BOB: [record()]})
+    look = "from enforce.table import Reader; Reader(sys.argv[1]).look_up(['account:bob'], 1)"
+    with lmdb.open(str(table), map_size=files.MAP_SIZE, readonly=True) as env:
+        for _ in range(3):
+            killed("txn = lmdb.open(sys.argv[1], readonly=True).begin(); txn.get(b'meta')", table)
+        assert len(env.readers().splitlines()) == 4  # a heading, and three who are gone
+        subprocess.run([sys.executable, "-c", f"import sys; {look}", str(table)], check=True)
+        assert env.readers().strip() == "(no active readers)"
 
 
 def test_permission_denied_is_told_with_a_remedy(table: Path) -> None:
