@@ -121,10 +121,11 @@ class _Served:
 
     def _find_waiter(self) -> str | None:
         """The id of the thread that waits for signals, once it does: of all others, none lets them through."""
+        ours = {str(os.getpid()), str(self._thread.native_id)}  # the latter blocks them in a moment
         deadline = time.monotonic() + _SOON
         while self._thread.is_alive() and time.monotonic() < deadline:
-            for task in _others():
-                if not _blocks(task):
+            for task in _tasks():
+                if task not in ours and not _blocks(task):
                     return task
             time.sleep(0.001)
         return None
@@ -137,9 +138,9 @@ def _twice() -> Iterator[None]:
     yield
 
 
-def _others() -> list[str]:
+def _tasks() -> list[str]:
     try:
-        return [task for task in os.listdir(_TASKS) if task != str(os.getpid())]  # noqa: PTH208  names are all we want
+        return os.listdir(_TASKS)  # noqa: PTH208  names are all we want
     except OSError:
         return []
 
