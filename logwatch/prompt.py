@@ -166,7 +166,8 @@ def sweep(  # noqa: PLR0913, PLR0917 - a question has that many parts
     """What one rule would do with other thresholds: one row per value, which is the index.
 
     `signal` names the rule's comparison whose threshold takes the values: `new_recipients`, or `recipients in 10m`
-    where a rule looks at several windows of one signal. Columns:
+    where a rule looks at several windows of one signal; or the comparison as a whole, where it stands against several
+    limits: `recipients in 10m > 200`, `recipients in 1h > 2 * usual` (then the factor takes the values). Columns:
 
         cases, hit             cases, and how many keys they are on
         messages, recipients   accepted while a case stood: what would have been stopped

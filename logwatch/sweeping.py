@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from logwatch.core import Step
-from logwatch.judging.conditions import Compare, Condition, Not, Number, Rate, Several
+from logwatch.judging.conditions import Binary, Compare, Condition, Expression, Not, Number, Rate, Several
 from logwatch.judging.decide import Judge
 from logwatch.judging.policy import Policy, Rule
 from logwatch.schema import Columns, History
@@ -45,11 +45,13 @@ def sweep(
 def with_threshold(rule: Rule, signal: str, value: float) -> Rule:
     """The rule with another number in its one comparison of `signal` (such as "recipients" or "recipients in 10m").
 
-    ValueError if there is no such comparison, or more than one.
+    Or in the comparison that `signal` is as a whole: "recipients in 10m > 200", "recipients in 1h > 2 * usual". It may
+    stand in several places. ValueError if there is no such comparison, or different ones.
     """
-    found = [compare for compare in _compares(rule.condition) if _is_on(compare, signal)]
+    compares = list(dict.fromkeys(_compares(rule.condition)))
+    found = [one for one in compares if _is_on(one, signal)]
     if len(found) != 1:
-        said = ", ".join(map(str, _compares(rule.condition)))
+        said = ", ".join(map(str, compares))
         raise ValueError(f'rule "{rule.name}" compares {signal} {len(found)} times; name one, as it stands in: {said}')
     return dataclasses.replace(rule, condition=_replaced(rule.condition, found[0], Number(float(value))))
 
@@ -69,14 +71,26 @@ def _parts(condition: Condition) -> tuple[Condition, ...]:
 
 def _is_on(compare: Compare, signal: str) -> bool:
     shown = compare.mirrored()
+    if signal in (str(shown), str(compare)):
+        return _renumbered(shown.right, Number(0.0)) is not None
     if not isinstance(shown.right, Number):
         return False
     return signal == str(shown.left) or (isinstance(shown.left, Rate) and signal == shown.left.signal)
 
 
+def _renumbered(right: Expression, number: Number) -> Expression | None:
+    """Another number in a limit: alone, or as the factor of something; None where there is no such number."""
+    if isinstance(right, Number):
+        return number
+    if isinstance(right, Binary) and right.op == "*" and isinstance(right.left, Number):
+        return dataclasses.replace(right, left=number)
+    return None
+
+
 def _replaced(condition: Condition, wanted: Compare, number: Number) -> Condition:
-    if condition is wanted:
-        return dataclasses.replace(wanted.mirrored(), right=number)
+    if condition == wanted:
+        limit = _renumbered(wanted.mirrored().right, number)
+        return dataclasses.replace(wanted.mirrored(), right=limit or number)
     if isinstance(condition, Several):
         return dataclasses.replace(
             condition, conditions=tuple(_replaced(c, wanted, number) for c in condition.conditions)
