@@ -1,6 +1,6 @@
 """Who was written to before: an exact memory of (sender, recipient) pairs, for half a year, in bounded room.
 
-A pair is kept as a 64-bit fingerprint and the week in which it was last used: ten bytes, where a dictionary needs two
+A pair is kept as a 64-bit fingerprint and the week in which it was last used: ten bytes, where a dictionary needs a
 hundred. Two pairs are taken for one with a chance of 10^-11 for each look-up. Fingerprints lie in pages by
 their highest bits, so that a new contact rewrites one small page in the journal, not the memory of an account. A full
 page forgets its oldest pair: 33 million pairs, 340 MB, are the most.
