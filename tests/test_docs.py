@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
 
+from enforce.config import Config
 from logwatch.commands import COMMANDS
-from logwatch.schema import SIGNALS
+from logwatch.schema import KINDS, SIGNALS
+from logwatch.settings import core_of, policy_of
+from logwatch.telling.journal import Journal
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -53,3 +57,20 @@ def test_make_targets_that_the_readme_names_exist() -> None:
     for page in ("README.md", "CONTRIBUTING.md"):
         for target in re.findall(r"make ([a-z-]+)\b", (ROOT / page).read_text()):
             assert f"\n{target}:" in makefile, f"{page}: make {target}"
+
+
+def test_privacy_names_all_that_is_remembered() -> None:
+    """Every memory of the core, in the table of what is kept for how long."""
+    core = core_of(Config(), policy_of(Config()), 0.0)
+    page = (ROOT / "docs" / "privacy.md").read_text()
+    kept = {re.sub(rf" (?:{'|'.join(KINDS)})\b.*", "", memory.name) for memory in core.memories()}
+    assert {name for name in kept if f"`{name}`" not in page} == set()
+
+
+def test_privacy_names_every_table_of_the_journal(tmp_path: Path) -> None:
+    """Where it says what is kept."""
+    Journal.open(tmp_path / "journal.sqlite").close()
+    with sqlite3.connect(tmp_path / "journal.sqlite") as db:
+        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    page = (ROOT / "docs" / "privacy.md").read_text()
+    assert {name for name in tables if f"`{name}`" not in page} == set()

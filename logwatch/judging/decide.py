@@ -115,6 +115,8 @@ class Judge:
 
     def excuse(self, key: str, until: float, time: float) -> None:
         """No rule counts for a key until an event time."""
+        for excused in [excused for excused, end in self._excuses.items() if end <= time]:
+            self._excuses.drop(excused)
         self._excuses.put(key, until, time)
 
     def excused(self, key: str) -> float | None:

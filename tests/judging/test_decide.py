@@ -79,6 +79,15 @@ def test_rules_that_hold_at_one_event_decide_in_their_order() -> None:
     ]
 
 
+def test_an_exemption_that_has_ended_is_forgotten_with_the_next() -> None:
+    """What is remembered has an end."""
+    bench = Bench(FLOOD)
+    for key, until, time in (("account:a", 100.0, 0.0), ("account:b", 300.0, 50.0), ("account:c", 400.0, 200.0)):
+        bench.judge.excuse(key, until, time)
+    (excuses,) = (memory for memory in bench.judge.memories() if memory.name == "excuses")
+    assert dict(excuses.items()) == {"account:b": 300.0, "account:c": 400.0}
+
+
 def test_exemptions_win() -> None:
     bench = Bench(f"exempt account in alice@example.com {FLOOD}")
     assert bench.send(0, 100, "alice@example.com") == []
