@@ -7,21 +7,31 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from logwatch.commands import Failure
+from logwatch.reading.names import PACKED, ordered
 
 if TYPE_CHECKING:  # most commands need no DataFrame
     import pandas as pd
 
 Row = Mapping[str, object]
+_PACKED = 10  # bytes of a log in a byte of it packed, about
 
 
 def write_json(rows: Iterable[Row]) -> None:
@@ -114,10 +124,38 @@ def progress(paths: Iterable[str]) -> Iterator[Callable[[int], None]]:
     if not console.is_terminal:
         yield lambda _: None
         return
-    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    paths = list(paths)
+    remaining = Remaining([(_size(path), path.endswith(PACKED)) for path in ordered(paths)])
+    columns = (TextColumn("reading"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), remaining)
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("reading", total=sum(map(_size, paths)) or None)
         yield lambda count: bar.advance(task, count)
+
+
+class Remaining(ProgressColumn):
+    """How long it will take: a byte of a packed file holds as many lines as ten of a plain one."""
+
+    def __init__(self, files: Sequence[tuple[int, bool]]) -> None:
+        """Size of each file, and whether it is packed, in the order in which they are read."""
+        super().__init__()
+        self._files = files
+        self._whole = self.work(sum(size for size, _ in files))
+
+    def work(self, done: float) -> float:
+        """How much work so many bytes were."""
+        found = 0.0
+        for size, packed in self._files:
+            part = min(size, max(0.0, done))
+            found, done = found + part * (_PACKED if packed else 1), done - part
+        return found
+
+    def render(self, task: Task) -> Text:
+        """Hours, minutes, seconds; unknown until something was read."""
+        done = self.work(task.completed)
+        if not done or task.elapsed is None:
+            return Text("-:--:--", style="progress.remaining")
+        seconds = int(task.elapsed * max(0.0, self._whole - done) / done)
+        return Text(str(timedelta(seconds=seconds)), style="progress.remaining")
 
 
 def _size(path: str) -> int:

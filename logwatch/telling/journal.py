@@ -247,8 +247,10 @@ class Journal:
             self._db.execute("DELETE FROM guarded WHERE seq NOT IN (SELECT seq FROM decisions)")
             self._db.execute("DELETE FROM answers WHERE client IN (?, ?)", (key, key.partition(":")[2]))
             facts = self.noted("facts") or {}
-            if facts.get("releases"):  # those that the log's clock has not passed yet
-                self.note("facts", {**facts, "releases": [one for one in facts["releases"] if one[0] != key]})
+            if facts:  # what the log's clock has not passed yet
+                releases = [one for one in facts.get("releases", ()) if one[0] != key]
+                answers = [one for one in facts.get("answers", ()) if one[2] != key]
+                self.note("facts", {**facts, "releases": releases, "answers": answers})
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Forgotten(decisions, effects, reviews, len(found), memories)

@@ -10,7 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rich.progress import Task, TaskID
+
 import logwatch
+from logwatch.commands.output import Remaining
 from tests.commands.test_commands import DEMO, mailbrake, objects
 
 
@@ -78,6 +81,17 @@ def test_the_bar_of_a_replay_has_an_estimate_and_goes_over_all_archives(tmp_path
         shown = on_a_terminal("replay", tmp_path, *more)
         assert f"{total}/{total} bytes" in shown
         assert "0:00:00" in shown
+
+
+def test_the_estimate_knows_that_packed_logs_hold_more() -> None:
+    """Half a minute for a tenth in bytes that is half of the work: another half."""
+    remaining = Remaining([(100, True), (1000, False)])
+    task = Task(TaskID(0), "reading", 1100, 0, _get_time=lambda: 30.0)
+    assert remaining.render(task).plain == "-:--:--"
+    task.start_time, task.completed = 0.0, 100
+    assert remaining.render(task).plain == "0:00:30"
+    task.completed = 600
+    assert remaining.render(task).plain == "0:00:10"
 
 
 def on_a_terminal(*arguments: str | Path) -> str:
