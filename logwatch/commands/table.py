@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from enforce.config import FORMATS, Config, as_duration
-from enforce.key import EVERYBODY
-from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, Writer
+from enforce.key import EVERYBODY, networks
+from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, Writer, peek
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of, json_argument, key_of
 from logwatch.commands.operator import say
@@ -18,6 +18,7 @@ from logwatch.commands.output import clock, now, safe, write_json, write_table
 from logwatch.settings import zone_of
 from logwatch.telling import export
 
+_SILENT = 30.0  # seconds without a heartbeat: six were missed
 _COLUMNS = ("key", "action", "mode", "until", "ref", "rule", "lease")
 
 
@@ -119,12 +120,19 @@ def _order(args: argparse.Namespace, config: Config) -> int:
         share=number if args.action == "throttle" else None,
         max_recipients=number if args.action == "cap" else None,
     )
+    alone = not config.cluster.servers and peek(config.table, moment).age > _SILENT
     if not config.cluster.servers:  # else it comes back from all controllers
         _publish(config, key, record, moment)
     if args.json:
         write_json([export.row(key, record)])
     else:
         print(f"{safe(key)}: {args.action} until {clock(until, zone_of(config))} (case {record.ref}).")
+    if alone and record.lease < until:
+        print(
+            f"mailbrake: no controller is running, so it ends at {clock(record.lease, zone_of(config))} "
+            "unless `mailbrake watch` is started",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -157,6 +165,8 @@ def _span(written: str) -> int:
 def _check(action: str, key: str, number: float | None) -> None:
     if key.partition(":")[0] not in ("account", "client", "net"):
         raise UsageError(f"{key} has no SMTP session that could be refused: account:, client: and net: have")
+    if key.startswith("net:") and key not in networks(key[4:].partition("/")[0]):
+        raise UsageError(f"{key} would never be found: mail is judged by networks of /24, and by /64 and /48 in IPv6")
     if key == EVERYBODY and action != "cap":
         raise UsageError(f"{action} for everybody is never meant: stop the MTA, or name a key; only a cap may be")
     if number is not None and not 0 <= number <= (1 if action == "throttle" else 1e9):
