@@ -32,8 +32,8 @@ class Memory(Generic[V]):
         self.overflowed = 0  # entries dropped for want of room: evidence lost
         self._dump = dump
         self._load = load
-        self._entries: dict[str, tuple[float, int, V]] = {}  # time, which put it was, value
-        self._changed: set[str] = set()
+        self._entries: dict[str, tuple[float, V]] = {}  # time and value, in the order in which they were put
+        self._changed: dict[str, int] = {}  # which put it was, of what has not been kept elsewhere
         self._puts = 0
 
     def __len__(self) -> int:
@@ -48,14 +48,14 @@ class Memory(Generic[V]):
         What must not depend on when `expire` was last called passes `since`.
         """
         entry = self._entries.get(key)
-        return None if entry is None or entry[0] < since else entry[2]
+        return None if entry is None or entry[0] < since else entry[1]
 
     def put(self, key: str, value: V, time: float) -> None:
         """Set a value; it is now the youngest."""
         self._entries.pop(key, None)
         self._puts += 1
-        self._entries[key] = (time, self._puts, value)
-        self._changed.add(key)
+        self._entries[key] = (time, value)
+        self._changed[key] = self._puts
         if len(self._entries) > self.bound:
             self.drop(next(iter(self._entries)))
             self.overflowed += 1
@@ -66,8 +66,8 @@ class Memory(Generic[V]):
         for key, value, time in entries:
             known.pop(key, None)
             self._puts += 1
-            known[key] = (time, self._puts, value)
-            changed.add(key)
+            known[key] = (time, value)
+            changed[key] = self._puts
         while len(known) > self.bound:
             self.drop(next(iter(known)))
             self.overflowed += 1
@@ -76,8 +76,8 @@ class Memory(Generic[V]):
         """Forget a key, if it is known."""
         entry = self._entries.pop(key, None)
         if entry is not None:
-            self._changed.add(key)
-            self.forgotten(entry[2])
+            self._changed[key] = self._puts
+            self.forgotten(entry[1])
 
     def forgotten(self, value: V) -> None:
         """A value is no longer remembered: for memories whose values only stand for what lies elsewhere."""
@@ -97,11 +97,11 @@ class Memory(Generic[V]):
 
     def items(self) -> Iterator[tuple[str, V]]:
         """All keys and values, oldest first."""
-        return ((key, value) for key, (_, _, value) in self._entries.items())
+        return ((key, value) for key, (_, value) in self._entries.items())
 
     def changes(self) -> list[tuple[str, float, bytes | None]]:
         """Key, time and written value of all that changed since the last `settle`; None for what was dropped."""
-        return [(key, *self._written(key)) for key in self._changed]
+        return [(key, *self._written(key, place)) for key, place in self._changed.items()]
 
     def settle(self) -> None:
         """What changed so far has been kept elsewhere."""
@@ -111,15 +111,15 @@ class Memory(Generic[V]):
         """Take up what `changes` once gave, in any order."""
         read = ((key, time, int.from_bytes(value[:_PLACE]), self._load(value[_PLACE:])) for key, time, value in rows)
         ordered = sorted(read, key=lambda entry: entry[2])
-        self._entries = {key: (time, place, value) for key, time, place, value in ordered}
+        self._entries = {key: (time, value) for key, time, _, value in ordered}
         self._puts = ordered[-1][2] if ordered else 0
         self._changed.clear()
 
-    def _written(self, key: str) -> tuple[float, bytes | None]:
+    def _written(self, key: str, place: int) -> tuple[float, bytes | None]:
         entry = self._entries.get(key)
         if entry is None:
             return 0.0, None
-        time, place, value = entry
+        time, value = entry
         return time, place.to_bytes(_PLACE) + self._dump(value)
 
 

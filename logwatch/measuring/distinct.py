@@ -109,7 +109,7 @@ def marks_of(codes: Ints, known: Iterable[str | bytes]) -> Ints:
     return np.fromiter([*map(_mark, known), 0], np.int64)[codes]  # no value (-1) has the last one
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _mark(value: str | bytes) -> int:
     raw = value.encode() if isinstance(value, str) else value.lower()
     return int.from_bytes(hashlib.blake2b(raw, digest_size=8).digest(), signed=True)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logwatch.measuring import distinct
+from logwatch.measuring import distinct, pace
 from logwatch.measuring.batch import Batch
 from logwatch.measuring.packing import GROUPS, PLACES, parts, written
 from logwatch.measuring.pool import Pool
@@ -33,7 +33,8 @@ class Ledger(Memory[int]):
         steps = [bucket_step(window) for window in windows]
         self.groups = [Pool(1 + len(group), partial(_points, steps)) for group in GROUPS]
         self.sets = {signal: Pool(2, partial(distinct.kept, windows[-1])) for signal in distincts}
-        self._pools = (*self.groups, *self.sets.values())
+        self.pace = pace.pool()
+        self._pools = (*self.groups, *self.sets.values(), self.pace)
         self._widths = [pool.width for pool in self._pools]
         self._slots = 0  # that were ever given out
         self._free: list[int] = []
@@ -42,7 +43,7 @@ class Ledger(Memory[int]):
     def slots(self, keys: Iterable[str]) -> Ints:
         """The slots of keys; those that are not known get one, but have to be put."""
         entries = self._entries
-        known = [entries[key][2] if key in entries else self._new() for key in keys]
+        known = [entries[key][1] if key in entries else self._new() for key in keys]
         for pool in self._pools:
             pool.reach(self._slots)
         return np.array(known, dtype=np.int64)

@@ -8,39 +8,35 @@ what makes a share steered by it settle (a count of what was admitted swings).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from logwatch.memory import Memory
+from logwatch.measuring.pool import Pool
+from logwatch.measuring.track import Coded, Ints
 from logwatch.schema import FADE
 
-_GONE = 24 * 3600.0  # what is older has faded to nothing
+
+def pool() -> Pool:
+    """For each slot one row, of two floating point numbers: the time of the last attempt, and the count then."""
+    return Pool(2, lambda _, rows: np.zeros(len(rows), dtype=bool))  # each replaces the one before
 
 
-class Pace:
-    """Remembers a count and its time for each key of one kind."""
-
-    def __init__(self, kind: str, bound: int) -> None:
-        self.memory: Memory[list[float]] = Memory(f"pace {kind}", bound)
-
-    def learn(self, keys: Iterable[str], times: NDArray[np.float64], attempts: Any) -> NDArray[np.float64]:
-        """The count as of each event; `attempts` says how many each one is."""
-        found = np.empty(len(times))
-        for row, (key, time, attempted) in enumerate(zip(keys, times.tolist(), attempts.tolist(), strict=True)):
-            count, since = self.memory.get(key) or (0.0, time)
-            count = count * math.exp((since - time) / FADE) + attempted
-            found[row] = count
-            if attempted:
-                self.memory.put(key, [count, time], time)
-        return found
-
-    def expire(self, clock: float) -> None:
-        """Forget what has faded."""
-        self.memory.expire(clock - _GONE)
-
-    def turn_back(self) -> None:
-        """The clock was set back: what is remembered has no time any more."""
-        self.memory.clear()
+def learn(
+    pool: Pool, slots: Ints, coded: Coded, times: NDArray[np.float64], attempts: NDArray[Any]
+) -> NDArray[np.float64]:
+    """The count as of each event; `attempts` says how many each one is."""
+    known = pool.last(slots).view(np.float64).tolist()
+    found = []
+    for code, time, attempted in zip(coded.codes.tolist(), times.tolist(), attempts.tolist(), strict=True):
+        since, before = known[code]
+        count = before * math.exp((since - time) / FADE) + attempted
+        found.append(count)
+        if attempted:
+            known[code] = time, count
+    tried = np.flatnonzero(np.bincount(coded.codes, weights=attempts))
+    if len(tried):
+        rows = np.array([known[code] for code in tried.tolist()], dtype=np.float64).view(np.int64)
+        pool.append(slots[tried], np.ones(len(tried), dtype=np.int64), rows)
+    return np.array(found)

@@ -2,7 +2,7 @@
 
     written     number of parts (1 byte), rows of each (4 bytes), then the rows, part after part
     parts       first the running totals of GROUPS (microseconds, then a total for each signal of the group), then, of
-                each distinct signal, which value was last shown when (microseconds, mark)
+                each distinct signal, which value was last shown when (microseconds, mark), then the pace (see `pace`)
 
 Signals that come together lie together: whoever only ever sends mail has no room for failures.
 """
@@ -21,7 +21,7 @@ from logwatch.schema import ADDITIVE
 
 Ints = NDArray[np.int64]
 
-_VERSION = 4
+_VERSION = 5
 _MAIL = ("messages", "recipients", "bytes", "cost", "attempts")
 _SESSIONS = ("connections", "auth_failures")
 GROUPS = (_MAIL, _SESSIONS, tuple(signal for signal in ADDITIVE if signal not in {*_MAIL, *_SESSIONS}))
@@ -75,7 +75,7 @@ class Cells(NamedTuple):
 
 def cells_of(record: bytes, distincts: Sequence[str]) -> Cells:
     """The cells in a record, which was written with these distinct signals."""
-    widths = [*(1 + len(group) for group in GROUPS), *(2 for _ in distincts)]
+    widths = [*(1 + len(group) for group in GROUPS), *(2 for _ in distincts), 2]
     read = zip(parts(record, widths), widths, strict=True)
     tables = [np.frombuffer(rows, dtype=np.int64).reshape(-1, width) for (_, rows), width in read]
-    return Cells(tables[: len(GROUPS)], dict(zip(distincts, tables[len(GROUPS) :], strict=True)))
+    return Cells(tables[: len(GROUPS)], dict(zip(distincts, tables[len(GROUPS) : -1], strict=True)))

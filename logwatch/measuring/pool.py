@@ -83,7 +83,8 @@ class Pool:
         kept = self._keep(lengths, rows) if len(rows) else np.zeros(0, dtype=bool)
         left = np.bincount(np.repeat(np.arange(len(slots)), lengths)[kept], minlength=len(slots))
         wanted = left + more
-        moving = wanted > self._room[slots] * 3 // 4
+        room = self._room[slots]
+        moving = wanted > room - room // 4
         self._move(slots[moving], wanted[moving] * 3 // 2)
         self._rows[ranges(self._at[slots], left)] = rows[kept]
         self._used[slots] = left

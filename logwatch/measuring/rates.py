@@ -23,13 +23,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from logwatch.measuring import pace
 from logwatch.measuring.batch import LOOKED_AT, Batch
 from logwatch.measuring.habits import Habits
 from logwatch.measuring.ledger import Ledger
 from logwatch.measuring.listings import Listings
 from logwatch.measuring.moments import age, on_the_clock, reputation
 from logwatch.measuring.origin import ANYWHERE, Site
-from logwatch.measuring.pace import Pace
 from logwatch.measuring.packing import Layout
 from logwatch.measuring.signals import noticed
 from logwatch.measuring.track import MICRO, Coded, bucket_step
@@ -73,17 +73,13 @@ class Rates:
         }
         self._shown = sorted({signal for ledger in self._ledgers.values() for signal in ledger.sets})
         self._usual = {kind: Usual(kind, _BOUNDS[kind]) for kind in kinds}
-        self._pace = {kind: Pace(kind, _BOUNDS[kind]) for kind in kinds}
         self.listings = Listings()
         self._site = site
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks."""
-        others = (other.memory for other in self._others())
-        return (*self._ledgers.values(), *others, *self.habits.memories(), self.listings.memory)
-
-    def _others(self) -> tuple[Usual | Pace, ...]:
-        return (*self._usual.values(), *self._pace.values())
+        usual = (usual.memory for usual in self._usual.values())
+        return (*self._ledgers.values(), *usual, *self.habits.memories(), self.listings.memory)
 
     @property
     def layout(self) -> str:
@@ -109,10 +105,13 @@ class Rates:
         slots = ledger.slots(known)
         view = View.of(ledger, slots, coded, mine, {signal.removeprefix(USUAL) for signal, _ in wanted})
         ledger.count(slots, coded, mine)
-        ledger.heard(known, slots, coded, mine.times)
         values = {column: view.within(column) for column in wanted if column[0] in SIGNALS}
         values.update(self._compared(kind, known, codes, view, wanted, mine))
-        values.update(self._timed(kind, known[codes], mine, wanted))
+        values.update(self._timed(known[codes], mine, wanted))
+        if (PACE, 0) in wanted:
+            attempts = mine.amounts[:, ADDITIVE.index("attempts")]
+            values[PACE, 0] = pace.learn(ledger.pace, slots, coded, mine.events["clock"], attempts)
+        ledger.heard(known, slots, coded, mine.times)
         history = {column: values[column] for column in wanted}
         return History(mine.rows, known[codes], history, partial(view.above, history))
 
@@ -128,9 +127,7 @@ class Rates:
         usual = self._usual[kind].learn(known, codes, view.times, values)
         return {(USUAL + signal, window): values for (signal, window), values in usual.items()}
 
-    def _timed(
-        self, kind: str, names: NDArray[Any], batch: Batch, wanted: Sequence[RateColumn]
-    ) -> dict[RateColumn, NDArray[Any]]:
+    def _timed(self, names: NDArray[Any], batch: Batch, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:
         """What is no count within a window."""
         times = batch.events["clock"]
         moments: dict[str, Callable[[], Any]] = {
@@ -139,10 +136,7 @@ class Rates:
             "age": lambda: age(times, names, self.habits),
             "reputation": lambda: reputation(batch.events["client"], times, self.listings, self._site),
         }
-        found = {(name, 0): moments[name]() for name, _ in wanted if name in moments}
-        if (PACE, 0) in wanted:
-            found[PACE, 0] = self._pace[kind].learn(names, times, batch.amounts[:, ADDITIVE.index("attempts")])
-        return found
+        return {(name, 0): moments[name]() for name, _ in wanted if name in moments}
 
     def condemn(self, decisions: Iterable[Decision]) -> None:
         """What was decided: on such a day a key teaches nothing of what is usual, unless it was released."""
@@ -165,8 +159,8 @@ class Rates:
             ledger.expire(clock - 2 * self.windows[-1])
         self.habits.expire(clock)
         self.listings.expire(clock)
-        for other in self._others():
-            other.expire(clock)
+        for usual in self._usual.values():
+            usual.expire(clock)
 
     def turn_back(self) -> None:
         """The log's clock was wrong and has been set back: forget everything that was counted.
@@ -176,8 +170,6 @@ class Rates:
         """
         for ledger in self._ledgers.values():
             ledger.clear()
-        for pace in self._pace.values():
-            pace.turn_back()
         self.listings.turn_back()
 
     def totals(self, key: str, at: float) -> list[int] | None:

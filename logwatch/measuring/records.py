@@ -1,11 +1,13 @@
-"""Records by key, JSON values: those that were put lately as they are, all others written, in a fifth of the room.
+"""Records by key, JSON values: those that were put lately as they are, all others written, in a tenth of the room.
 
 Whoever sends is likely to send again soon; reading and writing a record costs more than all that is done with it.
+Written records are deflated JSON: against a dictionary of what stands in most of them, since each is short.
 """
 
 from __future__ import annotations
 
 import json
+import zlib
 from itertools import islice
 from typing import Any
 
@@ -17,14 +19,31 @@ _written = json.JSONEncoder(separators=(",", ":")).encode
 _read = json.JSONDecoder().decode
 
 
+# Never to be changed: without it no record can be read. What is most frequent stands last.
+_COMMON = (
+    b'"CN":[1,"BR":[1,"IT":[1,"ES":[1,"NL":[1,"FR":[1,"GB":[1,"DE":[1,"US":[1,"local:"bytes 3600":"bounces 86400":'
+    b'"deferrals 86400":"senders 86400":"auth_failures 3600":"policy_rejections 86400":"unknown_recipients 86400":'
+    b'"recipients at once 0":[1,1,1,1,2,1,0,0,0,0,0],"clients 3600":0,"attempts 3600":1,"countries 3600":1,'
+    b'"far_recipients 3600":0,"far_recipients 604800":0,"far_strangers 86400":0,"messages 3600":1,"messages 86400":1,'
+    b'"networks 3600":1,"new_networks 604800":0,"new_recipients 86400":0,"odd_countries 604800":0,'
+    b'"odd_senders 604800":0,"recipients 3600":1,"recipients 86400":1},{}],false,{"@example.org":[0.0,"@example.com":'
+    b'[0.0,1]}],{"net:2001:db8:","near:2001:db8::/32":[17,"net:192.0.2.0/24":[17,.0,17,"near:192.0.0.0/16":[17,.0]},'
+)
+
+
 def written(record: Any) -> bytes:
     """A record as it is kept."""
-    return record if isinstance(record, bytes) else _written(record).encode()
+    if isinstance(record, bytes):
+        return record
+    deflate = zlib.compressobj(1, wbits=-zlib.MAX_WBITS, memLevel=5, zdict=_COMMON)
+    return deflate.compress(_written(record).encode()) + deflate.flush()
 
 
 def read(kept: Any) -> Any:
     """What `written` was given."""
-    return _read(kept.decode()) if isinstance(kept, bytes) else kept
+    if not isinstance(kept, bytes):
+        return kept
+    return _read(zlib.decompressobj(wbits=-zlib.MAX_WBITS, zdict=_COMMON).decompress(kept).decode())
 
 
 class Records(Memory[Any]):
@@ -47,5 +66,5 @@ class Records(Memory[Any]):
             for old in [*islice(self._lately, _LATELY)]:
                 del self._lately[old]
                 if old in self._entries:
-                    when, place, record = self._entries[old]
-                    self._entries[old] = when, place, written(record)
+                    when, record = self._entries[old]
+                    self._entries[old] = when, written(record)
