@@ -93,7 +93,7 @@ def events_of(
 
 def rerun(core: Core, paths: Iterable[str], newest: float, seen: Seen = lambda _: None) -> Iterator[Step]:
     """The core's steps over all lines of these logs."""
-    return (core.take(events, before) for before, events in events_of(core.reader, paths, newest, seen))
+    return (_taken(core, events, before) for before, events in events_of(core.reader, paths, newest, seen))
 
 
 def side_by_side(
@@ -101,7 +101,15 @@ def side_by_side(
 ) -> Iterator[tuple[Step, Step]]:
     """The steps of two cores over these logs, which are read once: only measuring and judging are done by each."""
     pieces = events_of(core.reader, paths, newest, seen)
-    return ((core.take(events, before), other.take(events, before)) for before, events in pieces)
+    return ((_taken(core, events, before), _taken(other, events, before)) for before, events in pieces)
+
+
+def _taken(core: Core, events: Columns, before: float) -> Step:
+    """A step of which nothing will be written down: what changed would be noted for ever."""
+    step = core.take(events, before)
+    for memory in core.memories():
+        memory.settle()
+    return step
 
 
 _MUCH = 16 << 20  # bytes of logs, as they are stored
