@@ -119,9 +119,12 @@ def scored(run: Run, site: str, seed: int) -> Result:
     for key, label in labels.items():
         result.account_days[label] += int((abused.get(key, START + run.month.days * DAY) - START) // DAY)
     seen: set[tuple[str, int, str]] = set()
+    refs: set[str] = set()
     for decision in run.decisions:
         day, kind = int((decision.time - START) // DAY), "hard" if decision.action in HARD else "mild"
-        if decision.action == "release" or (decision.key, day, kind) in seen:
+        old = decision.ref in refs  # that it stands for longer is no new mistake
+        refs.add(decision.ref)
+        if old or decision.action == "release" or (decision.key, day, kind) in seen:
             continue
         if decision.key in labels and decision.time < abused.get(decision.key, decision.time + 1):
             seen.add((decision.key, day, kind))

@@ -12,14 +12,19 @@ import pytest
 from benchmarks.closed_loop import ClosedLoop
 from benchmarks.detection import alarms, families, scored
 from benchmarks.traffic.attacks import FAMILIES, ON_CLIENTS
+from benchmarks.traffic.campus import ATTACKS, Campus
 from benchmarks.traffic.month import DAYS, Month
 from benchmarks.traffic.postfix import Writer
 from benchmarks.traffic.profile import PROVIDER
 from benchmarks.traffic.scene import DAY, START, UNKNOWN, Event, Guess, Incoming, Mail
 from benchmarks.traffic.sending import Process
+from benchmarks.traffic.sendmail import SendmailWriter
 from logwatch.core import Core
 from logwatch.judging.decide import Judge
-from logwatch.judging.language import parse
+from logwatch.judging.language import SHIPPED, parse
+from logwatch.measuring.habits import Habits
+from logwatch.measuring.signals import amounts
+from logwatch.schema import ADDITIVE
 
 SMALL = dataclasses.replace(
     PROVIDER, accounts=24, scanners=1, monitors=0, tickets=1, newsletters=1, lists=0, incoming=1
@@ -78,6 +83,59 @@ def test_the_log_says_what_happened(events: list[Event]) -> None:
     refused = sum(read["event"] == "reject")
     assert refused == sum(event.unknown for event in some if isinstance(event, Incoming))
     assert sum(read["event"] == "auth_failure") == sum(isinstance(event, Guess) for event in some)
+
+
+def test_sendmail_tells_the_same(events: list[Event]) -> None:
+    """As much of every signal that needs no past, in other words."""
+    some = [event for event in events if event.time < START + 3 * DAY]
+    totals = []
+    for writer in (Writer("test"), SendmailWriter("test")):
+        for event in some:
+            writer.write(event)
+        read = Core(Judge(parse("")), zone=UTC, start=START).feed(writer.until(START + 4 * DAY)).events
+        totals.append(amounts(Habits().observe(read)).sum(axis=0).tolist())
+    postfix, sendmail = (dict(zip(ADDITIVE, total, strict=True)) for total in totals)
+    assert all(postfix[signal] for signal in COUNTED)
+    assert [sendmail[signal] for signal in COUNTED] == [postfix[signal] for signal in COUNTED]
+
+
+COUNTED = (
+    "messages", "recipients", "attempts", "connections", "unknown_recipients", "bounces", "policy_rejections",
+    "deferrals", "auth_failures",
+)  # fmt: skip
+
+
+def test_an_attack_is_seen_in_a_log_that_begins_with_it() -> None:
+    """Nothing is known of anybody yet; bounces and networks tell. Nobody else is hit, a newsletter neither."""
+    began = Month(SMALL, 3, each=1, times=Process(), kinds=["flood", "botnet", "fan-out"], days=2, begin=(0.1, 0.6))
+    run = ClosedLoop(began, parse(SHIPPED.read_text())).run()
+    assert len(run.outcomes) == 3
+    for outcome in run.outcomes.values():
+        assert outcome.decided is not None
+        assert outcome.decided - outcome.attack.first < 3600
+    result = scored(run, SMALL.name, 3)
+    assert not result.wrong
+
+
+def test_lost_lines_are_lost() -> None:
+    """All of them: then nothing is ever decided."""
+    policy = parse("rule all per account: when unknown_recipients in 24h > 2 block for 7d")
+    assert not ClosedLoop(month(kinds=["flood"]), policy, lost=1.0).run().decisions
+
+
+def test_the_other_site_is_in_order_and_true_to_its_labels() -> None:
+    """Time only goes forward, every family is there, and each attack's events are its own."""
+    campus = Campus(1, accounts=40)
+    made = list(campus.events())
+    times = [event.time for event in made]
+    assert times == sorted(times)
+    attacks = {attack.number: attack for attack in campus.attacks}
+    assert {attack.family for attack in campus.attacks} == set(ATTACKS)
+    for event in made:
+        if event.attack:
+            assert attacks[event.attack].account == (event.account if isinstance(event, Mail) else "")
+        elif isinstance(event, Mail):
+            assert event.account in campus.labels()
 
 
 def test_what_is_refused_is_not_delivered() -> None:
