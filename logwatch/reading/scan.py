@@ -12,13 +12,25 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from logwatch.reading.grammar import UNREAD, UNREADABLE, compiled, first_look, translators
+from logwatch.reading.grammar import (
+    ALL,
+    DIALECTS,
+    FOREIGN,
+    UNREAD,
+    UNREADABLE,
+    compiled,
+    first_look,
+    translators,
+)
 from logwatch.reading.grammar.compile import Pattern
+from logwatch.reading.rows import NEEDED, STAMP, Row, Scanned, names_of
 from logwatch.reading.stamp import Stamps
 from logwatch.schema import INTEGERS, LINE_COLUMNS, NUMBERS, Columns
 
@@ -34,7 +46,10 @@ _REPEATED = re.compile(
 )
 
 _NONE: Any = None  # to be compared with element by element
-Row = Any  # what match.group gives: a tuple, or the value itself where a kind has only one
+_ASIDE = (UNREAD, FOREIGN)
+# A dialect with more lines than these is looked for by the first look; until then each of its lines takes a second one.
+_OFTEN = 1000
+_SECOND = 10_000  # kinds of the second look are numbered from here; no pattern has so many
 
 
 class Scanner:
@@ -50,39 +65,77 @@ class Scanner:
         self.other = 0  # lines of a known daemon that are of no known kind
         self.example = b""  # the latest unreadable line
         self._columns = tuple(columns)
-        inputs = ("stamp", *(("prefix", "daemon") if "program" in columns else ()))
-        self._fields = tuple(dict.fromkeys((*inputs, *(name for name in columns if name not in _DERIVED))))
-        pattern = first_look(frozenset(self._fields), None if events is None else frozenset(events))
-        self._find = pattern.regex.finditer
-        self._unread_tags = {tag for tag, kind in pattern.kinds.items() if kind.endswith(UNREAD)}
-        self._kinds = [_Kind(pattern, tag, self._fields) for tag in range(pattern.regex.groups + 1)]
+        derived_from = ("prefix", "daemon") if "program" in columns else ()
+        self._fields = tuple(dict.fromkeys((*derived_from, *(name for name in columns if name not in _DERIVED))))
+        self._events = None if events is None else frozenset(events)
+        self._seldom: Counter[str] = Counter()  # lines of dialects that the first look does not know
+        self._kinds: dict[int, _Kind] = {}
+        self._look_for(frozenset({DIALECTS[0].NAME}))
 
-    def scan(self, chunk: bytes) -> Columns:
+    def scan(self, chunk: bytes) -> Scanned:
         """The events of whole lines, `\\n` after each; also `start`, the offset of each event's line in the chunk."""
         text, repeats = _unfold(chunk) if b"]: message repeated " in chunk else (chunk, ())
-        columns = self._table(*self._rows(b"\n" + text))
+        found = self._found(b"\n" + text)
+        columns = self._table(found)
+        columns["start"] = np.array(found.starts, dtype=np.int64)
         if "line" in self._columns:
-            columns["line"] = self._numbers(text, columns["start"].tolist())
-        if repeats:
-            columns = self._repeated(columns, repeats)
+            columns["line"] = self._numbers(text, found.starts)
         self.lines += chunk.count(b"\n")
-        return columns
+        return self._repeated(columns, found.rows, repeats) if repeats else Scanned(columns, found.rows)
 
-    def _rows(self, text: bytes) -> tuple[list[int], list[int], list[list[Row]]]:
-        """Tag and offset of every event, and by tag, their fields."""
-        groups, unread = [kind.groups for kind in self._kinds], self._unread_tags
-        rows: list[list[Row]] = [[] for _ in groups]
-        tags: list[int] = []
-        starts: list[int] = []
-        for match in self._find(text):
+    # Finding lines.
+
+    def _look_for(self, dialects: frozenset[str]) -> None:
+        """From now on find the lines of these dialects at the first look."""
+        self._often = dialects
+        self._first = self._pattern(dialects)
+        self._kinds.update((tag, _Kind(self._first, tag, self._fields)) for tag in self._first.kinds)
+
+    @cached_property
+    def _second(self) -> Pattern:
+        pattern = self._pattern(ALL)
+        self._kinds.update((_SECOND + tag, _Kind(pattern, tag, self._fields)) for tag in pattern.kinds)
+        return pattern
+
+    def _pattern(self, dialects: frozenset[str]) -> Pattern:
+        return first_look(NEEDED.union(self._fields, (STAMP,)), self._events, dialects)
+
+    def _found(self, text: bytes) -> _Found:
+        """All lines that are events."""
+        kinds, starts, rows = found = _Found([], [], [])
+        groups = {tag: self._kinds[tag].groups for tag, kind in self._first.kinds.items() if not kind.endswith(_ASIDE)}
+        for match in self._first.regex.finditer(text):
             tag = match.lastindex or 0  # every alternative ends in a tag
-            if tag in unread:
-                self._unread(match[0])
-                continue
-            tags.append(tag)
-            starts.append(match.start())
-            rows[tag].append(match.group(*groups[tag]))
-        return tags, starts, rows
+            if tag in groups:
+                kinds.append(tag)
+                starts.append(match.start())
+                rows.append(match.group(*groups[tag]))
+            else:
+                self._look_again(text, match, found)
+        for number in {number for number in set(kinds) if self._kinds[number].translate}:
+            for place in _places(kinds, number).tolist():
+                rows[place] = self._kinds[number].translated(rows[place])
+        if often := {dialect for dialect, lines in self._seldom.items() if lines > _OFTEN} - self._often:
+            self._look_for(self._often | often)
+        return found
+
+    def _look_again(self, text: bytes, match: re.Match[bytes], found: _Found) -> None:
+        """At a line of a dialect that the first look does not know, or of no kind that it knows."""
+        dialect, word = self._first.kinds[match.lastindex or 0].split()
+        if word == UNREAD:
+            self._unread(match[0])
+            return
+        self._seldom[dialect] += 1
+        again = self._second.regex.match(text, match.start())
+        if again is None:
+            return
+        tag = again.lastindex or 0
+        if self._second.kinds[tag].endswith(UNREAD):
+            self._unread(again[0])
+            return
+        found.kinds.append(_SECOND + tag)
+        found.starts.append(match.start())
+        found.rows.append(again.group(*self._kinds[_SECOND + tag].groups))
 
     def _unread(self, line: bytes) -> None:
         """Count a line that is none of the kinds: what should it have been?"""
@@ -95,18 +148,19 @@ class Scanner:
         else:
             self.other += 1
 
-    def _table(self, tags: list[int], starts: list[int], rows: list[list[Row]]) -> Columns:
-        places = np.array(tags, dtype=np.int64)
-        raw = {name: np.full(len(tags), None, dtype=object) for name in ("event", *self._fields)}
-        for tag, found in enumerate(rows):
-            if found:
-                kind, place = self._kinds[tag], np.flatnonzero(places == tag)
-                raw["event"][place] = kind.event
-                for name, values in kind.columns(found):
-                    raw[name][place] = np.fromiter(values, object, len(found))
+    # Making columns.
+
+    def _table(self, found: _Found) -> Columns:
+        raw = {name: np.full(len(found.rows), None, dtype=object) for name in ("event", *self._fields)}
+        numbers = np.array(found.kinds, dtype=np.int64)
+        for number in set(found.kinds):
+            kind, places = self._kinds[number], _places(numbers, number)
+            raw["event"][places] = kind.event
+            rows = [found.rows[place] for place in places.tolist()]
+            for name, position in kind.columns:
+                raw[name][places] = np.fromiter(map(itemgetter(position), rows), object, len(rows))
         columns = {name: raw[name] for name in ("event", *self._columns) if name in raw}
-        columns["start"] = np.array(starts, dtype=np.int64)
-        columns["time"] = self._times(raw["stamp"].tolist())
+        columns["time"] = self._times(found.rows)
         if "host" in columns:
             columns["host"][columns["host"] == _NONE] = b""  # lines without a header
         if "program" in self._columns:
@@ -115,16 +169,17 @@ class Scanner:
                 columns[name] = _objects([program[position] for program in programs])
         return columns
 
-    def _times(self, stamps: Sequence[bytes]) -> Any:
+    def _times(self, rows: Sequence[Row]) -> Any:
         read, last_text, last = self.stamps.read, b"", self.stamps.last
         times = []
-        for text in stamps:
+        for row in rows:
+            text = row[-1]
             if text != last_text and text is not None:  # a busy second holds many lines
                 last_text, last = text, read(text) or last
             times.append(last)
         return np.array(times, dtype=np.float64)
 
-    def _numbers(self, text: bytes, starts: list[int]) -> Any:
+    def _numbers(self, text: bytes, starts: Sequence[int]) -> Any:
         numbers, line, before = [], self.lines + 1, 0
         for start in starts:
             line += text.count(b"\n", before, start)
@@ -132,49 +187,51 @@ class Scanner:
             numbers.append(line)
         return np.array(numbers, dtype=np.int64)
 
-    def _repeated(self, columns: Columns, repeats: Sequence[tuple[int, int, int]]) -> Columns:
+    def _repeated(self, columns: Columns, rows: Sequence[Row], repeats: Sequence[tuple[int, int, int]]) -> Scanned:
         """The rows of unfolded lines as often as they stand for, and all offsets as they were before."""
-        starts, times = columns["start"], np.ones(len(columns["start"]), np.int64)
-        shift = np.zeros(len(starts), np.int64)
+        starts, times = columns["start"], np.ones(len(rows), np.int64)
+        shift = np.zeros(len(rows), np.int64)
         for at, number, shorter in repeats:
             times[starts == at] = min(number, _MOST_REPEATED)
             if number > _MOST_REPEATED:
                 self.unreadable["repeated"] += 1
             shift[starts > at] += shorter
         columns["start"] = starts + shift
-        return {name: np.repeat(column, times) for name, column in columns.items()}
+        order = np.repeat(np.arange(len(rows)), times)
+        return Scanned({name: column[order] for name, column in columns.items()}, [rows[row] for row in order.tolist()])
+
+
+class _Found(NamedTuple):
+    """Lines that are events, in order: number of their kind, offset, and row."""
+
+    kinds: list[int]
+    starts: list[int]
+    rows: list[Row]
+
+
+def _places(kinds: Any, number: int) -> Any:
+    return np.flatnonzero(np.asarray(kinds, np.int64) == number)
 
 
 class _Kind:
-    """One kind of line: its event (None: unread), the groups of its wanted fields, and how they become columns."""
+    """One kind of line: its event, the groups of its row's fields, and where in a row the wanted columns are."""
 
-    def __init__(self, pattern: Pattern, tag: int, fields: Sequence[str]) -> None:
-        dialect, event = pattern.kinds[tag].split() if tag in pattern.kinds else ("", UNREAD)
-        groups = pattern.groups.get(tag, {})
-        self.event = None if event == UNREAD else event
-        self._translate = translators().get(dialect)
-        self._wanted = tuple(fields)
-        self._names = tuple(name for name in (groups if self._translate else fields) if name in groups)
-        self.groups = tuple(groups[name] for name in self._names)
+    def __init__(self, pattern: Pattern, tag: int, wanted: Sequence[str]) -> None:
+        dialect, self.event = pattern.kinds[tag].split()
+        self.translate = translators().get(dialect)
+        found = pattern.groups[tag]
+        names = (*names_of(self.event, wanted if self.translate else [name for name in wanted if name in found]), STAMP)
+        self._raw, self._names = tuple(found), names
+        nothing = next(other for other in pattern.kinds if other != tag)  # a group that is not in such lines
+        self.groups = tuple(found.values() if self.translate else (found.get(name, nothing) for name in names))
+        self.columns = [(name, names.index(name)) for name in wanted if name in names]
 
-    def columns(self, rows: Sequence[Row]) -> Iterator[tuple[str, Sequence[Any]]]:
-        """Names and values of the wanted columns that such lines have."""
-        named = (rows,) if len(self._names) == 1 else zip(*rows, strict=True)
-        found = dict(zip(self._names, named, strict=True))
-        if self._translate:
-            found = self._translated(found)
-        return ((name, found[name]) for name in self._wanted if name in found)
-
-    def _translated(self, found: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-        assert self._translate is not None
-        assert self.event is not None
-        lines: list[dict[str, bytes | None]] = [
-            dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)
-        ]
-        for fields in lines:
-            self._translate(self.event, fields)
-        names = dict.fromkeys(name for fields in lines for name in fields)
-        return {name: [fields.get(name) for fields in lines] for name in names}
+    def translated(self, row: Row) -> Row:
+        """The row in our words, of one that has all that stood in the line."""
+        assert self.translate is not None
+        fields: dict[str, bytes | None] = dict(zip(self._raw, row, strict=True))
+        self.translate(self.event, fields)
+        return tuple(map(fields.get, self._names))
 
 
 def _unfold(chunk: bytes) -> tuple[bytes, list[tuple[int, int, int]]]:

@@ -23,6 +23,7 @@ FOLDER = Path(__file__).parents[2] / "samples" / "logs"
 START = 1795600000.0  # 2026-11-25, about when the samples without a year were written
 
 _GRAMMAR = line()
+_PATTERN = compiled()
 
 
 class Sample(NamedTuple):
@@ -67,7 +68,7 @@ Found = tuple[str, dict[str, bytes]] | None
 
 def by_regex(raw: bytes) -> Found:
     """Kind and fields of one line, newline included, by the compiled expression."""
-    pattern = compiled()
+    pattern = _PATTERN
     match = pattern.regex.match(b"\n" + raw)
     if match is None:
         return None

@@ -34,6 +34,7 @@ def test_engines_agree_on_mutated_lines(line: bytes) -> None:
     assert by_regex(line) == by_pyparsing(line)
 
 
+@settings(deadline=None)  # a pattern may be compiled first
 @given(st.lists(st.one_of(st.binary(), mutated())).map(b"".join))
 def test_any_bytes_are_read_without_an_error(junk: bytes) -> None:
     """Whatever stands in a log: events, nothing, or a count of unreadable lines, and never an exception."""
@@ -43,6 +44,7 @@ def test_any_bytes_are_read_without_an_error(junk: bytes) -> None:
     assert reader.lines == junk.count(b"\n")
 
 
+@settings(deadline=None)
 @given(st.lists(mutated(), max_size=20), st.data())
 def test_chunking_changes_nothing(lines: list[bytes], data: st.DataObject) -> None:
     """Lines cut into chunks anywhere between two lines give the same rows as in one piece."""

@@ -15,7 +15,8 @@ One more dialect is one more module, one more entry in DIALECTS, and samples.
 A line that starts like one of the kinds and then does not go on like it is *unreadable*: it gives no event, but is
 counted, since evidence may be missing. A line of a known daemon that starts like none of its kinds is counted too, as
 *other*. The first look finds only that a line is one of these; which of them, and what the line should have been, is
-found by a second (`compiled`), so that the first has fewer groups.
+found by a second (`compiled`), so that the first has fewer groups. For the same reason it may know the kinds of some
+dialects only: of lines of the others it says that they are *foreign*, and they are looked at again.
 """
 
 from __future__ import annotations
@@ -32,11 +33,13 @@ from logwatch.reading.grammar.compile import Pattern, compile_lines
 from logwatch.reading.grammar.parts import end, first, header, keep_all, nothing_of, pid, rest, rx, seq
 
 DIALECTS: tuple[ModuleType, ...] = (postfix, verdict, sendmail, exim, dovecot, syslog)
+ALL = frozenset(dialect.NAME for dialect in DIALECTS)
 # A tag is a dialect's name and an event, or one of these words in its place. UNREADABLE is followed by the event that
 # the line should have been.
 UNREAD = "unread"
 UNREADABLE = "unreadable"
 OTHER = "other"
+FOREIGN = "foreign"
 
 Kind = tuple[str, pp.ParserElement, pp.ParserElement]
 Kinds = tuple[Kind, ...]
@@ -48,12 +51,13 @@ def line(dialects: Sequence[ModuleType] = DIALECTS) -> pp.ParserElement:
 
     The text to parse must hold the newline, for lines must match to their end.
     """
-    return _line(dialects, None, first_look=False)
+    return _whole_line(*((_dialect(dialect, None, False), _bare(dialect, None, False)) for dialect in dialects))
 
 
-def _line(dialects: Sequence[ModuleType], events: Collection[str] | None, first_look: bool) -> pp.ParserElement:
-    logged = seq(header(), first(*(_dialect(dialect, events, first_look) for dialect in dialects)))
-    bare = (_bare(dialect, events, first_look) for dialect in dialects if hasattr(dialect, "BARE"))
+def _whole_line(*dialects: tuple[pp.ParserElement, pp.ParserElement | None]) -> pp.ParserElement:
+    """Of each dialect what follows the header of syslog's, and what lines are like that have none, if it has such."""
+    logged = seq(header(), first(*(after_header for after_header, _ in dialects)))
+    bare = (whole for _, whole in dialects if whole is not None)
     return first(logged, *bare).leave_whitespace(recursive=True).parse_with_tabs()
 
 
@@ -61,22 +65,31 @@ def _dialect(dialect: ModuleType, events: Collection[str] | None, first_look: bo
     alike: dict[tuple[int, ...], list[str]] = {}  # daemons that share their kinds
     for name, kinds in dialect.KINDS.items():
         alike.setdefault(tuple(map(id, kinds)), []).append(name)
-    daemons = (_daemons(dialect, names, events, first_look) for names in alike.values())
+    daemons = (
+        seq(*_signed(dialect, names), _texts(dialect, dialect.KINDS[names[0]], events, first_look))
+        for names in alike.values()
+    )
     whole = seq(dialect.PROGRAM, first(*daemons))
     return keep_all(whole) if hasattr(dialect, "translate") else whole
 
 
-def _bare(dialect: ModuleType, events: Collection[str] | None, first_look: bool) -> pp.ParserElement:
+def _bare(dialect: ModuleType, events: Collection[str] | None, first_look: bool) -> pp.ParserElement | None:
+    if not hasattr(dialect, "BARE"):
+        return None
     whole = seq(dialect.BARE, _texts(dialect, next(iter(dialect.KINDS.values())), events, first_look))
     return keep_all(whole) if hasattr(dialect, "translate") else whole
 
 
-def _daemons(
-    dialect: ModuleType, names: list[str], events: Collection[str] | None, first_look: bool
-) -> pp.ParserElement:
-    process: pp.ParserElement = getattr(dialect, "PID", pid())
-    texts = _texts(dialect, dialect.KINDS[names[0]], events, first_look)
-    return seq(rx("|".join(sorted(names, reverse=True)), "daemon"), process, texts)
+def _foreign(dialect: ModuleType) -> tuple[pp.ParserElement, pp.ParserElement | None]:
+    """As much of a dialect's lines as tells that they are its."""
+    tag = pp.Tag("event", f"{dialect.NAME} {FOREIGN}")
+    signed = seq(dialect.PROGRAM, *_signed(dialect, dialect.KINDS), tag)
+    return signed, seq(dialect.BARE, tag) if hasattr(dialect, "BARE") else None
+
+
+def _signed(dialect: ModuleType, daemons: Iterable[str]) -> tuple[pp.ParserElement, pp.ParserElement]:
+    """What stands between the beginning of the program's name and the text."""
+    return rx("|".join(sorted(daemons, reverse=True)), "daemon"), getattr(dialect, "PID", pid())
 
 
 def _texts(dialect: ModuleType, kinds: Kinds, events: Collection[str] | None, first_look: bool) -> pp.ParserElement:
@@ -133,12 +146,23 @@ def compiled() -> Pattern:
 
 
 @cache
-def first_look(columns: frozenset[str], events: frozenset[str] | None = None) -> Pattern:
+def first_look(
+    columns: frozenset[str], events: frozenset[str] | None = None, dialects: frozenset[str] = ALL
+) -> Pattern:
     """The pattern by which logs are scanned, with groups for these columns only, for lines of these kinds only.
 
-    Lines of a known daemon that are of no kind, and known to be neither silent nor unwanted, have the tag UNREAD.
+    Lines of a known daemon that are of no kind, and known to be neither silent nor unwanted, have the tag UNREAD, and
+    those of a dialect that is not among the `dialects` named FOREIGN. The fewer, the faster.
     """
-    return compile_lines(_line(DIALECTS, events, first_look=True), columns)
+    whole = _whole_line(
+        *(
+            (_dialect(dialect, events, True), _bare(dialect, events, True))
+            if dialect.NAME in dialects
+            else _foreign(dialect)
+            for dialect in DIALECTS
+        )
+    )
+    return compile_lines(whole, columns)
 
 
 def translators() -> dict[str, Translate]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pyparsing as pp
@@ -105,6 +106,7 @@ class _Walk:
 
 
 _AMBIGUOUS = -1
+_CLASS = re.compile(rb"\\.|(?P<all>\[\^?(?:[^\]\\]|\\.)+\])", re.DOTALL)
 # one character, or a class of them, or so many of it: what needs no group to be atomic
 _RUN = re.compile(r"(?:\[(?:[^\]\\]|\\.)+\]|\\.|[^\\\[\](){}|?*+.^$])(?P<times>[*+?]|\{[0-9]+(?:,[0-9]*)?\})?")
 
@@ -117,6 +119,29 @@ def _atomic(pattern: str) -> str:
     if run is None:
         return f"(?>{pattern})"
     return pattern + ("+" if run["times"] else "")
+
+
+def _with_fast_classes(source: bytes) -> bytes:
+    """The same expression, its classes written as ranges of what they hold, never of what they do not.
+
+    `re` looks a character up in a bitmap where a class has three ranges or more; otherwise, and for `[^…]`, it compares
+    one after the other.
+    """
+    return _CLASS.sub(lambda found: _ranges(found["all"]) if found["all"] else found[0], source)
+
+
+@cache
+def _ranges(written: bytes) -> bytes:
+    inside = re.compile(written).fullmatch
+    held = [code for code in range(256) if inside(bytes([code]))]
+    first = [code for code in held if code - 1 not in held]
+    last = [code for code in held if code + 1 not in held]
+    if len(first) < _FEW:
+        return written
+    return b"[%b]" % b"".join(b"\\x%02x-\\x%02x" % pair for pair in zip(first, last, strict=True))
+
+
+_FEW = 3
 
 
 def _sequence(walk: _Walk, element: pp.ParserElement) -> str:
@@ -141,4 +166,4 @@ def compile_lines(line: pp.ParserElement, columns: Iterable[str] | None = None) 
     """
     walk = _Walk(None if columns is None else frozenset(columns))
     source = walk.source(line)
-    return Pattern(re.compile(rb"\n" + source.encode()), walk.kinds, walk.groups)
+    return Pattern(re.compile(_with_fast_classes(rb"\n" + source.encode())), walk.kinds, walk.groups)

@@ -1,0 +1,43 @@
+"""What attribution looks at of each event, in the order in which a row has it: the scanner makes rows, it takes them.
+
+A row is a tuple of raw fields, None where a line has no such field: those of COMMON, those of MORE for its event, then
+whatever columns the scanner was asked for besides, and the stamp. Of most kinds that is a tenth of what a line could
+have, and it is all that has to be gone through line by line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from logwatch.schema import Columns
+
+Row = tuple[Any, ...]
+
+STAMP = "stamp"  # the last of a row
+COMMON = ("host", "pid", "queue_id", "client_ip", "sasl_username")
+MORE = {
+    "accept": ("orig_queue_id", "nrcpt"),
+    "reject": ("dsn",),
+    "pickup": ("uid", "orig_queue_id"),
+    "message_id": ("message_id",),
+    "queued": ("uid", "nrcpt", "message_id"),
+    "delivery": ("response", "relay_host", "relay_ip"),
+    "notification": ("response",),
+    "verdict": ("ref", "mode", "verdict"),
+    "milter_reject": ("ref",),
+}
+NEEDED = frozenset((*COMMON, *(name for names in MORE.values() for name in names)))
+
+
+class Scanned(Columns):
+    """The columns that were wanted of a chunk's events, and a row for each event, in order."""
+
+    def __init__(self, columns: Columns, rows: Sequence[Row]) -> None:
+        super().__init__(columns)
+        self.rows = rows
+
+
+def names_of(event: str, besides: Sequence[str]) -> tuple[str, ...]:
+    """The fields of an event's row; `besides` those wanted for their column's sake."""
+    return tuple(dict.fromkeys((*COMMON, *MORE.get(event, ()), *besides)))
