@@ -11,14 +11,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 V = TypeVar("V")
 _PLACE = 8  # bytes in front of a written value: its place in the order, as many were put at the same time
 
 
 class Memory(Generic[V]):
-    """Values by key (a str), at most `bound` of them, each with the event time when it was last put."""
+    """Values by key, at most `bound` of them, each with the event time when it was last put.
+
+    A key is a str, or something else that `names` can write as one and read again: what is looked up for every line of
+    a log need not become text for it.
+    """
 
     def __init__(
         self,
@@ -26,23 +30,25 @@ class Memory(Generic[V]):
         bound: int,
         dump: Callable[[V], bytes] = lambda value: json.dumps(value).encode(),
         load: Callable[[bytes], V] = json.loads,
+        names: tuple[Callable[[Any], str], Callable[[str], Any]] = (str, str),
     ) -> None:
         self.name = name
         self.bound = bound
         self.overflowed = 0  # entries dropped for want of room: evidence lost
         self._dump = dump
         self._load = load
-        self._entries: dict[str, tuple[float, V]] = {}  # time and value, in the order in which they were put
-        self._changed: dict[str, int] = {}  # which put it was, of what has not been kept elsewhere
+        self._write_key, self._read_key = names
+        self._entries: dict[Any, tuple[float, V]] = {}  # time and value, in the order in which they were put
+        self._changed: dict[Any, int] = {}  # which put it was, of what has not been kept elsewhere
         self._puts = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __contains__(self, key: str) -> bool:
+    def __contains__(self, key: Any) -> bool:
         return key in self._entries
 
-    def get(self, key: str, since: float = float("-inf")) -> V | None:
+    def get(self, key: Any, since: float = float("-inf")) -> V | None:
         """The value of a key; None where there is none, or where it was last put before `since`.
 
         What must not depend on when `expire` was last called passes `since`.
@@ -50,7 +56,7 @@ class Memory(Generic[V]):
         entry = self._entries.get(key)
         return None if entry is None or entry[0] < since else entry[1]
 
-    def put(self, key: str, value: V, time: float) -> None:
+    def put(self, key: Any, value: V, time: float) -> None:
         """Set a value; it is now the youngest."""
         self._entries.pop(key, None)
         self._puts += 1
@@ -60,7 +66,7 @@ class Memory(Generic[V]):
             self.drop(next(iter(self._entries)))
             self.overflowed += 1
 
-    def put_all(self, entries: Iterable[tuple[str, V, float]]) -> None:
+    def put_all(self, entries: Iterable[tuple[Any, V, float]]) -> None:
         """Put one after the other: key, value, time."""
         known, changed = self._entries, self._changed
         for key, value, time in entries:
@@ -72,7 +78,7 @@ class Memory(Generic[V]):
             self.drop(next(iter(known)))
             self.overflowed += 1
 
-    def drop(self, key: str) -> None:
+    def drop(self, key: Any) -> None:
         """Forget a key, if it is known."""
         entry = self._entries.pop(key, None)
         if entry is not None:
@@ -95,13 +101,13 @@ class Memory(Generic[V]):
                 return
             self.drop(key)
 
-    def items(self) -> Iterator[tuple[str, V]]:
+    def items(self) -> Iterator[tuple[Any, V]]:
         """All keys and values, oldest first."""
         return ((key, value) for key, (_, value) in self._entries.items())
 
     def changes(self) -> list[tuple[str, float, bytes | None]]:
         """Key, time and written value of all that changed since the last `settle`; None for what was dropped."""
-        return [(key, *self._written(key, place)) for key, place in self._changed.items()]
+        return [(self._write_key(key), *self._written(key, place)) for key, place in self._changed.items()]
 
     def settle(self) -> None:
         """What changed so far has been kept elsewhere."""
@@ -109,13 +115,16 @@ class Memory(Generic[V]):
 
     def restore(self, rows: Iterable[tuple[str, float, bytes]]) -> None:
         """Take up what `changes` once gave, in any order."""
-        read = ((key, time, int.from_bytes(value[:_PLACE]), self._load(value[_PLACE:])) for key, time, value in rows)
+        read = (
+            (self._read_key(key), time, int.from_bytes(value[:_PLACE]), self._load(value[_PLACE:]))
+            for key, time, value in rows
+        )
         ordered = sorted(read, key=lambda entry: entry[2])
         self._entries = {key: (time, value) for key, time, _, value in ordered}
         self._puts = ordered[-1][2] if ordered else 0
         self._changed.clear()
 
-    def _written(self, key: str, place: int) -> tuple[float, bytes | None]:
+    def _written(self, key: Any, place: int) -> tuple[float, bytes | None]:
         entry = self._entries.get(key)
         if entry is None:
             return 0.0, None

@@ -36,13 +36,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from enforce import key
 from logwatch.memory import Memory
-from logwatch.schema import KEY_COLUMNS, Columns
+from logwatch.reading.rows import Row, Scanned
+from logwatch.schema import EVENTS, KEY_COLUMNS, Columns
 
 _SESSION = 86400.0
 _MESSAGE = 6 * _SESSION
@@ -61,6 +62,8 @@ _FORWARDED = re.compile(rb"forwarded as ([0-9A-Za-z]{5,24})\Z")
 # Account, client and local key; of a message also whether it has been counted. Never changed in place.
 Owner = Sequence[Any]
 _NOBODY: Owner = (None, None, None)
+Act = tuple[Owner, bool]
+Name = tuple[bytes | None, bytes | None]  # a host, and a queue id, process id or message id there
 
 
 class Attribution:
@@ -71,33 +74,34 @@ class Attribution:
     """
 
     def __init__(self, default_realm: str = "", *, keep_case: bool = False) -> None:
-        self.messages: Memory[list[Any]] = Memory("messages", 500_000)
-        self.sessions: Memory[list[Any]] = Memory("sessions", 100_000)
-        self.message_ids: Memory[list[Any]] = Memory("message ids", 100_000)  # newest queue id, how often returned
+        self.messages: Memory[Owner] = Memory("messages", 500_000, names=(_name_as_text, _name_from_text))
+        self.sessions: Memory[Owner] = Memory("sessions", 100_000, names=(_name_as_text, _name_from_text))
+        self.message_ids: Memory[Sequence[Any]] = Memory(
+            "message ids", 100_000, names=(_name_as_text, _name_from_text)
+        )  # newest id, returns
         self.verdicts: Memory[bool] = Memory("verdicts", 100_000)
         self.clock = 0.0
         self.clock_steps = 0
         self.orphans = 0  # deliveries whose acceptance was never seen
-        self._accounts: dict[bytes, str | None] = {}
-        self._clients: dict[bytes, str | None] = {}
+        named = partial(key.account, default_realm=default_realm, keep_case=keep_case)
+        self._accounts = _Keys(lambda login: named(login.decode("utf-8", "surrogateescape")))
+        self._clients = _Keys(lambda address: key.client(address.decode("ascii", "replace")))
         self._late = 0  # what the line at hand has for its count
-        self._named = partial(key.account, default_realm=default_realm, keep_case=keep_case)
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks, `clock` excepted."""
         return (self.messages, self.sessions, self.message_ids, self.verdicts)
 
-    def attribute(self, events: Columns) -> Columns:
+    def attribute(self, events: Scanned) -> Columns:
         """The same events with the columns named above."""
         clocks = self._clocks(events["time"])
-        rows = zip(clocks.tolist(), *(events[name].tolist() for name in _Line._fields[1:]), strict=True)
         owners: list[Owner] = []
         counts, late, before = [], {}, self.clock
-        for line in map(_LINE, rows):
-            if line.clock < before:  # what was too old then must not be young again, whatever the chunks are
+        for clock, event, row in zip(clocks.tolist(), events["event"].tolist(), events.rows, strict=True):
+            if clock < before:  # what was too old then must not be young again, whatever the chunks are
                 self._expire(before)
-            before = line.clock
-            owner, counted = _ACTS.get(line.event, Attribution._other)(self, line)
+            before = clock
+            owner, counted = _ACTS[event](self, clock, row)
             if self._late:
                 late[len(owners)], self._late = self._late, 0
             owners.append(owner)
@@ -106,207 +110,198 @@ class Attribution:
         self.clock = before
         keys = {name: _column(owners, place) for place, name in enumerate(KEY_COLUMNS)}
         known = {"counts": np.array(counts, dtype=bool), "clock": clocks}
-        return {**events, **keys, **known, **({"count": _filled(events["count"], late)} if late else {})}
+        told = {"count": _filled(events["count"], late)} if late and "count" in events else {}
+        return {**events, **keys, **known, **told}
 
-    # What each kind of event does to what is remembered.
+    # What each kind of event does to what is remembered; what is in its row, `rows` says.
 
-    def _other(self, line: _Line) -> tuple[Owner, bool]:
-        return self._owner(line), True
+    def _other(self, time: float, row: Row) -> Act:
+        return self._owner(time, row), True
 
-    def _connect(self, line: _Line) -> tuple[Owner, bool]:
-        owner = (None, self._client(line), None)
-        self._begin(line, owner)
+    def _connect(self, time: float, row: Row) -> Act:
+        host, pid, _, ip = row[:4]
+        owner = (None, self._clients[ip], None)
+        if pid:
+            self.sessions.put((host, pid), owner, time)
         return owner, True
 
-    def _disconnect(self, line: _Line) -> tuple[Owner, bool]:
-        owner = self._owner(line)
-        self._known_now(line)
-        self.sessions.drop(line.session)
+    def _disconnect(self, time: float, row: Row) -> Act:
+        host, pid, _, ip = row[:4]
+        owner = self._owner(time, row)
+        if pid:
+            self._tell_late(time, (host, pid), ip)
+            self.sessions.drop((host, pid))
         return owner, True
 
-    def _lost(self, line: _Line) -> tuple[Owner, bool]:
-        if self._session(line)[1] is None:
-            self._begin(line, (None, self._client(line), None))
-        return self._owner(line), True
+    def _lost(self, time: float, row: Row) -> Act:
+        host, pid, _, ip = row[:4]
+        client = self._clients[ip]
+        if self._session(time, host, pid, client)[1] is None:
+            self._begin(time, row, (None, client, None), ip)
+        return self._owner(time, row), True
 
-    def _reject(self, line: _Line) -> tuple[Owner, bool]:
-        owner = self._owner(line)
-        if line.dsn != b"5.1.1" or not line.pid or owner[0] or owner[1]:
+    def _reject(self, time: float, row: Row) -> Act:
+        host, pid, _, _, _, dsn = row[:6]
+        owner = self._owner(time, row)
+        if dsn != b"5.1.1" or not pid or owner[0] or owner[1]:
             return owner, True
-        waiting = self.sessions.get(line.session, line.clock - _SESSION) or _NOBODY
-        self.sessions.put(line.session, [*_NOBODY, sum(waiting[3:]) + 1], line.clock)
+        waiting = self.sessions.get((host, pid), time - _SESSION) or _NOBODY
+        self.sessions.put((host, pid), (*_NOBODY, sum(waiting[3:]) + 1), time)
         return owner, False
 
-    def _log_in(self, line: _Line) -> tuple[Owner, bool]:
-        owner = (self._account(line), self._client(line), None)
-        self._begin(line, owner)
+    def _log_in(self, time: float, row: Row) -> Act:
+        _, _, _, ip, login = row[:5]
+        owner = (self._accounts[login], self._clients[ip], None)
+        self._begin(time, row, owner, ip)
         return owner, True
 
-    def _accept(self, line: _Line) -> tuple[Owner, bool]:
-        original = self._message(line, line.orig_queue_id) if line.orig_queue_id else None
-        owner = original or self._submitter(line)
-        if line.nrcpt is None:  # otherwise Sendmail's line of what never became a message
-            self.messages.put(line.message, [*owner[:3], original is not None], line.clock)
+    def _accept(self, time: float, row: Row) -> Act:
+        host, _, queue_id, ip, _, original_id, nrcpt = row[:7]
+        original = self._message(time, host, original_id) if original_id else None
+        owner = original or self._submitter(time, row, None, nrcpt)
+        if queue_id and nrcpt is None:  # otherwise Sendmail's line of what never became a message
+            self.messages.put((host, queue_id), (*owner[:3], original is not None), time)
         if not original:
-            self._begin(line, owner)
+            self._begin(time, row, owner, ip)
         return owner, True
 
-    def _pickup(self, line: _Line) -> tuple[Owner, bool]:
-        requeued = line.orig_queue_id is not None  # by postsuper(1): the uid is Postfix's own
-        owner = self._message(line, line.orig_queue_id) or _NOBODY if requeued else self._submitter(line)
-        self.messages.put(line.message, [*owner[:3], requeued], line.clock)
+    def _pickup(self, time: float, row: Row) -> Act:
+        host, _, queue_id, _, _, uid, original_id = row[:7]
+        requeued = original_id is not None  # by postsuper(1): the uid is Postfix's own
+        owner = self._message(time, host, original_id) or _NOBODY if requeued else self._submitter(time, row, uid, None)
+        self.messages.put((host, queue_id), (*owner[:3], requeued), time)
         return owner, True
 
-    def _message_id(self, line: _Line) -> tuple[Owner, bool]:
-        message = self._message(line, line.queue_id) or _NOBODY  # nobody's: a bounce, or something forwarded
-        original = self._original(line, message)
+    def _message_id(self, time: float, row: Row) -> Act:
+        host, _, queue_id, _, _, message_id = row[:6]
+        message = self._message(time, host, queue_id) or _NOBODY  # nobody's: a bounce, or something forwarded
+        original = self._original(time, (host, message_id), queue_id, message)
         if original:
-            message = [*original[:3], True]
-            self.messages.put(line.message, message, line.clock)
+            message = (*original[:3], True)
+            self.messages.put((host, queue_id), message, time)
         return message, True
 
-    def _queued(self, line: _Line) -> tuple[Owner, bool]:
-        message = self._message(line, line.queue_id)
+    def _queued(self, time: float, row: Row) -> Act:
+        host, _, queue_id = row[:3]
+        message = self._message(time, host, queue_id)
         if message is None:
-            return self._arrived(line)
+            return self._arrived(time, row)
         if message[3]:
             return message, False
-        self.messages.put(line.message, [*message[:3], True], line.clock)
+        self.messages.put((host, queue_id), (*message[:3], True), time)
         return message, True
 
-    def _arrived(self, line: _Line) -> tuple[Owner, bool]:
+    def _arrived(self, time: float, row: Row) -> Act:
         """Sendmail's or Exim's line of acceptance; Postfix's of bounces, and of what came before the log begins."""
-        owner = self._submitter(line)
+        host, _, queue_id, ip, _, uid, nrcpt, message_id = row[:8]
+        owner = self._submitter(time, row, uid, nrcpt)
         if owner != _NOBODY:
-            self._begin(line, owner)
-        original = self._original(line, owner) if line.message_id else None
+            self._begin(time, row, owner, ip or uid)
+        original = self._original(time, (host, message_id), queue_id, owner)
         owner = original or owner
-        self.messages.put(line.message, [*owner[:3], True], line.clock)
+        self.messages.put((host, queue_id), (*owner[:3], True), time)
         return owner, original is None
 
-    def _delivery(self, line: _Line) -> tuple[Owner, bool]:
-        message = self._message(line, line.queue_id)
+    def _delivery(self, time: float, row: Row) -> Act:
+        host, _, queue_id, _, _, response, relay_host, relay_ip = row[:8]
+        message = self._message(time, host, queue_id)
         if message is None:
             self.orphans += 1
             return _NOBODY, True
-        if line.response:
-            self._renamed(line, message)
+        if relay_ip:
+            found = _RENAMED.search(response or b"") if _is_loopback(self._clients[relay_ip]) else None
+        else:
+            found = _FORWARDED.match(response or b"") if relay_host == b"local" else None
+        if found:  # the queue id that it has next on this machine
+            self._claim(time, (host, found[found.lastindex or 1]), message, _is_from_here)
         return message, True
 
-    def _notification(self, line: _Line) -> tuple[Owner, bool]:
-        if line.response:  # Sendmail's bounces have no line of their own but their deliveries
-            self._claim(line, line.response, _NOBODY, lambda known: known is None)
-        return self._of_message(line), True
+    def _notification(self, time: float, row: Row) -> Act:
+        host, _, queue_id, _, _, bounce = row[:6]
+        if bounce:  # Sendmail's bounces have no line of their own but their deliveries
+            self._claim(time, (host, bounce), _NOBODY, lambda known: known is None)
+        return self._message(time, host, queue_id) or _NOBODY, True
 
-    def _removed(self, line: _Line) -> tuple[Owner, bool]:
-        owner = self._of_message(line)
-        self.messages.drop(line.message)
+    def _removed(self, time: float, row: Row) -> Act:
+        host, _, queue_id = row[:3]
+        owner = self._message(time, host, queue_id) or _NOBODY
+        self.messages.drop((host, queue_id))
         return owner, True
 
-    def _verdict(self, line: _Line) -> tuple[Owner, bool]:
-        if line.mode == b"enforce" and line.ref:
-            self.verdicts.put(line.case, True, line.clock)
-        return (self._account(line), self._client(line), None), line.verdict in _REFUSED_ATTEMPTS
+    def _verdict(self, time: float, row: Row) -> Act:
+        _, _, _, ip, login, ref, mode, verdict = row[:8]
+        if mode == b"enforce" and ref:
+            self.verdicts.put(_text(ref), True, time)
+        return (self._accounts[login], self._clients[ip], None), verdict in _REFUSED_ATTEMPTS
 
-    def _milter_reject(self, line: _Line) -> tuple[Owner, bool]:
-        message = self._message(line, line.queue_id)
-        echo = line.ref and self.verdicts.get(line.case, line.clock - _LATE)
-        return self._owner(line), not (echo or (message and message[3]))
+    def _milter_reject(self, time: float, row: Row) -> Act:
+        host, _, queue_id, _, _, ref = row[:6]
+        message = self._message(time, host, queue_id)
+        echo = ref and self.verdicts.get(_text(ref), time - _LATE)
+        return self._owner(time, row), not (echo or (message and message[3]))
 
     # The same message again.
 
-    def _original(self, line: _Line, message: Owner) -> Owner | None:
+    def _original(self, time: float, name: Name, queue_id: bytes | None, message: Owner) -> Owner | None:
         """The message that this one was before, if it was; from now on its message id means this one."""
-        name = line.message_id or b""
-        if not name or len(name) > _LONGEST_ID:
+        host, message_id = name
+        if not message_id or len(message_id) > _LONGEST_ID:
             return None
-        queue_id, returns = self.message_ids.get(line.called(name), line.clock - _RETURN) or ("", 0)
-        original = self._message(line, queue_id.encode("latin-1"))
-        if queue_id == line.text(line.queue_id):  # a header that stands there twice
+        known, returns = self.message_ids.get(name, time - _RETURN) or ("", 0)
+        if known == _text(queue_id):  # a header that stands there twice
             return None
-        if not (_is_from_here(message) and original and original[3]):
+        original = self._message(time, host, known.encode("latin-1")) if known else None
+        if not (original and original[3] and _is_from_here(message)):
             original, returns = None, -1
         if returns == _RETURNS:
             return None
-        self.message_ids.put(line.called(name), [line.text(line.queue_id), returns + 1], line.clock)
+        self.message_ids.put(name, (_text(queue_id), returns + 1), time)
         return original
 
-    def _renamed(self, line: _Line, message: Owner) -> None:
-        """Follow a message to the queue id that it has next on this machine."""
-        response = line.response or b""
-        if line.relay_ip:
-            found = _RENAMED.search(response) if _is_loopback(key.client(line.text(line.relay_ip))) else None
-        else:
-            found = _FORWARDED.match(response) if line.relay_host == b"local" else None
-        if found:
-            self._claim(line, found[found.lastindex or 1], message, _is_from_here)
-
-    def _claim(self, line: _Line, queue_id: bytes, message: Owner, free: Callable[[Owner | None], bool]) -> None:
+    def _claim(self, time: float, name: Name, message: Owner, free: Callable[[Owner | None], bool]) -> None:
         """Give another queue id the owner of `message`, if its own may be replaced."""
-        if free(self._message(line, queue_id)):
-            self.messages.put(line.called(queue_id), [*message[:3], True], line.clock)
+        if free(self._message(time, *name)):
+            self.messages.put(name, (*message[:3], True), time)
 
     # Who is meant.
 
-    def _begin(self, line: _Line, owner: Owner) -> None:
-        if line.pid:
-            self._known_now(line)
-            self.sessions.put(line.session, list(owner[:3]), line.clock)
+    def _begin(self, time: float, row: Row, owner: Owner, known: bytes | None) -> None:
+        """A session of this owner; `known`: the client or user that the line names."""
+        host, pid = row[:2]
+        if pid:
+            self._tell_late(time, (host, pid), known)
+            self.sessions.put((host, pid), owner[:3], time)
 
-    def _known_now(self, line: _Line) -> None:
+    def _tell_late(self, time: float, session: Name, known: bytes | None) -> None:
         """What the session's process refused while nobody knew for whom now counts with this line."""
-        waiting = self.sessions.get(line.session, line.clock - _SESSION) if line.pid else None
-        if waiting and (line.client_ip or line.uid) and line.event != "connect":
+        waiting = self.sessions.get(session, time - _SESSION)
+        if waiting and known:
             self._late = sum(waiting[3:])
 
-    def _submitter(self, line: _Line) -> Owner:
+    def _submitter(self, time: float, row: Row, uid: bytes | None, nrcpt: bytes | None) -> Owner:
         """Who hands a message in: the line's own login, else its session's; its client or local user."""
-        if line.uid:
-            return None, None, key.local(line.text(line.uid))
-        account, client = self._account(line), self._client(line)
-        if account is None and client and line.nrcpt is not None:  # Sendmail's: Postfix would have said so in this line
-            account = self._session(line)[0]
+        if uid:
+            return None, None, key.local(_text(uid))
+        host, pid, _, ip, login = row[:5]
+        account, client = self._accounts[login], self._clients[ip]
+        if account is None and client and nrcpt is not None:  # Sendmail's: Postfix would have said so in this line
+            account = self._session(time, host, pid, client)[0]
         return account, client, None
 
-    def _owner(self, line: _Line) -> Owner:
+    def _owner(self, time: float, row: Row) -> Owner:
         """The message's owner, else the session's; what stands in the line itself goes first."""
-        known = self._message(line, line.queue_id) or self._session(line)
-        return self._account(line) or known[0], self._client(line) or known[1], known[2]
+        host, pid, queue_id, ip, login = row[:5]
+        account, client = self._accounts[login], self._clients[ip]
+        known = self._message(time, host, queue_id) or self._session(time, host, pid, client)
+        return account or known[0], client or known[1], known[2]
 
-    def _of_message(self, line: _Line) -> Owner:
-        """The message's owner: queue manager and delivery agents work in no session."""
-        return self._message(line, line.queue_id) or _NOBODY
-
-    def _session(self, line: _Line) -> Owner:
-        """The session of the line's process; nobody's where the line names another client than it had."""
-        known = self.sessions.get(line.session, line.clock - _SESSION) if line.pid else None
-        if known is None:
-            return _NOBODY
-        client = self._client(line)
+    def _session(self, time: float, host: bytes | None, pid: bytes | None, client: str | None) -> Owner:
+        """The session of a process; nobody's where the line names another client than it had."""
+        known = self.sessions.get((host, pid), time - _SESSION) or _NOBODY
         return known if client is None or known[1] is None or client == known[1] else _NOBODY
 
-    def _message(self, line: _Line, queue_id: bytes | None) -> Owner | None:
-        return self.messages.get(line.called(queue_id), line.clock - _MESSAGE) if queue_id else None
-
-    def _account(self, line: _Line) -> str | None:
-        login = line.sasl_username
-        if login is None:
-            return None
-        if login not in self._accounts:
-            if len(self._accounts) > _CACHED:
-                self._accounts.clear()
-            self._accounts[login] = self._named(login.decode("utf-8", "surrogateescape"))
-        return self._accounts[login]
-
-    def _client(self, line: _Line) -> str | None:
-        address = line.client_ip
-        if not address:
-            return None
-        if address not in self._clients:
-            if len(self._clients) > _CACHED:
-                self._clients.clear()
-            self._clients[address] = key.client(address.decode("ascii", "replace"))
-        return self._clients[address]
+    def _message(self, time: float, host: bytes | None, queue_id: bytes | None) -> Owner | None:
+        return self.messages.get((host, queue_id), time - _MESSAGE)
 
     # Time.
 
@@ -334,55 +329,35 @@ class Attribution:
         self.verdicts.expire(clock - _LATE)
 
 
-class _Line(NamedTuple):
-    """The columns of one event that attribution looks at, and the names under which things are remembered."""
+class _Keys(dict[bytes | None, str | None]):
+    """The key that each login or address means, found out once."""
 
-    clock: float
-    host: bytes | None
-    pid: bytes | None
-    queue_id: bytes | None
-    event: str
-    client_ip: bytes | None
-    sasl_username: bytes | None
-    orig_queue_id: bytes | None
-    uid: bytes | None
-    ref: bytes | None
-    mode: bytes | None
-    verdict: bytes | None
-    nrcpt: bytes | None
-    message_id: bytes | None
-    response: bytes | None
-    relay_host: bytes | None
-    relay_ip: bytes | None
-    dsn: bytes | None
+    def __init__(self, of: Callable[[bytes], str | None]) -> None:
+        super().__init__({None: None, b"": None})
+        self._of = of
 
-    @property
-    def message(self) -> str:
-        """Name of the message that the line is about."""
-        return self.called(self.queue_id or b"")
-
-    def called(self, queue_id: bytes) -> str:
-        """Name of what has this id on the same host."""
-        return ((self.host or b"") + b" " + queue_id).decode("latin-1")
-
-    @staticmethod
-    def text(value: bytes | None) -> str:
-        """The text of a field, byte by byte."""
-        return (value or b"").decode("latin-1")
-
-    @property
-    def session(self) -> str:
-        """Name of the SMTP session that the line belongs to."""
-        return ((self.host or b"") + b" " + (self.pid or b"")).decode("latin-1")
-
-    @property
-    def case(self) -> str:
-        """Name of the case that a refusal refers to."""
-        return (self.ref or b"").decode("latin-1")
+    def __missing__(self, field: bytes) -> str | None:
+        if len(self) > _CACHED:
+            self.clear()
+            self[None] = self[b""] = None
+        found = self[field] = self._of(field)
+        return found
 
 
-NEEDS = (*_Line._fields[1:], "count")
-_LINE: Callable[[Any], _Line] = partial(tuple.__new__, _Line)  # from a row of as many values; NamedTuple's own is slow
+def _text(field: bytes | None) -> str:
+    return (field or b"").decode("latin-1")  # byte by byte
+
+
+def _name_as_text(name: Name) -> str:
+    host, what = name
+    return _text((host or b"") + b" " + (what or b""))
+
+
+def _name_from_text(text: str) -> Name:
+    host, _, what = text.encode("latin-1").partition(b" ")
+    return host or None, what
+
+
 # Verdicts by which a message was not accepted. Of one that was held, or of which a recipient was refused, there is a
 # `queued` line too.
 _REFUSED_ATTEMPTS = (b"throttle", b"tempfail", b"block")
@@ -413,7 +388,8 @@ def _column(owners: Sequence[Owner], place: int) -> Any:
     return column
 
 
-_ACTS: dict[str, Callable[[Attribution, _Line], tuple[Owner, bool]]] = {
+_ACTS: dict[str, Callable[[Attribution, float, Row], Act]] = {
+    **dict.fromkeys(EVENTS, Attribution._other),
     "connect": Attribution._connect,
     "disconnect": Attribution._disconnect,
     "lost_connection": Attribution._lost,

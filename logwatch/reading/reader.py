@@ -8,7 +8,6 @@ from datetime import tzinfo
 from typing import Any
 
 from logwatch.memory import Memory
-from logwatch.reading import attribute
 from logwatch.reading.attribute import Attribution
 from logwatch.reading.scan import Scanner
 from logwatch.reading.stamp import Stamps
@@ -32,9 +31,8 @@ class Reader:
         `start`: about when the first line was written (see `reading.stamp.first_year`), for stamps without year.
         """
         self.zone = zone
-        self.scanner = Scanner(Stamps(zone, start), tuple(dict.fromkeys((*columns, *attribute.NEEDS))))
+        self.scanner = Scanner(Stamps(zone, start), columns)
         self.attribution = Attribution(default_realm, keep_case=keep_case)
-        self._dropped = set(attribute.NEEDS) - set(columns)
 
     @property
     def clock(self) -> float:
@@ -48,8 +46,7 @@ class Reader:
 
     def read(self, chunk: bytes) -> Columns:
         """The events of whole lines, as `Attribution.attribute` gives them; `start` is each line's offset."""
-        events = self.attribution.attribute(self.scanner.scan(chunk))
-        return {name: column for name, column in events.items() if name not in self._dropped}
+        return self.attribution.attribute(self.scanner.scan(chunk))
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """What is remembered by key."""
