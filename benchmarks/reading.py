@@ -21,6 +21,7 @@ Ours is given per room too, by which it can be seen where the time goes.
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import platform
 import statistics
@@ -45,6 +46,7 @@ FAIL2BAN_LINES = 50_000
 
 def ours(rooms: str, log: str) -> None:
     """Read a log as the controller does, as far as the rooms named."""
+    from logwatch.commands import COLLECTING
     from logwatch.core import COLUMNS, WINDOWS
     from logwatch.measuring.rates import Rates
     from logwatch.reading.attribute import Attribution
@@ -52,6 +54,7 @@ def ours(rooms: str, log: str) -> None:
     from logwatch.reading.source import chunks
     from logwatch.reading.stamp import Stamps
 
+    gc.set_threshold(*COLLECTING)  # as every command does
     scanner, attribution, rates = Scanner(Stamps(UTC, START), COLUMNS), Attribution(), Rates(WINDOWS)
     spent = [0.0, 0.0, 0.0]
     begin = time.process_time()

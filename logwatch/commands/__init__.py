@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from enforce.config import ConfigError
 from enforce.table import TableError
 
+COLLECTING = (100_000, 50, 1000)
 COMMANDS = (
     "demo",
     "events",
@@ -68,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     # full collections would walk all that is remembered of a log again and again, and nothing in it is garbage
-    gc.set_threshold(100_000, 50, 1000)
+    gc.set_threshold(*COLLECTING)
     args = parser().parse_args(argv)
     try:
         return int(args.run(args))

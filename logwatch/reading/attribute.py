@@ -59,6 +59,8 @@ _RENAMED = re.compile(
 )
 _FORWARDED = re.compile(rb"forwarded as ([0-9A-Za-z]{5,24})\Z")
 
+_MAY_BE_LOOPBACK = re.compile(rb"127\.|[^.]*:")  # most relays are neither
+
 # Account, client and local key; of a message also whether it has been counted. Never changed in place.
 Owner = Sequence[Any]
 _NOBODY: Owner = (None, None, None)
@@ -209,7 +211,8 @@ class Attribution:
             self.orphans += 1
             return _NOBODY, True
         if relay_ip:
-            found = _RENAMED.search(response or b"") if _is_loopback(self._clients[relay_ip]) else None
+            here = _MAY_BE_LOOPBACK.match(relay_ip) and _is_loopback(self._clients[relay_ip])
+            found = _RENAMED.search(response or b"") if here else None
         else:
             found = _FORWARDED.match(response or b"") if relay_host == b"local" else None
         if found:  # the queue id that it has next on this machine

@@ -22,7 +22,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def plain(lines: bytes) -> bytes:
     """Whole lines, those that are journal entries in JSON made plain."""
-    if lines.startswith(b"{") or b"\n{" in lines:
+    if b"{" in lines and (lines.startswith(b"{") or b"\n{" in lines):  # one byte is found ten times faster than two
         return b"\n".join(map(as_syslog, lines.split(b"\n")))
     return lines
 
