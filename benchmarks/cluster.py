@@ -211,7 +211,9 @@ def _drained(logs: dict[str, bytes], partitions: int, controllers: int) -> tuple
         site = Site(Path(directory), GATEWAYS, names)
         for name in (*GATEWAYS, *names):
             config = site.directory / f"{name}.toml"
-            config.write_text(config.read_text() + f"\n                partitions = {partitions}\n")
+            config.write_text(
+                config.read_text() + f'\n                partitions = {partitions}\n                late = "55m"\n'
+            )
         try:
             site.start("server", "c1 watch")
             wait_for((site.directory / "c1" / "journal.sqlite").exists, "the streams")

@@ -39,6 +39,7 @@ from logwatch.telling.journal import Journal, Review
 _LINEAGE = "lineage"
 log = logging.getLogger("mailbrake.cluster")
 _FIRST = 15.0  # seconds to wait for the first connection
+_ATTEMPTS = 3
 
 
 class LineageError(Exception):
@@ -71,8 +72,7 @@ class Brain:
         link = Link(config)
         link.start()
         try:
-            link.wait(_FIRST)
-            link.call(lambda client: layout.prepare(client, config.cluster), 3 * PATIENCE)
+            _prepare(link, config)
             journal = Journal.open(config.journal)
             try:
                 origin = str(journal.noted("origin") or secrets.token_hex(8))
@@ -172,6 +172,18 @@ class Brain:
         mine = entries.get(f"c.{self.link.name}")
         if mine and mine.value and json.loads(mine.value).get("instance") == self.shares.instance:
             await bucket.put(client, SHARES, mine.key, None, mine.revision)
+
+
+def _prepare(link: Link, config: Config) -> None:
+    """Make the streams; several servers that have just started may need a while to agree on who leads."""
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            link.wait(_FIRST)
+            link.call(lambda client: layout.prepare(client, config.cluster), 3 * PATIENCE)
+            return
+        except LinkError:
+            if not left:
+                raise
 
 
 class _Memory(NamedTuple):

@@ -30,7 +30,7 @@ from logwatch.telling.journal import Review
 NAME = "stream"  # as the position is called
 _WAITING = 2000  # messages that may wait to be read, and their bytes; then the server waits
 _BYTES = 64 << 20
-_SILENCE = 5.0  # seconds after which the server says that it is there
+_SILENCE = 1.0  # seconds after which the server says that it is there
 _PIECE = 1 << 20  # bytes of lines after which a piece is given out
 _NOTE = 5.0  # seconds after which a position is given out though no lines came
 _ORIGINS = 100
