@@ -1,5 +1,6 @@
 """Bytes of a log in, columns out: repeated lines, odd bytes, counts of what was not read."""
 
+import json
 from datetime import UTC
 from typing import Any
 
@@ -151,3 +152,15 @@ def test_a_large_chunk_is_its_lines() -> None:
         assert found[name].tolist() == [value for row in rows for value in row[name].tolist()], name
     assert (whole.other, whole.lines) == (single.other, single.lines) == (2500, 10_000)
     assert all(chunk[start:].startswith(HEAD) for start in found["start"].tolist())
+
+
+@pytest.mark.parametrize(
+    "piece", [">,<a>, ctladdr=x, ", ">,<", '"', ", ctladdr=", ", delay=00:00:00, "], ids=json.dumps
+)
+@pytest.mark.parametrize("before", ["to=<", "to=", "from=<", "from=<a@b>, size=1, class=0, nrcpts=1, msgid=<"])
+def test_a_line_that_is_nothing_but_separators_is_read_to_its_end(before: str, piece: str) -> None:
+    """In time that grows with its length: in that of its cube, this line would take a quarter of an hour."""
+    line = f"Nov 25 01:16:55 mx1 sendmail[7]: 6AP3si0p030580: {before}{piece * (60_000 // len(piece))}, mailer=x\n"
+    reading = scanner()
+    reading.scan(line.encode())
+    assert reading.lines == 1

@@ -123,7 +123,8 @@ _CLASS = r", class=-?[0-9]+(?:, pri=[0-9]+)?, nrcpts="
 _NO_MESSAGE = rf"(?=, size=[0-9]+{_CLASS}0,|, size=0{_CLASS}[0-9]+, (?!msgid=))"
 _BARE = rf'(?:{_QUOTED}|[^",<>\r\n])+'
 _MAILED = r"(?=[^\r\n]*, mailer=)"  # without one it is the end of a message that a milter refused
-_STOP = rf"(?:,<[^\r\n]*>)?, (?:ctladdr=[^\r\n]*, )?delay={_DELAY}, "
+# What follows is only looked at where the recipient ends: at each `>` of a long line it would be a search of its own.
+_STOP = rf"(?:,<|, ctladdr=|, delay={_DELAY}, )"
 
 _AUTH_OK = seq(
     first(_peer(), rx(r"[^,\r\n]{100}")),  # cut, with the address, where the name is long
