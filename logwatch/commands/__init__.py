@@ -8,8 +8,10 @@ usage.
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -71,8 +73,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     # full collections would walk all that is remembered of a log again and again, and nothing in it is garbage
     gc.set_threshold(*COLLECTING)
     args = parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a stranger chooses letters that the terminal's encoding may not have
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return int(args.run(args))
+        status = int(args.run(args))
+        sys.stdout.flush()
     except (UsageError, ConfigError) as error:
         return _say(error, 2)
     except (Failure, TableError) as error:
@@ -80,8 +85,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # `mailbrake events … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_nowhere()
         return 1
+    except OSError as error:
+        if error.filename is not None or error.errno not in _FULL:
+            raise
+        _write_nowhere()
+        return _say(Failure(f"not everything could be written: {error.strerror}"), 1)
+    return status
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def _write_nowhere() -> None:
+    """Have what is still to be written to standard output vanish: at exit Python would try again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _say(error: Exception, status: int) -> int:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -338,3 +339,28 @@ def test_the_sample_configuration_is_the_one_in_the_code() -> None:
     from enforce.config import render
 
     assert (ROOT / "samples" / "mailbrake.toml").read_text() == render()
+
+
+@pytest.mark.parametrize("command", ["events", "rates", "replay"])
+def test_a_full_disk_behind_the_output_is_said(command: str) -> None:
+    """In a sentence; and what could not be written is no success, however little it was."""
+    with Path("/dev/full").open("w") as full:
+        call = [sys.executable, "-m", "logwatch", command, str(DEMO)]
+        done = subprocess.run(call, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "mailbrake: not everything could be written: No space left on device"
+    assert "Traceback" not in done.stderr
+
+
+def test_letters_that_the_terminal_cannot_show(tmp_path: Path) -> None:
+    """A stranger who writes them cannot keep anybody from seeing the rest of the table."""
+    log = tmp_path / "mail.log"
+    accept = "4EVE00: client=pc[192.0.2.9], sasl_method=PLAIN, sasl_username=ev\N{CYRILLIC SMALL LETTER IE}"
+    queued = "4EVE00: from=<a@b>, size=3, nrcpt=1 (queue active)"
+    head = "Nov 25 03:27:47 mx1 postfix/"
+    log.write_text(f"{head}smtpd[7]: {accept}\n{head}qmgr[7]: {queued}\n", encoding="utf-8")
+    call = [sys.executable, "-m", "logwatch", "rates", str(log)]
+    environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run(call, capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert r"account:ev\u0435" in done.stdout
