@@ -50,8 +50,13 @@ class PolicyError(Exception):
     """A policy that cannot be used: file, line and column, what is wrong there, and a remedy where there is one."""
 
     def __init__(self, file: str, line: int, column: int, problem: str) -> None:
-        super().__init__(f"{file}:{line}:{column}: {problem}")
-        self.file, self.line, self.column, self.problem = file, line, column, problem
+        self.file, self.line, self.column, self.problem = file, line, column, _printable(problem)
+        super().__init__(f"{file}:{line}:{column}: {self.problem}")
+
+
+def _printable(text: str) -> str:
+    """Text that may quote what stands in a file, fit for a terminal."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def place(text: str, at: int) -> str:
@@ -278,6 +283,5 @@ def _contrast(expected: str, text: str, at: int) -> str:
     if not word:
         return f"expected {expected}, found the end of the file"
     found = word[0].strip('"')[:_LONGEST]
-    shown = found if found.isprintable() else ascii(found)[1:-1]
     unclosed = " without a closing quote" if word[0].count('"') == 1 else ""
-    return f'expected {expected}, found "{shown}"{unclosed}{nearest(found, WORDS.get(expected, ()))}'
+    return f'expected {expected}, found "{found}"{unclosed}{nearest(found, WORDS.get(expected, ()))}'

@@ -285,6 +285,7 @@ def _policy_or_error(text: str) -> None:
 @given(st.text() | st.lists(st.sampled_from(_WORDS)).map(" ".join))
 @example("rule a per site: when bytes in 1h > 1 block for 999999999w")
 @example("exempt account in " + '"' * 7)
+@example("let a = \U00018d09127.0.0.0/8\nexempt client in a")
 def test_any_text_is_a_policy_or_one_error(text: str) -> None:
     _policy_or_error(text)
 
