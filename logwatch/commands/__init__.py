@@ -77,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         status = int(args.run(args))
-        sys.stdout.flush()
+        if sys.stdout:  # a daemon may have been started without one
+            sys.stdout.flush()
     except (UsageError, ConfigError) as error:
         return _say(error, 2)
     except (Failure, TableError) as error:

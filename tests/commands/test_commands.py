@@ -364,3 +364,10 @@ def test_letters_that_the_terminal_cannot_show(tmp_path: Path) -> None:
     done = subprocess.run(call, capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert r"account:ev\u0435" in done.stdout
+
+
+def test_no_output_at_all() -> None:
+    """Started with standard output closed, a command does its work all the same."""
+    call = ["sh", "-c", '"$0" -m logwatch check --policy shipped >&-', sys.executable]
+    done = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
