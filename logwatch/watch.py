@@ -36,8 +36,8 @@ from logwatch.telling.effects import Effects
 from logwatch.telling.evidence import Recent
 from logwatch.telling.export import Exporter
 from logwatch.telling.herald import Herald, Tell, line
-from logwatch.telling.journal import TAKEN_BACK, Effect, Journal, Review
-from logwatch.telling.keeper import Keeper
+from logwatch.telling.journal import TAKEN_BACK, Effect, Journal, JournalError, Review
+from logwatch.telling.keeper import BEAT, Keeper
 from logwatch.telling.metrics import Seen, Snapshot
 from logwatch.telling.notify import Happening
 
@@ -108,7 +108,7 @@ class Controller:
         self._table = ports.table(config, self._standing, self._say)
         self._effects = Effects(self._decided())
         self._came_of: list[Effect] = []  # of cases, not yet written
-        self._tidied = self._pruned = float("-inf")
+        self._stayed = self._tidied = self._pruned = float("-inf")
 
     def reread(self) -> None:
         """Have all lists read again, whether they seem to have changed or not; may be called from a signal handler."""
@@ -124,7 +124,8 @@ class Controller:
         self.close()
 
     def once(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Take in all that there is."""
+        """Take in all that there is; JournalError, BusyError where somebody else has taken over the state directory."""
+        self._stay()
         self._relist()
         self._listen()
         self._reviews()
@@ -153,6 +154,22 @@ class Controller:
                 break
         if self._past:
             log.info("learned from %s lines, up to %s", self.core.reader.scanner.lines, iso(self.core.reader.clock))
+
+    def _stay(self) -> None:
+        """Put the journal back if somebody has removed it, and take the lock again, before others begin anew."""
+        now = self._now()
+        if now - self._stayed < BEAT or self.journal.in_place():
+            return
+        self._stayed = now
+        try:
+            self.journal = self.journal.put_back()
+        except JournalError as error:
+            self._say("journal", f"{error}; deciding goes on, unrecorded")
+            return
+        lock = alone(Path(self._config.state.directory))
+        os.close(self._lock)
+        self._lock = lock
+        self._say("journal", f"{self._config.journal}: was removed while in use, and has been put back as it was")
 
     def _tidy(self) -> None:
         """When all has been read: once in a while tidy up the journal, and forget what it need not keep."""

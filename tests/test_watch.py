@@ -17,7 +17,7 @@ from enforce.table import Reader, Record, Unusable
 from logwatch.lists import EVERY
 from logwatch.rerun import rerun, start_of
 from logwatch.settings import core_of, policy_of
-from logwatch.telling.journal import Journal, Review
+from logwatch.telling.journal import Journal, JournalError, Review
 from logwatch.telling.keeper import BEAT
 from logwatch.watch import BusyError, Controller, LearnedError
 
@@ -458,3 +458,31 @@ class TestLearning:
             pass
         with pytest.raises(LearnedError, match="begin anew with an empty state directory"):
             Controller(machine.config, lambda: machine.now, past=paths)
+
+
+def test_a_state_directory_that_is_removed_while_in_use_is_put_back(machine: Machine) -> None:
+    """With all that was decided and learned; no second controller can start on it meanwhile."""
+    machine.send()
+    with machine.controller() as controller:
+        shutil.rmtree(machine.directory / "state")
+        machine.now += BEAT
+        controller.once()
+        machine.send("eve")
+        controller.once()
+        with pytest.raises(BusyError):
+            Controller(machine.config, lambda: machine.now)
+    state = machine.directory / "state"
+    assert [oct(path.stat().st_mode)[-3:] for path in (state, machine.config.journal)] == ["750", "600"]
+    assert [decision.key for decision in machine.journal().standing(machine.now)] == [BOB, "account:eve"]
+    with machine.controller():
+        assert set(machine.listed()) == {BOB, "account:eve"}
+
+
+def test_a_journal_that_was_replaced_while_in_use_ends_the_controller(machine: Machine) -> None:
+    """Whoever put it there means it: it counts from the next start."""
+    with machine.controller() as controller:
+        shutil.rmtree(machine.directory / "state")
+        Journal.open(machine.config.journal).close()
+        machine.now += BEAT
+        with pytest.raises(JournalError, match="was replaced while in use"):
+            controller.once()

@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     notifier = Notifier()
     notifier.ready("following the log")
     end_metrics = _serve_metrics(config, controller, notifications, brain)
-    controller.run(wake, lambda: _lives(notifier) and (stopped() or (brain is not None and brain.over())))
+    _follow(controller, wake, lambda: _lives(notifier) and (stopped() or (brain is not None and brain.over())))
     notifier.stopping()
     if brain:
         brain.close()
@@ -89,6 +89,16 @@ def run(args: argparse.Namespace) -> int:
     if brain and brain.over():
         raise Failure("the stream that was read is gone, or was made anew: to be started again, which systemd does")
     return 0
+
+
+def _follow(controller: Controller, wake: Wake, stopped: Callable[[], bool]) -> None:
+    from logwatch.telling.journal import JournalError
+    from logwatch.watch import BusyError
+
+    try:
+        controller.run(wake, stopped)
+    except (JournalError, BusyError) as error:  # somebody else has taken over the state directory
+        raise Failure(str(error)) from None
 
 
 def _again(controller: Controller, wake: Wake) -> None:

@@ -113,8 +113,10 @@ class Forgotten(NamedTuple):
 class Journal:
     """An open journal; sqlite3's errors on reading and writing pass through, for the caller decides what to do."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self._db = connection
+        self._path = path
+        self._file = _file_at(path)
 
     @classmethod
     def open(cls, path: Path) -> Journal:
@@ -129,7 +131,7 @@ class Journal:
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL}")
             _migrate(connection, path)
-            return cls(connection)
+            return cls(connection, path)
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"{path}: cannot be opened: {error}; check owner, permissions and free space") from None
 
@@ -144,13 +146,37 @@ class Journal:
                 raise JournalError(
                     f"{path}: of an older version; `mailbrake watch` brings it up to date when it starts"
                 )
-            return cls(connection)
+            return cls(connection, path)
         except sqlite3.Error as error:
             raise JournalError(f"{path}: cannot be read: {error}") from None
 
     def close(self) -> None:
         """Give the file back."""
         self._db.close()
+
+    def in_place(self) -> bool:
+        """Whether its file is there, as far as can be seen; JournalError where another one is."""
+        try:
+            found = _file_at(self._path)
+        except OSError:
+            return True
+        if found not in (None, self._file):
+            raise JournalError(f"{self._path}: was replaced while in use; what is there now counts from the next start")
+        return found is not None
+
+    def put_back(self) -> Journal:
+        """A journal in place of this one, whose file was removed: all that it held, which is there while it is open."""
+        new = self._path.with_name(f"{self._path.name}.new")
+        try:
+            self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            new.unlink(missing_ok=True)
+            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            self._db.execute("VACUUM INTO ?", (str(new),))
+            new.rename(self._path)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"{self._path}: was removed while in use, and cannot be put back: {error}") from None
+        self.close()
+        return Journal.open(self._path)
 
     def tidy(self) -> None:
         """Move what the write-ahead log holds into the file: waits for the disk, so not with every step."""
@@ -384,3 +410,12 @@ def _row(decision: Decision) -> tuple[object, ...]:
 def _decision(row: tuple[Any, ...]) -> Decision:
     fields = dict(zip(_DECISION.split(", "), row, strict=True))
     return Decision(**{**fields, "evidence": json.loads(fields["evidence"])})
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file a path names; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
