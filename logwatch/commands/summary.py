@@ -15,6 +15,7 @@ from logwatch.judging.ceiling import Cut
 from logwatch.judging.conditions import Rate
 from logwatch.judging.policy import SEVERITY
 from logwatch.nearest import Nearest
+from logwatch.reading import loss
 from logwatch.schema import ALWAYS, KINDS, USUAL, Decision, Span
 from logwatch.settings import zone_of
 
@@ -61,6 +62,11 @@ class Reading:
             print(
                 f"{number(scanner.unreadable.total())} lines of known kinds could not be read; "
                 "`mailbrake events` shows one."
+            )
+        if steps := self._core.reader.facts()["clock_steps"]:
+            print(
+                f"{number(steps)} {loss.KINDS['clock_steps']}: at each, what had been counted was forgotten, so much "
+                "may have been missed. Is a host's clock or zone wrong?"
             )
         if math.isfinite(span.begin):
             print(f"What comes before {clock(span.begin, zone)} was read to learn, and is not told.")
