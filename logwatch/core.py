@@ -133,7 +133,7 @@ class Core:
         """Everything remembered that has no key, as JSON values."""
         return {
             **self.reader.facts(),
-            "layout": self.rates.layout,
+            "layouts": {memory.name: memory.layout for memory in self.memories() if memory.layout},
             "seq": self.judge.seq,
             "events": dict(self.events),
             "silences": self.silences.state(),
@@ -143,11 +143,11 @@ class Core:
         }
 
     def restore(self, facts: Mapping[str, Any], rows: Mapping[str, Iterable[tuple[str, float, bytes]]]) -> bool:
-        """Take up `facts` and the rows of each memory; False if rates were kept in another layout and start anew."""
-        same = bool(facts["layout"] == self.rates.layout)
+        """Take up `facts` and the rows of each memory; False if some were kept in another layout and start anew."""
+        layouts = facts.get("layouts", {})
+        anew = [memory for memory in self.memories() if layouts.get(memory.name, "") != memory.layout]
         for memory in self.memories():
-            if same or not memory.name.startswith("rates"):
-                memory.restore(rows.get(memory.name, ()))
+            (memory.give_up if memory in anew else memory.restore)(rows.get(memory.name, ()))
         self.reader.restore(facts)
         self.judge.seq = facts["seq"]
         self.events = Counter(facts["events"])
@@ -155,7 +155,7 @@ class Core:
         self.judge.restraint.guarded = facts["guarded"]
         self.releases = [Release(*release) for release in facts["releases"]]
         self.answers = [Listing(*answer)._replace(codes=tuple(answer[-1])) for answer in facts.get("answers", ())]
-        return same
+        return not anew
 
     def _judge(self, events: Columns, before: float, step: Step) -> None:
         clock = float(events["clock"][0])

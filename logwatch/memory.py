@@ -25,6 +25,8 @@ class Memory(Generic[V]):
     a log need not become text for it.
     """
 
+    layout = ""  # what written values look like; what was written under another one cannot be taken up
+
     def __init__(
         self,
         name: str,
@@ -123,6 +125,11 @@ class Memory(Generic[V]):
         self._entries = {key: (time, value) for key, time, _, value in ordered}
         self._puts = ordered[-1][2] if ordered else 0
         self._changed.clear()
+
+    def give_up(self, rows: Iterable[tuple[str, float, bytes]]) -> None:
+        """Begin anew, though these rows are kept elsewhere: with the next `changes` they go."""
+        self.clear()
+        self._changed = {self._read_key(key): 0 for key, _, _ in rows}
 
     def _written(self, key: Any, place: int) -> tuple[float, bytes | None]:
         entry = self._entries.get(key)

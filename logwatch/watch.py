@@ -244,7 +244,10 @@ class Controller:
     def _take_up(self) -> None:
         facts = self.journal.noted("facts")
         if facts and not self.core.restore(facts, self.journal.remembered()):
-            log.warning("the policy's windows changed: rates start anew; what stands, stands")
+            log.warning(
+                "what was counted was kept for other windows than this policy's, or by another version, and is counted "
+                "anew; what stands, stands"
+            )
 
     def _losses(self) -> dict[str, int]:
         return loss.totals(self.core.facts(), self._lost + self.source.losses())

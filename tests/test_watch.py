@@ -405,7 +405,7 @@ class TestRestartWithAnotherPolicy:
         machine.policy.write_text(POLICY.replace("10m", "25m"))
         with machine.controller():
             assert machine.listed() == {BOB: ["enforce"]}
-        assert "rates start anew" in caplog.text
+        assert "counted anew" in caplog.text
 
 
 class TestLearning:

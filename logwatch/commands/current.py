@@ -44,7 +44,7 @@ def current_of(journal: Journal, key: str) -> Current | None:
 
     kind = key.partition(":")[0]
     packed, facts = journal.remembered_of(f"rates {kind}", key), journal.noted("facts")
-    layout = Layout.read(facts["layout"]) if facts else None
+    layout = Layout.read(facts.get("layouts", {}).get(f"rates {kind}", "")) if facts else None
     if packed is None or facts is None or layout is None:
         return None
     cells, at = cells_of(unplaced(packed), layout.distincts.get(kind, ())), round(facts["clock"] * 1_000_000)

@@ -215,5 +215,8 @@ def _remember(core: Core, directory: Path) -> None:
     journal = _journal(directory)
     facts = journal.noted("facts")
     if facts and not core.restore(facts, journal.remembered()):
-        raise Failure(f"{directory}: its rates were kept for other windows than this policy's, and cannot be taken up")
+        raise Failure(
+            f"{directory}: its rates were kept for other windows than this policy's, or by another version, "
+            "and cannot be taken up"
+        )
     journal.close()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from logwatch.measuring import distinct, pace
 from logwatch.measuring.batch import Batch
-from logwatch.measuring.packing import GROUPS, PLACES, parts, written
+from logwatch.measuring.packing import GROUPS, PLACES, Layout, parts, written
 from logwatch.measuring.pool import Pool
 from logwatch.measuring.track import MICRO, Coded, Ints, bucket_step, telling, window_start
 from logwatch.memory import Memory
@@ -34,6 +34,7 @@ class Ledger(Memory[int]):
         self.groups = [Pool(1 + len(group), partial(_points, steps)) for group in GROUPS]
         self.sets = {signal: Pool(2, partial(distinct.kept, windows[-1])) for signal in distincts}
         self.pace = pace.pool()
+        self.layout = str(Layout(windows, {kind: [*self.sets]}))
         self._pools = (*self.groups, *self.sets.values(), self.pace)
         self._widths = [pool.width for pool in self._pools]
         self._slots = 0  # that were ever given out

@@ -30,7 +30,6 @@ from logwatch.measuring.ledger import Ledger
 from logwatch.measuring.listings import Listings
 from logwatch.measuring.moments import age, on_the_clock, reputation
 from logwatch.measuring.origin import ANYWHERE, Site
-from logwatch.measuring.packing import Layout
 from logwatch.measuring.signals import noticed
 from logwatch.measuring.track import MICRO, Coded, bucket_step
 from logwatch.measuring.usual import Usual
@@ -80,11 +79,6 @@ class Rates:
         """All that is remembered between chunks."""
         usual = (usual.memory for usual in self._usual.values())
         return (*self._ledgers.values(), *usual, *self.habits.memories(), self.listings.memory)
-
-    @property
-    def layout(self) -> str:
-        """What stored cells look like: what was stored under another layout cannot be taken up."""
-        return str(Layout(self.windows, {kind: [*ledger.sets] for kind, ledger in self._ledgers.items()}))
 
     def add(self, events: Columns, needs: Mapping[str, Iterable[RateColumn]]) -> dict[str, History]:
         """Count a chunk whose clock never steps back; for each kind, the wanted values as of each event that counts.

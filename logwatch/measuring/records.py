@@ -49,6 +49,8 @@ def read(kept: Any) -> Any:
 class Records(Memory[Any]):
     """A record that `get` gave may be changed in place, if it is put afterwards."""
 
+    layout = "deflated JSON, 1"
+
     def __init__(self, name: str, bound: int) -> None:
         super().__init__(name, bound, written, bytes)
         self._lately: dict[str, None] = {}
