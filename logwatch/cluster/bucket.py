@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import datetime
 from typing import NamedTuple
 
 import nats.errors
@@ -38,31 +39,42 @@ class GapError(nats.errors.Error):
 
 async def snapshot(client: Client, stream: str) -> list[Entry]:
     """All that a bucket holds, deletions too, in order of revisions."""
-    entries: list[Entry] = []
+    return [_entry(message, stream) for message in await _latest(client, stream)]
+
+
+async def written(client: Client, stream: str) -> dict[str, float]:
+    """When each key was last written or deleted, epoch seconds by the server's clock."""
+    latest = await _latest(client, stream)
+    stamps = [datetime.fromisoformat((message.headers or {})["Nats-Time-Stamp"]).timestamp() for message in latest]
+    return {_entry(message, stream).key: stamp for message, stamp in zip(latest, stamps, strict=True)}
+
+
+async def _latest(client: Client, stream: str) -> list[Msg]:
+    """The latest message of each key, a page at a time."""
+    messages: list[Msg] = []
     start = 1
     while True:
-        page, end = await _page(client, stream, start)
-        entries += page
-        if end or not page:
-            return entries
-        start = page[-1].revision + 1
+        page = await _page(client, stream, start)
+        messages += page
+        if len(page) < _PAGE:
+            return messages
+        start = _entry(page[-1], stream).revision + 1
 
 
-async def _page(client: Client, stream: str, start: int) -> tuple[list[Entry], bool]:
+async def _page(client: Client, stream: str, start: int) -> list[Msg]:
     inbox = client.new_inbox()
     answers = await client.subscribe(inbox)
     ask = {"seq": start, "next_by_subj": f"$KV.{stream.removeprefix('KV_')}.>", "batch": _PAGE}
-    entries: list[Entry] = []
+    messages: list[Msg] = []
     try:
         await client.publish(f"$JS.API.DIRECT.GET.{stream}", json.dumps(ask).encode(), reply=inbox)
         while True:
             message = await answers.next_msg(timeout=PATIENCE)
-            headers = message.headers or {}
-            if "Status" in headers:  # 204: that was all of the page; 404: nothing there
-                return entries, len(entries) < _PAGE
-            entries.append(_entry(message, stream))
+            if "Status" in (message.headers or {}):  # 204: that was all of the page; 404: nothing there
+                return messages
+            messages.append(message)
     finally:
-        with suppress(Exception):
+        with suppress(nats.errors.Error):  # the connection is gone, and the subscription with it
             await answers.unsubscribe()
 
 

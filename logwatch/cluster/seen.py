@@ -50,7 +50,10 @@ def _problems(gateway: Gateway) -> list[str]:
 
 
 def controllers_of(config: Config) -> Found:
-    """Every controller that has given a sign of life, and what it holds; asked of the stream itself."""
+    """Every controller that has given a sign of life, and what it holds; asked of the stream itself.
+
+    `silent`: seconds from its last sign until the latest of anybody.
+    """
     try:
         link = Link(config)
     except LinkError as error:
@@ -59,18 +62,32 @@ def controllers_of(config: Config) -> Found:
     try:
         link.wait(2.0)
         entries = link.call(lambda client: bucket.snapshot(client, SHARES))
+        written = link.call(lambda client: bucket.written(client, SHARES))
     except LinkError as error:
         return {}, [f"the stream: {error}"]
     finally:
         link.close()
-    said = {e.key.removeprefix("c."): json.loads(e.value) for e in entries if e.key.startswith("c.") and e.value}
+    newest = max(written.values(), default=0.0)  # all by one clock, the server's
+    said = {
+        entry.key.removeprefix("c."): {**json.loads(entry.value), "silent": round(newest - written[entry.key], 1)}
+        for entry in entries
+        if entry.key.startswith("c.") and entry.value
+    }
     holders = [json.loads(e.value)["holder"] for e in entries if e.key.startswith("p.") and e.value]
     rules = {one.get("rules") for one in said.values()}
     problems = ["controllers are configured differently, and decide differently"] if len(rules) > 1 else []
     if len(holders) < config.cluster.partitions:
         problems.append(f"only {len(holders)} of {config.cluster.partitions} partitions have a controller")
-    rows = {name: {"read up": one["fit"], "seq": one["seq"], "held": holders.count(name)} for name, one in said.items()}
+    problems += [f"{name}: no sign of life for {one['silent']:.0f} s" for name, one in said.items() if _dead(one)]
+    rows = {
+        name: {"silent": one["silent"], "read up": one["fit"], "seq": one["seq"], "held": holders.count(name)}
+        for name, one in said.items()
+    }
     return rows, problems
+
+
+def _dead(controller: Mapping[str, Any]) -> bool:
+    return bool(controller["silent"] > _OLD)
 
 
 def spooled(config: Config) -> Found:

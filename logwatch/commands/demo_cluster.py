@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import shutil
 import socket
 import subprocess
-import sys
 import sysconfig
-import tempfile
-import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
 from logwatch.commands import Failure
+from logwatch.commands.stage import Stage, stage
 
 GATEWAYS, CONTROLLERS = ("mx1", "mx2", "mx3"), ("c1", "c2")
 _HERE = "127.0.0.1"
@@ -44,71 +36,62 @@ servers = ["tls://127.0.0.1:{port}"]
 name = "{name}"
 credentials = "{directory}/keys/{name}"
 """
-_PATIENCE = 30.0
 
 
 def run(*, keep: bool) -> int:
     """Tell the story; everything it started ends with it."""
     if importlib.util.find_spec("nats") is None or importlib.util.find_spec("cryptography") is None:
         raise Failure("this demo needs more packages: pip install 'mailbrake[cluster]'")
-    directory = Path(tempfile.mkdtemp(prefix="mailbrake-cluster-"))
-    try:
-        with contextlib.ExitStack() as stack:
-            _Story(directory, stack).tell()
-    finally:
-        if keep:
-            print(f"\nThe files are in {directory}")
-        else:
-            shutil.rmtree(directory)
+    with stage(keep=keep) as on:
+        _Story(on).tell()
     return 0
 
 
 class _Story:
-    """The scenes; processes started on the way end with the stack."""
+    """The scenes, one after the other."""
 
-    def __init__(self, directory: Path, stack: contextlib.ExitStack) -> None:
-        self._directory = directory
-        self._stack = stack
+    def __init__(self, on: Stage) -> None:
+        self._on = on
+        self._directory = on.directory
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._console = Console(highlight=False)
         self._messages = 0
 
     def tell(self) -> None:
         """From three slices of a flood to a dead gateway, a dead controller and a dead server."""
         self._prepare()
-        self._heading("1", "A hijacked account sends through all three gateways: 40 recipients on each, 120 in all")
+        self._on.heading("1", "A hijacked account sends through all three gateways: 40 recipients on each, 120 in all")
         for gateway in GATEWAYS:
             self._send(gateway, "bob", 8, 5)
-        self._say("   No gateway sees more than 40; the limit is 100 in ten minutes.")
+        self._on.say("   No gateway sees more than 40; the limit is 100 in ten minutes.")
         self._await("bob", GATEWAYS)
-        self._heading("2", "kill -9 one controller")
+        self._on.heading("2", "kill -9 one controller")
         self._kill("c1 watch")
         self._flood("carol", "mx1", "mx2")
         self._await("carol", GATEWAYS)
-        self._say("   The other had decided all the same, and has taken over what the dead one published.")
-        self._heading("3", "kill -9 one gateway's own processes; its log goes on")
+        self._on.say("   The other had decided all the same, and has taken over what the dead one published.")
+        self._on.heading("3", "kill -9 one gateway's own processes; its log goes on")
         self._kill("mx3 ship")
         self._kill("mx3 sync")
         self._flood("dave", "mx3", "mx1")
-        self._say("   Half of dave's flood is in the dead gateway's log alone. Its last table stands:")
+        self._on.say("   Half of dave's flood is in the dead gateway's log alone. Its last table stands:")
         self._show("mx3", "bob")
-        self._say("   It is started again:")
+        self._on.say("   It is started again:")
         self._start("mx3 ship", "mx3 sync")
         self._await("dave", GATEWAYS)
-        self._heading("4", "kill -9 the stream's server")
+        self._on.heading("4", "kill -9 the stream's server")
         self._kill("server")
         self._flood("erin", "mx1", "mx2")
-        self._say("   Nobody can decide now; mail flows, and what stood stands:")
+        self._on.say("   Nobody can decide now; mail flows, and what stood stands:")
         self._show("mx1", "dave")
-        self._say("   It is started again; the lines had waited on the gateways' disks:")
+        self._on.say("   It is started again; the lines had waited on the gateways' disks:")
         self._start("server")
         self._await("erin", GATEWAYS)
-        self._heading("5", "In the end  $ mailbrake status    (on the controller that is left)")
-        self._wait(lambda: len({self._generation(gateway) for gateway in GATEWAYS}) == 1, "equal tables")
+        self._on.heading("5", "In the end  $ mailbrake status    (on the controller that is left)")
+        self._on.wait(lambda: len({self._generation(gateway) for gateway in GATEWAYS}) == 1, "equal tables")
         for row in self._mailbrake("c2", "status").splitlines():
             if row.startswith(("gateways", "controllers")):
-                self._console.print(Text(f"   │ {row}", "dim"), soft_wrap=True)
-        self._heading("✓", "That was it. docs/cluster.md leads from one machine to three, and back.")
+                self._on.quote(row)
+        self._on.heading("✓", "That was it. docs/cluster.md leads from one machine to three, and back.")
 
     # Scenes.
 
@@ -126,15 +109,14 @@ class _Story:
             (self._directory / f"{name}.log").touch()
             config = _CONFIG.format(directory=self._directory, name=name, port=port)
             (self._directory / f"{name}.toml").write_text(config)
-        self._say(
+        self._on.say(
             "Three gateways (mx1, mx2, mx3) ship their logs; two controllers (c1, c2) decide on all of them; each"
         )
-        self._say("gateway has a table of its own, for its milter. A stream server joins them, by TLS. The policy:")
-        for line in _POLICY.splitlines():
-            self._console.print(Text(f"   │ {line}", "dim"))
+        self._on.say("gateway has a table of its own, for its milter. A stream server joins them, by TLS. The policy:")
+        self._on.quote(_POLICY)
         self._start("server", *(f"{name} watch" for name in CONTROLLERS))
         self._start(*(f"{name} {command}" for name in GATEWAYS for command in ("ship", "sync")))
-        self._wait(lambda: all(self._generation(gateway) is not None for gateway in GATEWAYS), "the tables")
+        self._on.wait(lambda: all(self._generation(gateway) is not None for gateway in GATEWAYS), "the tables")
 
     def _flood(self, login: str, *gateways: str) -> None:
         for gateway in gateways:
@@ -152,54 +134,39 @@ class _Story:
                     f"nrcpt={recipients} (queue active)\n"
                 )
         words = f"   {gateway}  {login}: {messages} messages, {messages * recipients} recipients"
-        self._console.print(Text(words, "red"))
+        self._on.say((words, "red"))
 
     def _await(self, login: str, gateways: tuple[str, ...]) -> None:
         begun = time.monotonic()
-        self._wait(lambda: all(self._refused(gateway, login) for gateway in gateways), f"{login} to be refused")
+        self._on.wait(lambda: all(self._refused(gateway, login) for gateway in gateways), f"{login} to be refused")
         words = f"   {login} is refused on {', '.join(gateways)}, {time.monotonic() - begun:.1f} s later"
-        self._console.print(Text(words, "bold green"))
+        self._on.say((words, "bold green"))
 
     def _show(self, gateway: str, login: str) -> None:
         answer = "is refused" if self._refused(gateway, login) else "may send"
-        self._console.print(Text(f"   {login} {answer} on {gateway}", "bold green"))
+        self._on.say((f"   {login} {answer} on {gateway}", "bold green"))
 
     # Means.
-
-    def _heading(self, number: str, text: str) -> None:
-        self._console.print(Text(f"\n{number}  {text}", "bold cyan"))
-
-    def _say(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
 
     def _start(self, *parts: str) -> None:
         """`server`, or a machine's command, such as `mx1 ship`."""
         for part in parts:
             machine, _, command = part.partition(" ")
-            config = f"{self._directory}/{machine}.toml"
-            ours = [sys.executable, "-m", "logwatch", command, "--config", config]
-            server = [str(Path(sysconfig.get_path("scripts")) / "nats-server"), "-c", "server.conf"]
-            errors = self._stack.enter_context((self._directory / f"{part.replace(' ', '.')}.err").open("ab"))
-            keys = self._directory / "keys" / "server"
-            process = subprocess.Popen(  # noqa: S603 - our own commands
-                server if part == "server" else ours,
-                cwd=keys if part == "server" else None,
-                stdout=errors,
-                stderr=errors,
-            )
-            self._running[part] = process
-            self._stack.callback(_end, process)
+            if part == "server":
+                nats = str(Path(sysconfig.get_path("scripts")) / "nats-server")
+                started = self._on.start(part, [nats, "-c", "server.conf"], self._directory / "keys" / "server")
+            else:
+                started = self._on.daemon(part.replace(" ", "."), self._directory / f"{machine}.toml", command)
+            self._running[part] = started
 
     def _kill(self, part: str) -> None:
         process = self._running.pop(part)
         process.kill()
         process.wait()
-        self._console.print(Text(f"   ✗ {part.replace(' ', ': mailbrake ')} is dead", "bold red"))
+        self._on.say((f"   ✗ {part.replace(' ', ': mailbrake ')} is dead", "bold red"))
 
     def _mailbrake(self, machine: str, *arguments: str) -> str:
-        config = str(self._directory / f"{machine}.toml")
-        command = [sys.executable, "-m", "logwatch", *arguments, "--config", config]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout  # noqa: S603 - our own
+        return self._on.mailbrake(self._directory / f"{machine}.toml", *arguments)
 
     def _refused(self, gateway: str, login: str) -> bool:
         from enforce.table import Denied, Reader
@@ -212,19 +179,3 @@ class _Story:
 
         state = peek(self._directory / gateway / "table", time.time())
         return None if state.reason else state.generation
-
-    def _wait(self, condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _PATIENCE
-        while not condition():
-            if time.monotonic() > deadline:
-                raise Failure(f"waited {_PATIENCE:.0f} s in vain for {what}; --keep keeps the files to look into")
-            threading.Event().wait(0.05)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -72,6 +72,7 @@ def test_status_shows_every_gateway_and_controller(site: Site) -> None:
     wait_for(shown, f"both gateways with one table: {site.status('c1')}")
     status = site.status("c1")
     assert {row["held"] for row in status["controllers"].values()} == {4}
+    assert all(row["silent"] < 5 for row in status["controllers"].values())
     assert all(row["lag"] < 5 and row["lost"] == {"spool": 0} for row in status["gateways"].values())
     assert site.status("mx1")["spool"]["lost"] == 0
     assert site.status("mx1")["table"]["generation"] == site.state("mx2").generation
@@ -81,6 +82,7 @@ def test_a_controller_that_ends_hands_over(site: Site) -> None:
     site.stop("c1 watch")
     site.send("mx1", "frank", recipients=25)
     wait_for(lambda: site.everywhere("frank"), f"frank refused everywhere; {site.said()}")
+    assert [*site.status("c2")["controllers"]] == ["c2"]  # it said that it goes, and is not missed
     site.start("c1 watch")
     site.send("mx1", "grace", recipients=25)
     wait_for(lambda: site.everywhere("grace"), f"grace refused everywhere; {site.said()}")
