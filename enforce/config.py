@@ -1,8 +1,8 @@
 """One TOML file configures both halves; every option stands here once, with default, unit, meaning and check.
 
 The light half owns this module since both halves read the same file and only this one may be imported by both.
-An option is a field of its section's dataclass: its default, the check that turns a TOML value into the stored one
-(raising ValueError with a remedy), and what it means. `render` writes the commented sample from the same fields, and a
+An option is a field of its section's dataclass: its default, the check (`checks`) that turns a TOML value into the
+stored one, and what it means. `render` writes the commented sample from the same fields, and a
 test holds `samples/mailbrake.toml` equal to it.
 
 Every option has a default, so that an empty file is a valid, observing configuration.
@@ -11,36 +11,43 @@ Every option has a default, so that an empty file is a valid, observing configur
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import ipaddress
-import re
 import tomllib
-import zoneinfo
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-REFUSALS = ("cap", "throttle", "tempfail", "block")  # what is said to a client; a held message is accepted
-FORMATS = (
-    "postfix-sasl",
-    "postfix-client",
-    "sendmail-access",
-    "rspamd",
-    "rspamd-ip",
-    "exim",
-    "exim-client",
-    "text",
-    "json",
+from enforce.checks import (
+    NOTICES,
+    Network,
+    as_addresses,
+    as_command,
+    as_duration,
+    as_endpoint,
+    as_files,
+    as_hosts,
+    as_judge,
+    as_lateness,
+    as_mode,
+    as_name,
+    as_nameservers,
+    as_networks,
+    as_notices,
+    as_number,
+    as_octal,
+    as_sender,
+    as_server,
+    as_servers,
+    as_size,
+    as_socket,
+    as_strings,
+    as_switch,
+    as_text,
+    as_texts,
+    as_urls,
+    as_web,
+    as_zone,
+    nearest,
 )
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-NOTICES = ("decision", "guard", "loss", "trouble")  # what notifications are about
-_ADDRESS = re.compile(r"(?!-)[!-?A-~]+@[!-?A-~]+")
-_WEB = re.compile(r"https?://[!-~]+")
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://[!-~]*")
-_STREAM = re.compile(
-    r"tls://(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|nats://(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}"
-)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 class ConfigError(Exception):
@@ -48,249 +55,6 @@ class ConfigError(Exception):
 
     def __init__(self, file: str, key: str, problem: str) -> None:
         super().__init__(f"{file}: {key}: {problem}" if key else f"{file}: {problem}")
-
-
-def as_duration(value: object) -> int:
-    """Seconds of a duration such as "90s", "10m", "1h", "7d"; ValueError names what is expected."""
-    found = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", value) if isinstance(value, str) else None
-    if not found:
-        raise ValueError(f'expected a duration such as "90s", "10m", "1h" or "7d", found {value!r}')
-    return int(found[1]) * _UNITS[found[2]]
-
-
-def as_text(value: object) -> str:
-    """A string without control characters."""
-    if not isinstance(value, str) or not all(map(str.isprintable, value)):
-        raise ValueError(f"expected a string in quotes, found {value!r}")
-    return value
-
-
-def as_strings(value: object) -> tuple[str, ...]:
-    """A list of strings, none of them empty."""
-    if not isinstance(value, list) or not value or not all(isinstance(v, str) and v for v in value):
-        raise ValueError(f'expected a list of strings such as ["/var/log/mail.log"], found {value!r}')
-    return tuple(cast(list[str], value))
-
-
-def as_switch(value: object) -> bool:
-    """True or false, unquoted."""
-    if not isinstance(value, bool):
-        raise ValueError(f"expected true or false without quotes, found {value!r}")
-    return value
-
-
-def as_zone(value: object) -> str:
-    """A time zone of the IANA data base, or "" for the machine's own."""
-    name = as_text(value)
-    try:
-        zoneinfo.ZoneInfo(name or "UTC")
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f'expected a time zone such as "Europe/Berlin" or "UTC", found {name!r}') from None
-    return name
-
-
-def as_mode(value: object) -> str:
-    """`observe` or `enforce`."""
-    if value not in ("observe", "enforce"):
-        raise ValueError(f'expected "observe" or "enforce", found {value!r}')
-    return str(value)
-
-
-def as_socket(value: object) -> str:
-    """A milter socket in libmilter's notation: unix:/path, inet:port@host or inet6:port@host."""
-    if isinstance(value, str):
-        inet = re.fullmatch(r"inet6?:([0-9]{1,5})@[^@\s]+", value)
-        if re.fullmatch(r"unix:/[^\s]+", value) or (inet and 0 < int(inet[1]) < 65536):
-            return value
-    raise ValueError(
-        f'expected "unix:/run/mailbrake/milter.sock" or "inet:8891@127.0.0.1" (port first, then host), found {value!r}'
-    )
-
-
-def as_judge(value: object) -> str:
-    """Whom the milter judges: `both`, `accounts` or `clients`."""
-    if value not in ("both", "accounts", "clients"):
-        raise ValueError(f'expected "both", "accounts" (submission only) or "clients" (MX only), found {value!r}')
-    return str(value)
-
-
-def as_networks(value: object) -> tuple[Network, ...]:
-    """A list of addresses and networks, IPv4 and IPv6; it may be empty."""
-    try:
-        if isinstance(value, list) and all(isinstance(v, str) for v in value):
-            return tuple(ipaddress.ip_network(v, strict=False) for v in value)
-    except ValueError:
-        pass
-    raise ValueError(f'expected a list of addresses and networks such as ["127.0.0.0/8", "::1"], found {value!r}')
-
-
-def as_texts(value: object) -> dict[str, str]:
-    """Sentences by action; a line end within one makes a reply of several lines."""
-    if isinstance(value, Mapping) and all(_is_sentence(v) for v in value.values()):
-        unknown = set(value) - set(REFUSALS)
-        if not unknown:
-            return dict(value)
-        raise ValueError(f"no reply is given for {min(unknown)!r}; {_nearest(min(unknown), dict.fromkeys(REFUSALS))}")
-    raise ValueError(f'expected sentences by action such as {{ tempfail = "Slow down" }}, found {value!r}')
-
-
-def _is_sentence(value: object) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= 400 and all(map(str.isprintable, value.split("\n")))
-
-
-def as_command(value: object) -> tuple[str, ...]:
-    """A command as the list of its arguments; it may be empty. No shell takes it apart."""
-    return () if value == [] else as_strings(value)
-
-
-def as_endpoint(value: object) -> str:
-    """Where to listen for HTTP, ADDRESS:PORT, or "" for nowhere."""
-    found = re.fullmatch(r"(?:\[([0-9a-fA-F:]+)\]|([0-9.]+)):([0-9]{1,5})", value) if isinstance(value, str) else None
-    try:
-        if found and ipaddress.ip_address(found[1] or found[2]) and 0 < int(found[3]) < 65536:
-            return found[0]
-    except ValueError:
-        pass
-    if value == "":
-        return ""
-    raise ValueError(f'expected an address and a port such as "127.0.0.1:9631" or "[::1]:9631", found {value!r}')
-
-
-def as_server(value: object) -> str:
-    """An SMTP server, HOST:PORT."""
-    found = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):([0-9]{1,5})", value) if isinstance(value, str) else None
-    if not found or not 0 < int(found[2]) < 65536:
-        raise ValueError(f'expected a host and a port such as "localhost:25", found {value!r}')
-    return found[0]
-
-
-def as_addresses(value: object) -> tuple[str, ...]:
-    """A list of mail addresses; it may be empty."""
-    if not isinstance(value, list) or not all(isinstance(v, str) and _ADDRESS.fullmatch(v) for v in value):
-        raise ValueError(f'expected a list of addresses such as ["abuse@example.com"], found {value!r}')
-    return tuple(value)
-
-
-def as_sender(value: object) -> str:
-    """A mail address, or ""."""
-    return "" if value == "" else as_addresses([value])[0]
-
-
-def as_web(value: object) -> tuple[str, ...]:
-    """A list of URLs that HTTP serves; it may be empty."""
-    if not isinstance(value, list) or not all(isinstance(v, str) and _WEB.fullmatch(v) for v in value):
-        raise ValueError('expected a list of URLs such as ["https://example.com/hook"]')  # they may hold secrets
-    return tuple(value)
-
-
-def as_urls(value: object) -> tuple[str, ...]:
-    """A list of URLs of whatever kind; it may be empty."""
-    if not isinstance(value, list) or not all(isinstance(v, str) and _URL.fullmatch(v) for v in value):
-        raise ValueError('expected a list of URLs such as ["ntfys://example.com/topic"]')
-    return tuple(value)
-
-
-def as_notices(value: object) -> tuple[str, ...]:
-    """What to be told about."""
-    for name in as_strings(value):
-        if name not in NOTICES:
-            raise ValueError(f"there are no notifications about {name!r}; {_nearest(name, dict.fromkeys(NOTICES))}")
-    return as_strings(value)
-
-
-def as_files(value: object) -> dict[str, str]:
-    """Absolute paths of files by the format to write there."""
-    if not isinstance(value, Mapping) or not all(isinstance(v, str) and v.startswith("/") for v in value.values()):
-        raise ValueError(f'expected absolute paths by format such as {{ postfix-sasl = "/etc/x" }}, found {value!r}')
-    for name in value:
-        if name not in FORMATS:
-            raise ValueError(f"no such format: {name}; {_nearest(name, dict.fromkeys(FORMATS))}")
-    return dict(value)
-
-
-def as_nameservers(value: object) -> tuple[str, ...]:
-    """A list of ADDRESS:PORT; it may be empty, and a port left out is 53."""
-    try:
-        if isinstance(value, list) and all(isinstance(v, str) for v in value):
-            return tuple(map(_nameserver, value))
-    except ValueError:
-        pass
-    raise ValueError(f'expected a list of addresses such as ["127.0.0.1", "[::1]:5353"], found {value!r}')
-
-
-def _nameserver(written: str) -> str:
-    try:
-        return f"[{ipaddress.ip_address(written)}]:53"
-    except ValueError:
-        host, _, port = written.rpartition(":")
-        if not 0 < int(port) < 65536:
-            raise
-        return f"[{ipaddress.ip_address(host.strip('[]'))}]:{int(port)}"
-
-
-def as_count(value: object) -> int:
-    """A whole number of at least 1."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= 100_000:
-        raise ValueError(f"expected a whole number from 1 to 100000, found {value!r}")
-    return value
-
-
-def as_servers(value: object) -> tuple[str, ...]:
-    """Servers of a stream; without TLS only on this very machine."""
-    if isinstance(value, list) and all(isinstance(v, str) and _STREAM.fullmatch(v) for v in value):
-        return tuple(value)
-    raise ValueError(
-        f'expected a list of servers such as ["tls://stream.example.com:4222"] (nats:// only for 127.0.0.1), '
-        f"found {value!r}"
-    )
-
-
-def as_name(value: object) -> str:
-    """A name of letters, digits, `-` and `_`, or ""."""
-    if not isinstance(value, str) or not re.fullmatch(r"[A-Za-z0-9_-]{0,63}", value):
-        raise ValueError(f'expected a name of letters, digits, - and _, such as "mx1", found {value!r}')
-    return value
-
-
-def as_hosts(value: object) -> dict[str, tuple[str, ...]]:
-    """Lists of host names by gateway."""
-    if not isinstance(value, Mapping) or not all(isinstance(hosts, list) for hosts in value.values()):
-        raise ValueError(f'expected names by gateway such as {{ mx1 = ["mx1.example.com"] }}, found {value!r}')
-    return {as_name(gateway): as_strings(hosts) for gateway, hosts in value.items()}
-
-
-def as_size(value: object) -> int:
-    """Bytes of a size such as "256MB", "4GB"."""
-    found = re.fullmatch(r"([1-9][0-9]{0,5})(kB|MB|GB)", value) if isinstance(value, str) else None
-    if not found:
-        raise ValueError(f'expected a size such as "256MB" or "4GB", found {value!r}')
-    return int(found[1]) * {"kB": 10**3, "MB": 10**6, "GB": 10**9}[found[2]]
-
-
-def as_number(least: int, most: int) -> Callable[[object], int]:
-    """A check for a whole number within bounds."""
-
-    def check(value: object) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-            raise ValueError(f"expected a whole number from {least} to {most}, found {value!r}")
-        return value
-
-    return check
-
-
-def as_lateness(value: object) -> int:
-    """A duration of less than an hour: a line that is later than that would turn the log's clock back."""
-    seconds = as_duration(value)
-    if seconds > 3300:
-        raise ValueError(f"expected 55m at most, found {value!r}")
-    return seconds
-
-
-def as_octal(value: object) -> int:
-    """File mode bits, written as a string of octal digits."""
-    if not isinstance(value, str) or not re.fullmatch(r"0?[0-7]{3}", value):
-        raise ValueError(f'expected a file mode in quotes such as "0660", found {value!r}')
-    return int(value, 8)
 
 
 def option(default: Any, check: Callable[[object], Any], meaning: str) -> Any:
@@ -338,7 +102,7 @@ class Reputation:
     nameservers: tuple[str, ...] = option(
         [], as_nameservers, 'whom to ask, such as ["127.0.0.1:53"]; []: those of /etc/resolv.conf'
     )
-    per_second: int = option(20, as_count, "questions a second, at most")
+    per_second: int = option(20, as_number(1, 100_000), "questions a second, at most")
     timeout: int = option("3s", as_duration, "how long to wait for an answer")
 
 
@@ -502,7 +266,7 @@ def parse(document: Mapping[str, object], file: str) -> Config:
     sections: dict[str, Any] = {}
     for name, values in document.items():
         if name not in SECTIONS:
-            raise ConfigError(file, f"[{name}]", f"no such section; {_nearest(name, SECTIONS)}")
+            raise ConfigError(file, f"[{name}]", f"no such section; {nearest(name, SECTIONS)}")
         if not isinstance(values, Mapping):
             raise ConfigError(file, name, f"is a section: write [{name}] on a line of its own")
         sections[name] = _section(SECTIONS[name], name, values, file)
@@ -514,17 +278,12 @@ def _section(kind: type, name: str, values: Mapping[str, object], file: str) -> 
     checked = {}
     for key, value in values.items():
         if key not in fields:
-            raise ConfigError(file, f"[{name}] {key}", f"no such option; {_nearest(key, fields)}")
+            raise ConfigError(file, f"[{name}] {key}", f"no such option; {nearest(key, fields)}")
         try:
             checked[key] = fields[key].metadata["check"](value)
         except ValueError as error:
             raise ConfigError(file, f"[{name}] {key}", str(error)) from None
     return kind(**checked)
-
-
-def _nearest(name: str, known: Mapping[str, object]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]}?" if close else "known are " + ", ".join(known)
 
 
 def render() -> str:
@@ -576,8 +335,6 @@ def _toml(value: object) -> str:
         return "[" + ", ".join(_toml(v) for v in value) + "]"
     if isinstance(value, dict):
         return "{}"
-    if isinstance(value, int):
-        return str(value)
     return f'"{value}"'
 
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from enforce import config as configuration
 from enforce import exposition, identity, key, metrics, signals
+from enforce.checks import Network
 from enforce.config import Config, ConfigError
 from enforce.notify import Notifier
 from enforce.repeats import Repeats
@@ -133,7 +134,7 @@ def rules_of(config: Config, opened: Callable[[Path], Table] = Reader) -> Rules:
     )
 
 
-def _within(networks: tuple[configuration.Network, ...]) -> Callable[[str], bool]:
+def _within(networks: tuple[Network, ...]) -> Callable[[str], bool]:
     @lru_cache(maxsize=65536)
     def is_within(address: str) -> bool:
         parsed = ipaddress.ip_address(address)

@@ -28,7 +28,8 @@ import dateutil.tz
 import numpy as np
 import pandas as pd
 
-from enforce.config import Config, Log, as_duration
+from enforce.checks import as_duration
+from enforce.config import Config, Log
 from logwatch import sweeping
 from logwatch.comparing import COLUMNS, Comparison
 from logwatch.core import Core

@@ -15,6 +15,7 @@ ROOMS = ("reading", "measuring", "judging", "telling")
 SHARED = {"logwatch.schema", "logwatch.memory"}
 # both halves read one configuration and name accounts alike; the table is for those who publish or show it
 BRIDGES = {
+    "enforce.checks": None,
     "enforce.config": None,
     "enforce.key": None,
     "enforce.table": {"telling/publish.py", "telling/keeper.py", "telling/export.py", "commands", "cluster"},

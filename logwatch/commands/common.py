@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from enforce import checks
 from enforce import config as configuration
 from enforce import key as keys
 from enforce.config import Config
@@ -110,7 +111,7 @@ def time_of(written: str, option: str, config: Config, *, end: bool = False) -> 
 
 
 _DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
-_CHECKS = {"zone": configuration.as_zone, "default_realm": configuration.as_text}
+_CHECKS = {"zone": checks.as_zone, "default_realm": checks.as_text}
 
 
 def logs_of(args: argparse.Namespace) -> list[str]:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from enforce.config import as_duration
+from enforce.checks import as_duration
 from logwatch.commands import UsageError
 from logwatch.commands.common import config_of, log_arguments, logs_of, pseudonyms_argument, pseudonyms_of, time_of
 from logwatch.commands.output import (

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from enforce.config import Config, as_duration
+from enforce.checks import as_duration
+from enforce.config import Config
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of, json_argument, key_of, time_of
 from logwatch.commands.operator import say

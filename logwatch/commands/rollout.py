@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from enforce.config import Config, as_duration
+from enforce.checks import as_duration
+from enforce.config import Config
 from logwatch.commands import UsageError
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.journalled import journal_of, logs_argument

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from enforce.config import FORMATS, Config, as_duration
+from enforce.checks import FORMATS, as_duration
+from enforce.config import Config
 from enforce.key import EVERYBODY, networks
 from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, Writer, peek
 from logwatch.commands import Failure, UsageError

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import pyparsing as pp
 
-from enforce.config import as_duration
+from enforce.checks import as_duration
 from logwatch.judging.conditions import span
 
 Action = Callable[[str, int, pp.ParseResults], Any]

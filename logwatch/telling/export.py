@@ -31,7 +31,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from enforce.config import FORMATS, Config
+from enforce.checks import FORMATS
+from enforce.config import Config
 from enforce.table import Record
 from enforce.verdict import Wording, reply_of
 from logwatch.schema import iso

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from enforce.config import REFUSALS
+from enforce.checks import REFUSALS
 from enforce.key import EVERYBODY
 from enforce.table import ACTIONS, MODES, NOT_LISTED, Denied, Record, Unusable
 from enforce.verdict import (

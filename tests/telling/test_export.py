@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enforce import key as keys
-from enforce.config import FORMATS, Config, Export, Log, Milter
+from enforce.checks import FORMATS
+from enforce.config import Config, Export, Log, Milter
 from enforce.table import Record
 from logwatch.telling.export import Exporter, export, write
 from tests.enforce.records import FAR, record
