@@ -273,7 +273,7 @@ def report(results: Mapping[str, Sequence[Result]]) -> str:
     for site in dict.fromkeys(result.site for result in own):
         mine = [result for result in own if result.site == site]
         hit = sum(result.clients for result in mine)
-        unseen = ": no number of the policy was tuned on it" if site == CAMPUS else ""
+        unseen = ": made from another point of view" if site == CAMPUS else ""
         parts += [f"### Site `{site}`{unseen}", table(FAMILY_HEAD, families(mine)), table(ALARM_HEAD, alarms(mine))]
         parts.append(f"Clients and networks hit that did nothing: {hit}.")
     known = [result for result in own if result.site != CAMPUS]

@@ -90,6 +90,7 @@ NUMBERS = frozenset({"delay"})
 KEY_COLUMNS = ("account", "client", "local")
 ATTRIBUTED = (*KEY_COLUMNS, "counts")
 
+ACTIONS = ("cap", "throttle", "tempfail", "hold", "block")  # mild to severe; the table's, which a test compares
 KINDS = ("account", "client", "net", "local", "site")
 
 # Signals, and what one unit of each is. `logwatch.measuring.signals` says which events count.

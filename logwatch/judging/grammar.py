@@ -20,7 +20,6 @@ from logwatch.judging.dnsbl import Dnsbl
 from logwatch.judging.exemptions import KINDS as EXEMPTIBLE
 from logwatch.judging.expression import WINDOW, condition
 from logwatch.judging.policy import (
-    ACTIONS,
     BARE,
     ENFORCE,
     MODES,
@@ -45,7 +44,7 @@ from logwatch.judging.policy import (
     unquoted,
 )
 from logwatch.judging.words import either, here, length, mark, refuse, regex, word, words
-from logwatch.schema import KINDS
+from logwatch.schema import ACTIONS, KINDS
 
 DURATION = (1, 365 * 86400)  # shortest and longest, in seconds
 STATEMENTS = ("let", "exempt", "price", "score", "cap", "mode", "rule")

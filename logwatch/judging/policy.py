@@ -17,10 +17,9 @@ from logwatch.judging.conditions import Condition, Number, Rate, span
 from logwatch.judging.dnsbl import Dnsbl
 from logwatch.judging.exemptions import Exempted
 from logwatch.judging.reputation import Scored, highest
-from logwatch.schema import AT_ONCE, PACE, USUAL
+from logwatch.schema import ACTIONS, AT_ONCE, PACE, USUAL
 
 OBSERVE, ENFORCE = MODES = ("observe", "enforce")
-ACTIONS = ("cap", "throttle", "tempfail", "hold", "block")  # mild to severe
 SEVERITY = {action: rank for rank, action in enumerate((OBSERVE, *ACTIONS))}
 OTHERS = "others"  # countries that no price names
 UNITS = ("messages", "recipients")  # of a throttle's target

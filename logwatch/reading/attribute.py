@@ -21,7 +21,8 @@ queue to its daemon, is the same message under another queue id: it has the same
   owner, where NEW is such a message too: what an outside host answers proves nothing.
 
 A local program that forges the message id of a message in the queue evades the count once per message, and three
-times in a row at most. Filters on other machines must send XFORWARD.
+times in a row at most, with any number of recipients; what comes of it counts for the message's owner.
+Filters on other machines must send XFORWARD.
 
 **Our own milter.** Its `verdict` line is the count of a refused attempt, and the MTA's `milter-reject` line with the
 same case reference is its echo; where verdict lines do not reach the log, there is no such line to be the echo of, and

@@ -16,10 +16,9 @@ import hashlib
 import re
 from collections.abc import Iterable
 
-from logwatch.schema import Decision
+from logwatch.schema import ACTIONS, Decision
 from logwatch.telling.journal import TAKEN_BACK, Review
 
-ACTIONS = ("cap", "throttle", "tempfail", "hold", "block")
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as of all case references
 _VERDICT = re.compile(rf"ordered ({'|'.join(ACTIONS)})(?: ([0-9.]+))?")
 

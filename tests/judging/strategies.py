@@ -11,7 +11,6 @@ from logwatch.judging.dnsbl import Dnsbl, read
 from logwatch.judging.exemptions import KINDS as EXEMPTIBLE
 from logwatch.judging.grammar import NO_LIST_NAMES
 from logwatch.judging.policy import (
-    ACTIONS,
     ENFORCE,
     MODES,
     OBSERVE,
@@ -32,7 +31,7 @@ from logwatch.judging.policy import (
     Score,
     Target,
 )
-from logwatch.schema import KINDS, MOMENTS, SIGNALS, USUAL
+from logwatch.schema import ACTIONS, KINDS, MOMENTS, SIGNALS, USUAL
 
 untimed = settings(deadline=None)  # machines are shared: no property is about time
 COMPARISONS = (">", ">=", "<", "<=", "==", "!=")

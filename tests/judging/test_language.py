@@ -18,7 +18,6 @@ from logwatch.judging.expression import DEPTH, NESTING
 from logwatch.judging.grammar import NO_LIST_NAMES, WORDS
 from logwatch.judging.language import SHIPPED, PolicyError, load, parse
 from logwatch.judging.policy import (
-    ACTIONS,
     MODES,
     Deed,
     Exemption,
@@ -30,7 +29,7 @@ from logwatch.judging.policy import (
     Rule,
     render,
 )
-from logwatch.schema import KINDS, MOMENTS, SIGNALS
+from logwatch.schema import ACTIONS, KINDS, MOMENTS, SIGNALS
 
 from .strategies import COMPARISONS, untimed
 

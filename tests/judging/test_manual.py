@@ -11,8 +11,8 @@ import pytest
 from logwatch.judging.exemptions import KINDS as EXEMPTIBLE
 from logwatch.judging.grammar import STATEMENTS
 from logwatch.judging.language import parse
-from logwatch.judging.policy import ACTIONS, MODES, UNITS
-from logwatch.schema import KINDS, MOMENTS, SIGNALS
+from logwatch.judging.policy import MODES, UNITS
+from logwatch.schema import ACTIONS, KINDS, MOMENTS, SIGNALS
 
 MANUAL = (Path(__file__).parents[2] / "docs/policy.md").read_text()
 BLOCKS = [textwrap.dedent(block) for block in re.findall(r"(?:^ {4,}.*\n(?:\n(?= {4}))?)+", MANUAL, re.MULTILINE)]

@@ -16,7 +16,8 @@ from logwatch.judging import exemptions
 from logwatch.judging.conditions import And, Compare, Condition, Number, Or, Rate
 from logwatch.judging.contradictions import contradictions, notes
 from logwatch.judging.language import parse
-from logwatch.judging.policy import ACTIONS, SEVERITY, Deed, Policy, Rule, render
+from logwatch.judging.policy import SEVERITY, Deed, Policy, Rule, render
+from logwatch.schema import ACTIONS
 
 from .strategies import COMPARISONS, policies, untimed
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from enforce.table import Record, Writer
+from enforce.table import ACTIONS, Record, Writer
+from logwatch import schema
 from logwatch.telling.publish import Publisher
 from tests.telling.decisions import NOW, decision
 
@@ -33,6 +34,11 @@ def table(writer: Writer) -> dict[str, list[tuple[str, str, str]]]:
         assert isinstance(records, tuple)
         found[key] = [(record.rule, record.action, record.mode) for record in records]
     return found
+
+
+def test_what_is_decided_can_be_listed() -> None:
+    """The light half owns the format; the rooms know its actions by the schema, in the same order of severity."""
+    assert ("observe", *schema.ACTIONS) == ACTIONS
 
 
 def test_a_decision_becomes_a_record_with_its_end_and_a_lease(publisher: Publisher, writer: Writer) -> None:
