@@ -51,7 +51,7 @@ def test_a_full_disk_stops_no_mail_and_costs_no_decision(site: Site) -> None:
     """Who is listed stays so; a flood is decided upon, and published when there is room again."""
     site.run("table", "block", "bob", "--for", "2h")
     filler = fill(site.table.parent)
-    assert {reply.code for reply in site.send("alice", recipients=50, messages=6)} == {250}
+    site.flood("alice")  # may be refused before its end: the table may have free pages within its file
     said(site, "watch", "disk is full")
     assert site.refused("bob") is not None
     assert site.refused("carol") is None
