@@ -30,8 +30,6 @@ import pandas as pd
 
 from enforce.checks import as_duration
 from enforce.config import Config, Log
-from logwatch import sweeping
-from logwatch.comparing import COLUMNS, Comparison
 from logwatch.core import Core
 from logwatch.judging import language
 from logwatch.judging.policy import ENFORCE, Policy
@@ -45,6 +43,8 @@ from logwatch.schema import ATTRIBUTED, KEY_COLUMNS, KINDS, LINE_COLUMNS, SIGNAL
 from logwatch.settings import core_of, zone_of
 from logwatch.telling import verdicts
 from logwatch.telling.journal import Journal
+from logwatch.weighing import sweeping
+from logwatch.weighing.comparing import COLUMNS, Comparison
 
 Logs = str | Path | Iterable[str | Path]
 Events = pd.DataFrame | Logs

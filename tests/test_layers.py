@@ -69,6 +69,13 @@ def test_the_acting_half_is_reached_by_its_bridges_only(path: Path) -> None:
         assert users is None or any(name.startswith(user) for user in users), f"{name} imports {module}"
 
 
+def test_what_might_have_been_is_asked_beside_the_way_of_a_line() -> None:
+    """`weighing` is for commands and the prompt: what runs live never asks it."""
+    users = {str(path.relative_to(ROOT / "logwatch")) for path in FILES for m in imported(path) if "weighing" in m}
+    assert {user for user in users if not user.startswith(("weighing/", "commands/"))} == {"prompt.py"}
+    assert "commands/watch.py" not in users
+
+
 def test_watchdog_is_used_in_one_place() -> None:
     """Only the follower waits for file events."""
     users = {str(path.relative_to(ROOT)) for path in FILES if any(m.startswith("watchdog") for m in imported(path))}
@@ -128,7 +135,7 @@ def test_a_gateway_needs_no_pandas(command: str, tmp_path: Path) -> None:
     assert run.returncode == 1
 
 
-@pytest.mark.parametrize("room", ["measuring", "judging"])
+@pytest.mark.parametrize("room", ["measuring", "judging", "weighing"])
 def test_the_core_reads_no_clock_and_no_file(room: str) -> None:
     """Time is an argument; the policy's own files are read by `language` alone."""
     forbidden = {"time", "os", "socket", "threading", "subprocess", "sqlite3", "logging"}

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from enforce.config import Config
 from logwatch.commands.output import clock, number, write_table
 from logwatch.commands.summary import policy_name
-from logwatch.comparing import CHANGES, Difference
 from logwatch.schema import Decision
 from logwatch.settings import zone_of
+from logwatch.weighing.comparing import CHANGES, Difference
 
 _SHOWN = 40  # differences in the table; --json has all
 

@@ -16,13 +16,13 @@ from logwatch.core import Core
 from logwatch.judging.language import PolicyError
 from logwatch.judging.policy import ENFORCE, Policy
 from logwatch.judging.restraint import GUARD, GUARD_SHARE
-from logwatch.nearest import Nearest
 from logwatch.reading.loss import KINDS as LOSSES
 from logwatch.reading.loss import totals
 from logwatch.settings import core_of, policy_of, zone_of
 from logwatch.telling.journal import Journal, JournalError
 from logwatch.telling.report.findings import Case, Findings, Guard, Nearby, Sender, Written
 from logwatch.telling.report.tally import Tally, cases
+from logwatch.weighing.nearest import Nearest
 
 _DAY = 86400
 _SENDERS = 15

@@ -101,8 +101,8 @@ def _decided(args: argparse.Namespace, logs: list[str], config: Config, span: Sp
 def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: Span, names: Pseudonyms | None) -> None:
     from logwatch.commands import differences
     from logwatch.commands.summary import Reading
-    from logwatch.comparing import COLUMNS, Comparison
     from logwatch.rerun import side_by_side
+    from logwatch.weighing.comparing import COLUMNS, Comparison
 
     against = judged_by(args.against, config)
     core, other = core_for(logs, config, args), _core(against, args, 0.0)

@@ -21,8 +21,8 @@ from logwatch.settings import policy_of, zone_of
 
 if TYPE_CHECKING:
     from logwatch.judging.policy import Policy, Rule
-    from logwatch.promotion import Case, Exempt, Next, Stand
     from logwatch.telling.journal import Journal
+    from logwatch.weighing.promotion import Case, Exempt, Next, Stand
 
 _BORDERLINE = 3
 _NAMED = 5  # senders in a line
@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _seen(config: Config, policy: Policy, journal: Journal, logs: list[str], span: tuple[float, float]) -> Seen:
     from logwatch.judging import language
-    from logwatch.promotion import Stand, exemptions, following, mode_of, stands
+    from logwatch.weighing.promotion import Stand, exemptions, following, mode_of, stands
 
     since, end = span
     source, live = ", ".join(logs) or f"the journal {config.journal}", not logs

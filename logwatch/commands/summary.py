@@ -14,10 +14,10 @@ from logwatch.core import Core, Step
 from logwatch.judging.ceiling import Cut
 from logwatch.judging.conditions import Rate
 from logwatch.judging.policy import SEVERITY
-from logwatch.nearest import Nearest
 from logwatch.reading import loss
 from logwatch.schema import ALWAYS, KINDS, USUAL, Decision, Span
 from logwatch.settings import zone_of
+from logwatch.weighing.nearest import Nearest
 
 _SHOWN = 40  # senders in the table; --json has all
 _NEAREST = 5

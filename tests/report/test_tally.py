@@ -8,11 +8,11 @@ from datetime import UTC
 from logwatch.core import Core, Step
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
-from logwatch.nearest import Nearest
 from logwatch.schema import Decision
 from logwatch.telling.journal import Effect, Review
 from logwatch.telling.report.findings import Hour, Said
 from logwatch.telling.report.tally import Tally, cases
+from logwatch.weighing.nearest import Nearest
 from tests import maillog
 
 POLICY = parse("rule burst per account: when recipients in 1h > 10 tempfail for 1h mode observe")

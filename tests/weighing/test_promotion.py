@@ -6,8 +6,8 @@ import pytest
 
 from logwatch.judging.language import parse
 from logwatch.judging.restraint import within
-from logwatch.promotion import Case, Stand, exemptions, following, mode_of
 from logwatch.telling.journal import Effect
+from logwatch.weighing.promotion import Case, Stand, exemptions, following, mode_of
 from tests.telling.decisions import decision
 
 RULE = "rule flood per account:\n    when recipients in 10m > 20\n    block for 1h\n"

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logwatch.comparing import HARDER, HIT, MILDER, SPARED, Comparison, Difference
 from logwatch.core import Core, Step
 from logwatch.judging import language
 from logwatch.judging.decide import Judge
 from logwatch.schema import ALWAYS, Decision, Span
+from logwatch.weighing.comparing import HARDER, HIT, MILDER, SPARED, Comparison, Difference
 from tests import maillog
 from tests.test_replay_equals_live import Traffic
 
