@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any, Generic, TypeVar
 
 V = TypeVar("V")
 _PLACE = 8  # bytes in front of a written value: its place in the order, as many were put at the same time
+_FRONT = 512  # of the oldest keys, found at once
 
 
 class Memory(Generic[V]):
@@ -42,8 +43,9 @@ class Memory(Generic[V]):
         self._load = load
         self._write_key, self._read_key = names
         self._entries: dict[Any, tuple[float, V]] = {}  # time and value, in the order in which they were put
-        self._changed: dict[Any, int] = {}  # which put it was, of what has not been kept elsewhere
-        self._puts = 0
+        self._changed: dict[Any, bool] = {}  # since `settle`, and whether anything of it is kept elsewhere
+        self._front: dict[Any, None] = {}  # some of the oldest, in order; empty while nobody asks
+        self._places = 0  # given to what is kept elsewhere
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -61,32 +63,44 @@ class Memory(Generic[V]):
 
     def put(self, key: Any, value: V, time: float) -> None:
         """Set a value; it is now the youngest."""
-        self._entries.pop(key, None)
-        self._puts += 1
+        known = self._entries.pop(key, None)
+        if key not in self._changed:
+            self._changed[key] = known is not None
         self._entries[key] = (time, value)
-        self._changed[key] = self._puts
+        if self._front:
+            self._front.pop(key, None)
         if len(self._entries) > self.bound:
-            self.drop(next(iter(self._entries)))
-            self.overflowed += 1
+            self._make_room()
 
     def put_all(self, entries: Iterable[tuple[Any, V, float]]) -> None:
         """Put one after the other: key, value, time."""
         known, changed = self._entries, self._changed
+        self._front = {}
         for key, value, time in entries:
-            known.pop(key, None)
-            self._puts += 1
+            before = known.pop(key, None)
+            if key not in changed:
+                changed[key] = before is not None
             known[key] = (time, value)
-            changed[key] = self._puts
         while len(known) > self.bound:
-            self.drop(next(iter(known)))
-            self.overflowed += 1
+            self._make_room()
+
+    def _make_room(self) -> None:
+        # the beginning of a dict that has lost many of its first entries is slow to find: some hundred at a time
+        if not self._front:
+            self._front = dict.fromkeys(islice(self._entries, _FRONT))
+        self.drop(next(iter(self._front)))
+        self.overflowed += 1
 
     def drop(self, key: Any) -> None:
         """Forget a key, if it is known."""
         entry = self._entries.pop(key, None)
-        if entry is not None:
-            self._changed[key] = self._puts
-            self.forgotten(entry[1])
+        if entry is None:
+            return
+        if self._front:
+            self._front.pop(key, None)
+        if self._changed.pop(key, True):  # otherwise it came and went, and nobody else knows
+            self._changed[key] = True
+        self.forgotten(entry[1])
 
     def forgotten(self, value: V) -> None:
         """A value is no longer remembered: for memories whose values only stand for what lies elsewhere."""
@@ -109,10 +123,17 @@ class Memory(Generic[V]):
 
     def changes(self) -> list[tuple[str, float, bytes | None]]:
         """Key, time and written value of all that changed since the last `settle`; None for what was dropped."""
-        return [(self._write_key(key), *self._written(key, place)) for key, place in self._changed.items()]
+        gone = [(self._write_key(key), 0.0, None) for key in self._changed if key not in self._entries]
+        # whatever was put since is younger than all that was not
+        put = [*islice(reversed(self._entries.items()), len(self._changed) - len(gone))]
+        return gone + [
+            (self._write_key(key), time, place.to_bytes(_PLACE) + self._dump(value))
+            for place, (key, (time, value)) in enumerate(reversed(put), self._places + 1)
+        ]
 
     def settle(self) -> None:
         """What changed so far has been kept elsewhere."""
+        self._places += len(self._changed)
         self._changed.clear()
 
     def restore(self, rows: Iterable[tuple[str, float, bytes]]) -> None:
@@ -123,20 +144,14 @@ class Memory(Generic[V]):
         )
         ordered = sorted(read, key=lambda entry: entry[2])
         self._entries = {key: (time, value) for key, time, _, value in ordered}
-        self._puts = ordered[-1][2] if ordered else 0
+        self._places = ordered[-1][2] if ordered else 0
         self._changed.clear()
+        self._front = {}
 
     def give_up(self, rows: Iterable[tuple[str, float, bytes]]) -> None:
         """Begin anew, though these rows are kept elsewhere: with the next `changes` they go."""
         self.clear()
-        self._changed = {self._read_key(key): 0 for key, _, _ in rows}
-
-    def _written(self, key: Any, place: int) -> tuple[float, bytes | None]:
-        entry = self._entries.get(key)
-        if entry is None:
-            return 0.0, None
-        time, value = entry
-        return time, place.to_bytes(_PLACE) + self._dump(value)
+        self._changed = {self._read_key(key): True for key, _, _ in rows}
 
 
 def unplaced(written: bytes) -> bytes:

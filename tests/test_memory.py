@@ -1,0 +1,127 @@
+"""What the core remembers: bounded, in order, and written down by what changed."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logwatch.memory import Memory
+
+_KEYS = st.sampled_from("abcdefgh")
+_ACTIONS = st.one_of(
+    st.tuples(st.just("put"), _KEYS),
+    st.tuples(st.just("put_all"), st.lists(_KEYS, max_size=4).map("".join)),
+    st.tuples(st.just("drop"), _KEYS),
+    st.tuples(st.sampled_from(("expire", "keep", "restart", "clear")), st.just("")),
+)
+
+
+class _Plainly:
+    """The same, done in the plainest way."""
+
+    def __init__(self, bound: int) -> None:
+        self.bound, self.overflowed = bound, 0
+        self.entries: list[tuple[str, int, float]] = []
+
+    def put(self, key: str, value: int, time: float) -> None:
+        self.drop(key)
+        self.entries.append((key, value, time))
+
+    def fit(self) -> None:
+        while len(self.entries) > self.bound:
+            self.entries.pop(0)
+            self.overflowed += 1
+
+    def drop(self, key: str) -> None:
+        self.entries = [entry for entry in self.entries if entry[0] != key]
+
+    def expire(self, before: float) -> None:
+        self.entries = [entry for entry in self.entries if entry[2] >= before]
+
+
+@given(st.lists(_ACTIONS, max_size=60), st.integers(1, 6))
+def test_it_is_what_the_plainest_way_gives(actions: list[tuple[str, str]], bound: int) -> None:
+    """Order, bound and expiry; what was written down by its changes gives the same memory again, whenever that was."""
+    memory, plain, kept = Memory[int]("room", bound), _Plainly(bound), dict[str, tuple[float, bytes]]()
+    for time, (action, keys) in enumerate(actions):
+        match action:
+            case "put":
+                memory.put(keys, time, float(time))
+                plain.put(keys, time, float(time))
+            case "put_all":
+                memory.put_all([(key, time, float(time)) for key in keys])
+                for key in keys:
+                    plain.put(key, time, float(time))
+            case "drop":
+                memory.drop(keys)
+                plain.drop(keys)
+            case "expire":
+                memory.expire(time - 5.0)
+                plain.expire(time - 5.0)
+            case "clear":
+                memory.clear()
+                plain.entries = []
+            case _:
+                _keep(memory, kept)
+                if action == "restart":
+                    memory = _restarted(memory, kept)
+        plain.fit()
+        assert list(memory.items()) == [(key, value) for key, value, _ in plain.entries]
+        assert memory.overflowed == plain.overflowed
+    _keep(memory, kept)
+    assert list(_restarted(memory, kept).items()) == list(memory.items())
+
+
+def _keep(memory: Memory[int], kept: dict[str, tuple[float, bytes]]) -> None:
+    for key, time, value in memory.changes():
+        if value is None:
+            del kept[key]  # never for what was not kept
+        else:
+            kept[key] = (time, value)
+    memory.settle()
+    assert memory.changes() == []
+
+
+def _restarted(memory: Memory[int], kept: dict[str, tuple[float, bytes]]) -> Memory[int]:
+    again = Memory[int](memory.name, memory.bound)
+    again.overflowed = memory.overflowed
+    again.restore((key, *row) for key, row in random.Random(0).sample(sorted(kept.items()), len(kept)))
+    return again
+
+
+def test_what_came_and_went_leaves_nothing_to_write() -> None:
+    """Most messages are removed before the next checkpoint; who never writes any (`events`) must not pile them up."""
+    memory = Memory[int]("messages", 10)
+    for number in range(1000):
+        memory.put(str(number), number, float(number))
+        memory.drop(str(number))
+    assert memory.changes() == []
+    memory.put("kept", 1, 0.0)
+    memory.settle()
+    memory.drop("kept")
+    assert memory.changes() == [("kept", 0.0, None)]
+
+
+def test_what_is_given_up_goes_from_where_it_is_kept() -> None:
+    """Rows of another layout are asked to be removed, but for keys that are known anew."""
+    memory = Memory[int]("room", 10)
+    memory.give_up([("a", 1.0, b"?"), ("b", 1.0, b"?")])
+    memory.put("b", 2, 2.0)
+    changes = {key: value for key, _, value in memory.changes()}
+    assert changes.keys() == {"a", "b"}
+    assert changes["a"] is None
+    assert changes["b"] is not None
+
+
+def test_what_is_full_forgets_the_oldest_whatever_was_put_again() -> None:
+    """Far more entries than are looked ahead for."""
+    memory = Memory[int]("room", 3000)
+    for number in range(3000):
+        memory.put(str(number), number, float(number))
+    for number in range(0, 3000, 2):  # the even ones are young again
+        memory.put(str(number), number, 3000.0 + number)
+    for number in range(3000, 4500):
+        memory.put(str(number), number, 9000.0)
+    assert [value for _, value in memory.items()] == [*range(0, 3000, 2), *range(3000, 4500)]
