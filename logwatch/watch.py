@@ -4,15 +4,13 @@ For every piece of log, in this order: judge it; publish; write decisions, log p
 transaction. Killed between any two steps, the next start reads on from the journal, decides the same again where it had
 not been written, and makes the table equal to it: nothing is lost, nothing counted twice, no reference changes.
 
-What cannot be written does not stop it: while the journal fails, decisions are kept in memory (the latest `_PENDING`)
-and published all the same; while the table fails, it is tried again at every beat. Both are said once a minute.
+What cannot be written does not stop it: while the journal fails, decisions wait in memory (`telling.recorder`) and are
+published all the same; while the table fails, it is tried again at every beat. Both are said once a minute.
 """
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
 import sqlite3
 import time
 from collections import Counter
@@ -32,28 +30,20 @@ from logwatch.rerun import lines_of, start_of
 from logwatch.schema import Decision, Listing, iso
 from logwatch.settings import core_of, follower_of, zone_of
 from logwatch.telling import orders
-from logwatch.telling.effects import Effects
-from logwatch.telling.evidence import Recent
 from logwatch.telling.export import Exporter
 from logwatch.telling.herald import Herald, Tell, line
-from logwatch.telling.journal import TAKEN_BACK, Effect, Journal, JournalError, Review
-from logwatch.telling.keeper import BEAT, Keeper
+from logwatch.telling.journal import TAKEN_BACK, Journal, Review
+from logwatch.telling.keeper import Keeper
 from logwatch.telling.metrics import Seen, Snapshot
 from logwatch.telling.notify import Happening
+from logwatch.telling.recorder import Recorder
 
 POLL = 1.0  # seconds after which files are looked at though nothing woke us
-_PENDING = 10_000
-_MINUTE = 60.0
-_DAY = 86400.0
 _LATELY = 3600.0  # seconds: clients of older lines are not asked about
 _QUIET = 60.0  # seconds before the same trouble is said again
 _COMMON = ("guard", "loss")  # what every controller on the same lines sees
 
 log = logging.getLogger("mailbrake.watch")
-
-
-class BusyError(Exception):
-    """Another controller runs on the same state directory."""
 
 
 class LearnedError(Exception):
@@ -84,31 +74,28 @@ class Controller:
         self._now = now
         self._lists = Lists(config)
         policy = self._lists.policy
-        self.journal = Journal.open(config.journal)
-        self._lock = alone(Path(config.state.directory))
-        positions = self.journal.noted("positions") or {}
-        self.source = ports.source(config, positions)
+        self._recorder = Recorder(config.journal, config.state.keep, now, lambda problem: self._say("journal", problem))
+        self.source = ports.source(config, self.journal.noted("positions") or {})
         self._past = self._before(past)
         self.core = core_of(config, policy, self._start())
         self._hung_up = False
         zones = policy.zones()
         self.asker = Asker(zones, config.reputation, time.monotonic) if zones else None
-        self._answered: list[Listing] = []  # not yet written
         self._take_up()
         self._lost = Counter(self.journal.noted("losses") or {})  # by what followed the log in earlier lives
         self._warner = loss.Warner(self._losses())
-        self._recent = Recent()
-        self._pending: list[tuple[Decision, list[str]]] = []
         self._troubles: dict[str, float] = {}
-        self._taken: list[tuple[Review, float]] = []  # reviews in effect, from when; not yet noted in the journal
         self._tell = tell
         self._herald = Herald(
             self._told, self._standing(), self.core.judge.guarded, [(rule.name, rule.action) for rule in policy.rules]
         )
         self._table = ports.table(config, self._standing, self._say)
-        self._effects = Effects(self._decided())
-        self._came_of: list[Effect] = []  # of cases, not yet written
-        self._stayed = self._tidied = self._pruned = float("-inf")
+        self._recorder.attend(self._decided())
+
+    @property
+    def journal(self) -> Journal:
+        """What has been written down; another object once its file had to be put back."""
+        return self._recorder.journal
 
     def reread(self) -> None:
         """Have all lists read again, whether they seem to have changed or not; may be called from a signal handler."""
@@ -125,7 +112,7 @@ class Controller:
 
     def once(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Take in all that there is; JournalError, BusyError where somebody else has taken over the state directory."""
-        self._stay()
+        self._recorder.stay()
         self._relist()
         self._listen()
         self._reviews()
@@ -140,7 +127,7 @@ class Controller:
                 break
         self._warn(self.source.problems())
         self._measure()
-        self._tidy()
+        self._recorder.tidy()
 
     def learn(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Read the past, before the first line that is followed: what everybody is used to; SourceError on a bad file.
@@ -154,36 +141,6 @@ class Controller:
                 break
         if self._past:
             log.info("learned from %s lines, up to %s", self.core.reader.scanner.lines, iso(self.core.reader.clock))
-
-    def _stay(self) -> None:
-        """Put the journal back if somebody has removed it, and take the lock again, before others begin anew."""
-        now = self._now()
-        if now - self._stayed < BEAT or self.journal.in_place():
-            return
-        self._stayed = now
-        try:
-            self.journal = self.journal.put_back()
-        except JournalError as error:
-            self._say("journal", f"{error}; deciding goes on, unrecorded")
-            return
-        lock = alone(Path(self._config.state.directory))
-        os.close(self._lock)
-        self._lock = lock
-        self._say("journal", f"{self._config.journal}: was removed while in use, and has been put back as it was")
-
-    def _tidy(self) -> None:
-        """When all has been read: once in a while tidy up the journal, and forget what it need not keep."""
-        now = self._now()
-        if now - self._tidied < _MINUTE:
-            return
-        self._tidied = now
-        try:
-            self.journal.tidy()
-            if now - self._pruned >= _DAY:
-                self._pruned = now
-                self.journal.prune(now - self._config.state.keep)
-        except sqlite3.Error as error:
-            self._say("journal", f"{self._config.journal}: cannot be tidied up: {error}")
 
     def _warn(self, problems: list[str]) -> None:
         """Say what keeps the log from being read, and what is missing from it."""
@@ -207,7 +164,7 @@ class Controller:
             lost=self._losses(),
             guarded=self.core.judge.guarded,
             memories=self.core.memories(),
-            unwritten=len(self._pending),
+            unwritten=self._recorder.waiting(),
             standing=self._herald.standing.counts(now),
             table=self._table.health(now),
         )
@@ -220,8 +177,7 @@ class Controller:
             self.asker.close()
         self._table.close()
         self.source.close()
-        self.journal.close()
-        os.close(self._lock)
+        self._recorder.close()
 
     def _start(self) -> float:
         """About when the first line that will be read was written."""
@@ -258,9 +214,8 @@ class Controller:
         begun = self._now()
         step = self.core.feed(chunk)
         self._publish(step)
-        self._recent.add(chunk, step.events)
-        self._pending += [(decision, self._recent.lines(decision)) for decision in step.decisions]
-        self._came_of += self._effects.take(step.events, step.decisions)
+        self._recorder.take(chunk, step.events, step.decisions, self.core.judge.held)
+        self.core.judge.held.clear()
         self._save()
         if ask:
             self._ask(step)
@@ -269,32 +224,12 @@ class Controller:
 
     def _save(self) -> None:
         """Decisions, position and memory, all or nothing."""
-        try:
-            with self.journal.transaction():
-                self.journal.record((d for d, _ in self._pending), {d.seq: lines for d, lines in self._pending})
-                self.journal.hold_back(self.core.judge.held)
-                self.journal.affect(self._came_of)
-                self.journal.answered(self._answered)
-                self.journal.remember(self.core.memories())
-                for review, effective in self._taken:
-                    self.journal.seen(review, effective)
-                self.journal.note("facts", self.core.facts())
-                self.journal.note("positions", self.source.positions())
-                self.journal.note("losses", self._lost + self.source.losses())
-                self.journal.note("saved", self._now())
-        except sqlite3.Error as error:
-            self._say("journal", f"{self._config.journal}: cannot be written: {error}; deciding goes on, unrecorded")
-            del self._pending[:-_PENDING]
-            del self._came_of[:-_PENDING]
-            del self._answered[:-_PENDING]
-            return
-        self._pending.clear()
-        self.core.judge.held.clear()
-        self._came_of.clear()
-        self._answered.clear()
-        self._taken.clear()
-        for memory in self.core.memories():
-            memory.settle()
+        notes = {
+            "facts": self.core.facts(),
+            "positions": self.source.positions(),
+            "losses": self._lost + self.source.losses(),
+        }
+        self._recorder.save(self.core.memories(), notes)
 
     def _publish(self, step: Step) -> None:
         for decision in step.decisions:
@@ -348,7 +283,7 @@ class Controller:
         if answers:
             clock = self.core.reader.clock
             found = (Listing(clock, clock + one.ttl, one.client, one.zone, one.codes) for one in answers)
-            self._answered += [self.core.answer(listing) for listing in found]
+            self._recorder.answered([self.core.answer(listing) for listing in found])
             self._save()
 
     # What operators say.
@@ -359,10 +294,8 @@ class Controller:
         except sqlite3.Error as error:
             self._say("journal", f"{self._config.journal}: reviews cannot be read: {error}")
             return
-        taken = {review.id for review, _ in self._taken}
-        for review in unseen:
-            if review.id not in taken or not review.id:
-                self._take(review)
+        for review in self._recorder.new(unseen):
+            self._take(review)
 
     def _take(self, review: Review) -> None:
         effective = review.time
@@ -374,7 +307,7 @@ class Controller:
         elif order := orders.decision_of(review):
             self._table.publish([order], self._now())
             self._herald.standing.take([order], self._now())
-        self._taken.append((review, effective))
+        self._recorder.reviewed(review, effective)
         self._save()
         log.info("%s %s by %s, in effect after %s", review.key, review.verdict, review.by, iso(effective))
 
@@ -390,8 +323,7 @@ class Controller:
         return [d for d in found if d.until > self._now() and (d.key == key != EVERYBODY or not key)]
 
     def _decided(self) -> list[Decision]:
-        unwritten = [decision for decision, _ in self._pending]
-        found = (self.core.judge.still(d) for d in (*self.journal.standing(self._now()), *unwritten))
+        found = (self.core.judge.still(decision) for decision in self._recorder.standing())
         return [decision for decision in found if decision and not self._released(decision)]
 
     def _released(self, decision: Decision) -> bool:
@@ -404,14 +336,3 @@ class Controller:
             self._troubles[about] = now
             log.warning("%s", problem)
             self._herald.trouble(about, problem, now)
-
-
-def alone(directory: Path) -> int:
-    """A lock on the state directory, held while its descriptor is open; BusyError if another controller has it."""
-    descriptor = os.open(directory / "controller.lock", os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise BusyError(f"{directory}: another `mailbrake watch` is running on this state directory") from None
-    return descriptor

@@ -19,7 +19,8 @@ from logwatch.rerun import rerun, start_of
 from logwatch.settings import core_of, policy_of
 from logwatch.telling.journal import Journal, JournalError, Review
 from logwatch.telling.keeper import BEAT
-from logwatch.watch import BusyError, Controller, LearnedError
+from logwatch.telling.recorder import BusyError
+from logwatch.watch import Controller, LearnedError
 
 NOW = datetime(2026, 11, 25, 12, 0).timestamp()
 POLICY = "rule flood per account: when recipients in 10m > 20 tempfail for 1h mode enforce\n"

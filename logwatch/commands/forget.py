@@ -24,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove it; Failure while a controller runs."""
     from logwatch.telling.journal import Journal, JournalError
-    from logwatch.watch import BusyError, alone
+    from logwatch.telling.recorder import BusyError, alone
 
     config = config_of(args)
     key = key_of(args.key, config)

@@ -47,7 +47,8 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.reading.names import expanded
     from logwatch.reading.source import SourceError
     from logwatch.telling.journal import JournalError
-    from logwatch.watch import MACHINE, BusyError, Controller, LearnedError
+    from logwatch.telling.recorder import BusyError
+    from logwatch.watch import MACHINE, Controller, LearnedError
 
     log_to(config, "watch")
     notifications = _notifications(config)
@@ -93,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _follow(controller: Controller, wake: Wake, stopped: Callable[[], bool]) -> None:
     from logwatch.telling.journal import JournalError
-    from logwatch.watch import BusyError
+    from logwatch.telling.recorder import BusyError
 
     try:
         controller.run(wake, stopped)

@@ -1,0 +1,160 @@
+"""What a controller has to write down: decisions with their lines, what came of them, answers, and what operators said.
+
+All of it goes into the journal in one transaction, with the position in the log and what the core remembers. While the
+journal cannot be written it waits here, the latest `_PENDING` of each kind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from logwatch.memory import Memory
+from logwatch.schema import Columns, Decision, Listing
+from logwatch.telling.effects import Effects
+from logwatch.telling.evidence import Recent
+from logwatch.telling.journal import Effect, Journal, JournalError, Review
+from logwatch.telling.keeper import BEAT
+
+_PENDING = 10_000
+_MINUTE = 60.0
+_DAY = 86400.0
+
+
+class BusyError(Exception):
+    """Another controller runs on the same state directory."""
+
+
+class Recorder:
+    """The journal at `path`, held alone while it is open; decisions are kept for `keep` seconds.
+
+    `now` is the wall clock; `say` takes what the disk refuses.
+    """
+
+    def __init__(self, path: Path, keep: float, now: Callable[[], float], say: Callable[[str], None]) -> None:
+        self._path, self._keep, self._now, self._say = path, keep, now, say
+        self.journal = Journal.open(path)
+        self._lock = alone(path.parent)
+        self._recent = Recent()
+        self._pending: list[tuple[Decision, list[str]]] = []
+        self._held: list[int] = []
+        self._effects = Effects()
+        self._came_of: list[Effect] = []
+        self._answered: list[Listing] = []
+        self._taken: list[tuple[Review, float]] = []  # reviews in effect, and from when
+        self._stayed = self._tidied = self._pruned = float("-inf")
+
+    def attend(self, cases: Iterable[Decision]) -> None:
+        """Cases that stand when the controller starts: what comes of them is counted from now on."""
+        self._effects = Effects(cases)
+
+    def take(self, chunk: bytes, events: Columns, decisions: Iterable[Decision], held: Iterable[int]) -> None:
+        """A piece of log, its attributed events, what was decided on it, and which of that the guard held back."""
+        decisions = list(decisions)
+        self._recent.add(chunk, events)
+        self._pending += [(decision, self._recent.lines(decision)) for decision in decisions]
+        self._came_of += self._effects.take(events, decisions)
+        self._held += held
+
+    def answered(self, listings: Iterable[Listing]) -> None:
+        """Answers of DNS block lists."""
+        self._answered += listings
+
+    def reviewed(self, review: Review, effective: float) -> None:
+        """A review that has been taken up, and holds from an event time on."""
+        self._taken.append((review, effective))
+
+    def new(self, reviews: Iterable[Review]) -> list[Review]:
+        """Those that have not been taken up: one may be, and the journal not know it yet."""
+        taken = {review.id for review, _ in self._taken}
+        return [review for review in reviews if review.id not in taken or not review.id]
+
+    def standing(self) -> list[Decision]:
+        """Decisions that have not ended, written or not, oldest first."""
+        return self.journal.standing(self._now()) + [decision for decision, _ in self._pending]
+
+    def waiting(self) -> int:
+        """Decisions that are not written yet."""
+        return len(self._pending)
+
+    def save(self, memories: Iterable[Memory[Any]], notes: Mapping[str, object]) -> None:
+        """All that waits, with what the core remembers and named values of the checkpoint: all or nothing."""
+        memories = tuple(memories)
+        try:
+            with self.journal.transaction():
+                self._write(memories, {**notes, "saved": self._now()})
+        except sqlite3.Error as error:
+            self._say(f"{self._path}: cannot be written: {error}; deciding goes on, unrecorded")
+            for waiting in (self._pending, self._held, self._came_of, self._answered):
+                del waiting[:-_PENDING]
+            return
+        for written in (self._pending, self._held, self._came_of, self._answered, self._taken):
+            written.clear()
+        for memory in memories:
+            memory.settle()
+
+    def _write(self, memories: Iterable[Memory[Any]], notes: Mapping[str, object]) -> None:
+        self.journal.record((d for d, _ in self._pending), {d.seq: lines for d, lines in self._pending})
+        self.journal.hold_back(self._held)
+        self.journal.affect(self._came_of)
+        self.journal.answered(self._answered)
+        self.journal.remember(memories)
+        for review, effective in self._taken:
+            self.journal.seen(review, effective)
+        for name, value in notes.items():
+            self.journal.note(name, value)
+
+    # The file itself.
+
+    def stay(self) -> None:
+        """Put the journal back if somebody has removed it, and take the lock again, before others begin anew.
+
+        JournalError, BusyError where somebody else has taken over the state directory.
+        """
+        now = self._now()
+        if now - self._stayed < BEAT or self.journal.in_place():
+            return
+        self._stayed = now
+        try:
+            self.journal = self.journal.put_back()
+        except JournalError as error:
+            self._say(f"{error}; deciding goes on, unrecorded")
+            return
+        lock = alone(self._path.parent)
+        os.close(self._lock)
+        self._lock = lock
+        self._say(f"{self._path}: was removed while in use, and has been put back as it was")
+
+    def tidy(self) -> None:
+        """Once in a while tidy up the journal, and forget what it need not keep."""
+        now = self._now()
+        if now - self._tidied < _MINUTE:
+            return
+        self._tidied = now
+        try:
+            self.journal.tidy()
+            if now - self._pruned >= _DAY:
+                self._pruned = now
+                self.journal.prune(now - self._keep)
+        except sqlite3.Error as error:
+            self._say(f"{self._path}: cannot be tidied up: {error}")
+
+    def close(self) -> None:
+        """Give file and lock back."""
+        self.journal.close()
+        os.close(self._lock)
+
+
+def alone(directory: Path) -> int:
+    """A lock on the state directory, held while its descriptor is open; BusyError if another controller has it."""
+    descriptor = os.open(directory / "controller.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise BusyError(f"{directory}: another `mailbrake watch` is running on this state directory") from None
+    return descriptor
