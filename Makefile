@@ -59,7 +59,7 @@ clean:
 	@touch $@
 
 .venv/dev: pyproject.toml .venv/demo
-	@sh deploy/packages postfix chromium iproute2
+	@sh deploy/packages postfix postfix-lmdb postfix-cdb chromium iproute2
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@$(BIN)/python -m tests.mta.unpack
 	@touch $@

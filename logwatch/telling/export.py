@@ -3,8 +3,8 @@
     postfix-sasl      accounts, for check_sasl_access: source of a texthash, cdb or lmdb map; bob and bob@REALM each
     postfix-client    addresses and networks, for check_client_access: the same kinds of map
     sendmail-access   addresses and networks, `Connect:` lines for access_db; accounts as `Brake:` lines (see deploy/)
-    rspamd            accounts, one a line with its action, for a multimap of type `user` with `key value` lines
-    rspamd-ip         addresses and networks, one a line, for a multimap of type `ip`
+    rspamd            accounts, one a line with a symbol (MAILBRAKE_ACCOUNT_BLOCK), for a multimap of type `user`
+    rspamd-ip         addresses and networks (MAILBRAKE_CLIENT_BLOCK), for a multimap of type `ip`; see deploy/
     exim              accounts, for an lsearch on $authenticated_id
     exim-client       addresses and networks, for an iplsearch on $sender_host_address
     text              key, action, until and case, separated by tabs
@@ -120,8 +120,14 @@ def _unspaced(key: str, config: Config) -> list[str]:
 
 
 def _quoted(key: str, config: Config) -> list[str]:
-    escaped = (name.replace("\\", "\\\\").replace('"', '\\"') for name in _logins(key, config))
+    """As typed, and as Exim has it in $authenticated_id unless `print_topbitchars` is set: `j\\303\\266rg`."""
+    names = dict.fromkeys(form for name in _logins(key, config) for form in (name, _octal(name)))
+    escaped = (name.replace("\\", "\\\\").replace('"', '\\"') for name in names)
     return [f'"{name}"' for name in escaped]
+
+
+def _octal(name: str) -> str:
+    return "".join(chr(c) if 32 <= c < 127 else f"\\{c:03o}" for c in name.encode(errors="surrogateescape"))
 
 
 def _networks(key: str, _config: Config) -> list[str]:
@@ -188,12 +194,9 @@ def _exim(name: str, key: str, record: Record, config: Config) -> str:
     return f"{name}: {verb} {' '.join(_said(key, record, config)[1:])}"
 
 
-def _rspamd(name: str, _key: str, record: Record, _config: Config) -> str:
-    return f"{name} {record.action}"
-
-
-def _bare(name: str, _key: str, _record: Record, _config: Config) -> str:
-    return name
+def _rspamd(name: str, key: str, record: Record, _config: Config) -> str:
+    """With a symbol; rspamd takes one that two of its maps have for the later map's only."""
+    return f"{name} MAILBRAKE_{'ACCOUNT' if _kind(key) == 'account' else 'CLIENT'}_{record.action.upper()}"
 
 
 def _text(name: str, _key: str, record: Record, _config: Config) -> str:
@@ -206,7 +209,7 @@ _FORMS: Mapping[str, _Form] = {
     "postfix-client": _Form(_ADDRESSES, _prefixes, _postfix),
     "sendmail-access": _Form(("account", *_ADDRESSES), _sendmail_names, _sendmail),
     "rspamd": _Form(("account",), _unspaced, _rspamd),
-    "rspamd-ip": _Form(_ADDRESSES, _networks, _bare),
+    "rspamd-ip": _Form(_ADDRESSES, _networks, _rspamd),
     "exim": _Form(("account",), _quoted, _exim),
     "exim-client": _Form(_ADDRESSES, _quoted_networks, _exim),
     "text": _Form(("account", *_ADDRESSES), _plain, _text, every=True),

@@ -30,7 +30,7 @@ from .postfix import TIMEOUT, free_ports
 from .saslauthd import Saslauthd
 from .sink import REPLIES, SinkServer
 from .syslog import Syslog
-from .unpack import PROGRAM, unpacked
+from .unpack import SENDMAIL, libraries, unpacked
 from .waiting import tail, wait_for
 
 HOST = "mx1.example.com"
@@ -98,7 +98,7 @@ class Sendmail:
         name: str = "sendmail",
         log_level: int = 9,
     ) -> None:
-        self.prefix = unpacked()
+        self.prefix = unpacked(SENDMAIL)
         self.accounts = {"alice": "secret"} if accounts is None else accounts
         self.replies = dict(REPLIES)
         self.smtp_port, self.submission_port = islice(free_ports(), 2)
@@ -229,9 +229,8 @@ class Sendmail:
             devices=" ".join(DEVICES),
             plugins=f"/{_plugins(self.prefix).relative_to(self.prefix)}",
         )
-        libraries = ":".join(map(str, self.prefix.glob("**/*-linux-gnu*")))
-        program = str(self.prefix / PROGRAM)
-        environment = f"LD_LIBRARY_PATH={libraries}"
+        program = str(self.prefix / SENDMAIL.program)
+        environment = f"LD_LIBRARY_PATH={libraries(self.prefix)}"
         command = ["env", environment, program, "-C", str(self.directory / "sendmail.cf"), *arguments]
         return ["unshare", "--mount", "--uts", "sh", "-c", script, "sh", *command]
 

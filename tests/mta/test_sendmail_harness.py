@@ -17,7 +17,7 @@ from . import syslog
 from .client import submit
 from .saslauthd import sentence
 from .sendmail import Sendmail
-from .unpack import unpacked
+from .unpack import SENDMAIL, unpacked
 
 PEER = r"mx1\.example\.com \[127\.0\.0\.1\]"
 ALICE, TAGGED, LOOPBACK = "account:alice", "account:user+tag", "client:127.0.0.1"
@@ -190,9 +190,9 @@ def test_an_instance_that_cannot_start_says_why() -> None:
 
 def test_packages_that_cannot_be_had_are_an_error_with_a_reason(tmp_path: Path) -> None:
     """A test that needs Sendmail fails then, and says which command did not work."""
-    with pytest.raises(RuntimeError, match="Sendmail cannot be unpacked: apt-get"):
-        unpacked(tmp_path / "sendmail", packages=("no-such-package-anywhere",))
-    assert list(tmp_path.glob("sendmail/*")) == []
+    with pytest.raises(RuntimeError, match="sendmail cannot be unpacked: apt-get"):
+        unpacked(SENDMAIL._replace(packages=("no-such-package-anywhere",)), tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- the parts

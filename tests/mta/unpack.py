@@ -1,77 +1,95 @@
-"""A Sendmail that is not installed: Debian's packages of it, unpacked into a folder of this checkout.
+"""Mail programs that are not installed: Debian's packages of them, unpacked into folders of this checkout.
 
-Postfix and Sendmail cannot be installed side by side, but their files do not conflict. What Sendmail wants besides
-(libraries that are missing here, m4, SASL's PLAIN plug-in) comes the same way. Nothing outside of the folder changes.
-`python -m tests.mta.unpack` prepares it; so does the first test that needs it.
+Postfix, Sendmail and Exim cannot be installed side by side, but their files do not conflict. What a program wants
+besides (libraries that are missing here, m4, SASL's PLAIN plug-in) comes the same way. Nothing outside of the folder
+changes. `python -m tests.mta.unpack` prepares all of them; so does the first test that needs one.
 """
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import NamedTuple
 
-FOLDER = Path(__file__).parents[2] / ".cache" / "sendmail"
-PACKAGES = ("sendmail-bin", "sendmail-base", "sendmail-cf", "m4", "libsasl2-modules")
-PROGRAM = "usr/libexec/sendmail/sendmail"
+CACHE = Path(__file__).parents[2] / ".cache"
 TIMEOUT = 300  # seconds, for a slow mirror
 
 
-def unpacked(folder: Path = FOLDER, packages: tuple[str, ...] = PACKAGES) -> Path:
-    """The folder below which Sendmail's `usr` stands, after making it if need be; RuntimeError says what is wrong."""
+class Bundle(NamedTuple):
+    """What is unpacked together: the folder's name, the program in it, and packages, the first being the program's."""
+
+    name: str
+    program: str
+    packages: tuple[str, ...]
+
+
+SENDMAIL = Bundle(
+    "sendmail",
+    "usr/libexec/sendmail/sendmail",
+    ("sendmail-bin", "sendmail-base", "sendmail-cf", "m4", "libsasl2-modules"),
+)
+EXIM = Bundle("exim", "usr/sbin/exim4", ("exim4-daemon-light",))
+RSPAMD = Bundle("rspamd", "usr/bin/rspamd", ("rspamd",))
+
+
+def unpacked(bundle: Bundle, cache: Path = CACHE) -> Path:
+    """The folder below which the program's `usr` stands, made if need be; RuntimeError says what is wrong."""
     if os.geteuid() != 0:
-        raise RuntimeError("Sendmail can only be run by root: run these tests as root")
+        raise RuntimeError(f"{bundle.name} can only be run by root: run these tests as root")
+    folder = cache / bundle.name
     if folder.exists():
         return folder
     if shutil.which("apt-get") is None:
-        raise RuntimeError("no apt-get here to fetch Sendmail with: the tests of Sendmail need Debian or a relative")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(mkdtemp(prefix="unpacking-", dir=folder.parent))
+        raise RuntimeError(f"no apt-get here to fetch {bundle.name} with: its tests need Debian or a relative")
+    cache.mkdir(parents=True, exist_ok=True)
+    fresh = Path(mkdtemp(prefix="unpacking-", dir=cache))
     try:
-        _unpack(fresh, packages)
+        _unpack(fresh, bundle)
         fresh.rename(folder)  # all at once: an interrupted run leaves no half of it
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
     return folder
 
 
-def _unpack(fresh: Path, packages: tuple[str, ...]) -> None:
-    for package in _fetched(fresh, (*packages, *_missing_libraries())):
-        _run("dpkg", "-x", str(package), str(fresh), folder=fresh)
+def libraries(folder: Path) -> str:
+    """Where the program's libraries are: a value for LD_LIBRARY_PATH."""
+    return ":".join(sorted({str(path.parent) for path in folder.glob("usr/lib/**/*.so*")}))
+
+
+def _unpack(fresh: Path, bundle: Bundle) -> None:
+    for package in _fetched(fresh, bundle):
+        _run(bundle, "dpkg", "-x", str(package), str(fresh))
         package.unlink()
     fresh.chmod(0o755)
-    (fresh / PROGRAM).chmod(0o755)  # set-group-id programs do not look for libraries where they are told to
+    (fresh / bundle.program).chmod(0o755)  # set-id programs do not look for libraries where they are told to
 
 
-def _fetched(folder: Path, packages: tuple[str, ...]) -> list[Path]:
-    download = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *packages)
+def _fetched(folder: Path, bundle: Bundle) -> list[Path]:
     try:
-        _run(*download, folder=folder)
+        _download(folder, bundle)
     except RuntimeError:  # no package lists, or old ones
-        _run("apt-get", "-q", "update", folder=folder)
-        _run(*download, folder=folder)
+        _run(bundle, "apt-get", "-q", "update")
+        _download(folder, bundle)
     return sorted(folder.glob("*.deb"))
 
 
-def _missing_libraries() -> list[str]:
-    wanted = _run("apt-cache", "depends", "--no-recommends", "--no-suggests", "--no-conflicts", "sendmail-bin")
-    names = [line.split()[-1] for line in wanted.splitlines() if "Depends: lib" in line]
-    return [name for name in names if not _installed(name)]
+def _download(folder: Path, bundle: Bundle) -> None:
+    """The packages, and the libraries that would be installed with the program, if it were."""
+    planned = _run(bundle, "apt-get", "-s", "install", "--no-install-recommends", bundle.packages[0])
+    missing = re.findall(r"^Inst (lib\S+)", planned, re.MULTILINE)
+    command = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *{*bundle.packages, *missing})
+    _run(bundle, *command, folder=folder)
 
 
-def _installed(package: str) -> bool:
-    status = subprocess.run(
-        ["dpkg-query", "-W", "-f", "${Status}", package], capture_output=True, text=True, check=False
-    )
-    return status.stdout.startswith("install ok")
-
-
-def _run(*command: str, folder: Path | None = None) -> str:
+def _run(bundle: Bundle, *command: str, folder: Path | None = None) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=TIMEOUT)
     if done.returncode != 0:
-        raise RuntimeError(f"Sendmail cannot be unpacked: {' '.join(command)}: {done.stderr or done.stdout}")
+        raise RuntimeError(f"{bundle.name} cannot be unpacked: {' '.join(command)}: {done.stderr or done.stdout}")
     return done.stdout
 
 
 if __name__ == "__main__":
-    unpacked()
+    for wanted in (SENDMAIL, EXIM, RSPAMD):
+        unpacked(wanted)
