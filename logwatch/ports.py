@@ -14,9 +14,11 @@ from typing import Any, Protocol
 from enforce.config import Config
 from logwatch.schema import Decision
 from logwatch.telling.journal import Journal, Review
+from logwatch.telling.published import DECIDED, Change
 
 Say = Callable[[str, str], None]  # takes trouble: about what, and the problem
 Standing = Callable[[], Iterable[Decision]]  # the decisions that a table should hold
+Written = Callable[[], Iterable[Change]]  # the changes after which it is what it is, by the journal
 
 
 class Source(Protocol):
@@ -53,11 +55,14 @@ class Source(Protocol):
 class Table(Protocol):
     """Where decisions take effect."""
 
-    def publish(self, decisions: Iterable[Decision], now: float) -> None:
+    def publish(self, decisions: Iterable[Decision], now: float, why: str = DECIDED) -> None:
         """Take up decisions, in their order."""
 
-    def forget(self, key: str, now: float) -> None:
-        """Take a released key off."""
+    def forget(self, key: str, now: float, why: str) -> None:
+        """Take a key off."""
+
+    def changes(self) -> list[Change]:
+        """What was written from here since this was last asked, in its order."""
 
     def beat(self, now: float) -> None:
         """Once in a while: say that the controller lives."""
@@ -80,5 +85,5 @@ class Ports:
     """How a controller gets them; `reviews` gives what is to be taken up now, and has not been yet."""
 
     source: Callable[[Config, Mapping[str, Mapping[str, Any]]], Source]
-    table: Callable[[Config, Standing, Say], Table]
+    table: Callable[[Config, Standing, Say, Written], Table]
     reviews: Callable[[Journal], list[Review]]

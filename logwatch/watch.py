@@ -23,13 +23,13 @@ from logwatch.asking import Asker
 from logwatch.core import Release, Step
 from logwatch.judging.language import PolicyError
 from logwatch.lists import Lists
-from logwatch.ports import Ports, Say, Standing, Table
+from logwatch.ports import Ports, Say, Standing, Table, Written
 from logwatch.reading import loss
 from logwatch.reading.follow import Wake
 from logwatch.rerun import lines_of, start_of
 from logwatch.schema import Decision, Listing, iso
 from logwatch.settings import core_of, follower_of, zone_of
-from logwatch.telling import orders
+from logwatch.telling import orders, published
 from logwatch.telling.export import Exporter
 from logwatch.telling.herald import Herald, Tell, line
 from logwatch.telling.journal import TAKEN_BACK, Journal, Review
@@ -50,8 +50,8 @@ class LearnedError(Exception):
     """There is a past already, so that older logs cannot be read any more."""
 
 
-def _keeper(config: Config, standing: Standing, say: Say) -> Table:
-    return Keeper(config.table, config.state.lease, standing, say, Exporter(config, say))
+def _keeper(config: Config, standing: Standing, say: Say, written: Written) -> Table:
+    return Keeper(config, standing, say, written, Exporter(config, say))
 
 
 MACHINE = Ports(follower_of, _keeper, Journal.unseen)
@@ -89,7 +89,7 @@ class Controller:
         self._herald = Herald(
             self._told, self._standing(), self.core.judge.guarded, [(rule.name, rule.action) for rule in policy.rules]
         )
-        self._table = ports.table(config, self._standing, self._say)
+        self._table = ports.table(config, self._standing, self._say, self._written)
         self._recorder.attend(self._decided())
 
     @property
@@ -127,6 +127,9 @@ class Controller:
                 break
         self._warn(self.source.problems())
         self._measure()
+        if changes := self._table.changes():  # made at a beat
+            self._recorder.published(changes)
+            self._save()
         self._recorder.tidy()
 
     def learn(self, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -223,7 +226,8 @@ class Controller:
             self._herald.meter.stepped(begun, self._now(), self.core.reader.clock)
 
     def _save(self) -> None:
-        """Decisions, position and memory, all or nothing."""
+        """Decisions, what was published, position and memory, all or nothing."""
+        self._recorder.published(self._table.changes())
         notes = {
             "facts": self.core.facts(),
             "positions": self.source.positions(),
@@ -263,7 +267,7 @@ class Controller:
         for key in {decision.key for decision in before} if len(after) < len(before) else ():
             left = [decision for decision in after if decision.key == key]
             if len(left) < sum(decision.key == key for decision in before):
-                self._table.forget(key, self._now())
+                self._table.forget(key, self._now(), published.LISTED)
                 self._herald.standing.forget(key)
                 self._table.publish(left, self._now())
 
@@ -298,14 +302,14 @@ class Controller:
             self._take(review)
 
     def _take(self, review: Review) -> None:
-        effective = review.time
+        effective, said = review.time, f"{review.verdict.split()[0]} by {review.by}"
         if review.verdict in TAKEN_BACK:
             effective = self.core.release(Release(review.key, review.time, review.until or 0.0))
-            self._table.forget(review.key, self._now())
+            self._table.forget(review.key, self._now(), said)
             self._table.publish(self._ceilings(review.key), self._now())
             self._herald.standing.forget(review.key)
         elif order := orders.decision_of(review):
-            self._table.publish([order], self._now())
+            self._table.publish([order], self._now(), said)
             self._herald.standing.take([order], self._now())
         self._recorder.reviewed(review, effective)
         self._save()
@@ -316,6 +320,11 @@ class Controller:
     def _standing(self) -> list[Decision]:
         ordered = orders.standing(self.journal.reviews(), self._now())
         return self._decided() + ordered + self._ceilings()
+
+    def _written(self) -> list[published.Change]:
+        """The changes after which the table is what it is, by all that is known to have been written to it."""
+        self._recorder.published(self._table.changes())
+        return self._recorder.listed()
 
     def _ceilings(self, key: str = "") -> list[Decision]:
         """How many recipients a message may have; of one key, or of all. Numbers of an account's own are no denial."""

@@ -18,7 +18,14 @@ BRIDGES = {
     "enforce.checks": None,
     "enforce.config": None,
     "enforce.key": None,
-    "enforce.table": {"telling/publish.py", "telling/keeper.py", "telling/export.py", "commands", "cluster"},
+    "enforce.table": {
+        "telling/publish.py",
+        "telling/published.py",
+        "telling/keeper.py",
+        "telling/export.py",
+        "commands",
+        "cluster",
+    },
     "enforce.verdict": {"telling/export.py"},  # a map refuses in the words of the milter
     "enforce.exposition": {"telling/metrics.py", "commands/watch.py", "cluster/figures.py"},
     "enforce.main": {"commands/milter.py"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
 
@@ -224,6 +224,65 @@ class TestLists:
             machine.send("alice")
             controller.once()
             assert machine.listed() == {"account:alice": ["enforce"]}
+
+
+class TestPublished:
+    """What was written to the table stands in the journal, with when and why."""
+
+    def test_from_a_decision_to_its_end(self, machine: Machine) -> None:
+        """Also while no line comes in."""
+        machine.send()
+        with machine.controller() as controller:
+            machine.now += 3600
+            controller.once()
+            assert self.told(machine) == [("add", NOW, "decided"), ("remove", NOW + 3600, "ended")]
+
+    def test_a_release_and_an_order(self, machine: Machine) -> None:
+        """Who said it; the brake of somebody more severe takes the place of the rule's."""
+        machine.send()
+        with machine.controller() as controller:
+            for verdict, until in (("ordered block", NOW + 600), ("released", None)):
+                machine.now += 1
+                journal = Journal.open(machine.config.journal)
+                journal.review(Review(machine.now, BOB, verdict, "alice", until=until))
+                journal.close()
+                controller.once()
+        assert self.told(machine) == [
+            ("add", NOW, "decided"),
+            ("change", NOW + 1, "ordered by alice"),
+            ("remove", NOW + 2, "released by alice"),
+        ]
+
+    def test_no_controller_for_longer_than_a_lease(self, machine: Machine) -> None:
+        """The brake came off meanwhile, and is on again."""
+        machine.policy.write_text(POLICY.replace("1h", "24h"))
+        machine.send()
+        with machine.controller():
+            pass
+        machine.now += 7200
+        with machine.controller():
+            pass
+        assert self.told(machine) == [
+            ("add", NOW, "decided"),
+            ("remove", NOW + 3600, "no controller"),
+            ("add", NOW + 7200, "opened"),
+        ]
+
+    def test_killed_before_it_was_written_down(self, machine: Machine) -> None:
+        """What was in the table is found; the lines are read again, and decided as before."""
+        machine.send()
+        with machine.controller():
+            pass
+        with closing(sqlite3.connect(machine.config.journal)) as db, db:
+            db.execute("DELETE FROM published")
+        machine.now += 5
+        with machine.controller():
+            pass
+        assert self.told(machine) == [("add", NOW + 5, "found")]
+
+    @staticmethod
+    def told(machine: Machine) -> list[tuple[str, float, str]]:
+        return [(change.change, change.time, change.why) for change in machine.journal().published(BOB)]
 
 
 def test_leases_are_renewed_while_the_controller_lives(machine: Machine) -> None:

@@ -34,7 +34,7 @@ Rooms: record (one decision, and its bytes), files (what both sides see of the f
 from enforce.table.files import FORMAT, State, TableError, Unusable
 from enforce.table.reader import NOT_LISTED, Answer, Denied, NotListed, Reader, peek
 from enforce.table.record import ACTIONS, MODES, Record, decode, encode
-from enforce.table.writer import Swept, Writer
+from enforce.table.writer import Seen, Swept, Writer
 
 __all__ = [
     "ACTIONS",
@@ -46,6 +46,7 @@ __all__ = [
     "NotListed",
     "Reader",
     "Record",
+    "Seen",
     "State",
     "Swept",
     "TableError",

@@ -32,6 +32,8 @@ _KINDS = ("account:", "client:", "net:")
 _BATCH = 20_000  # records visited in one transaction, so that another writer gets its turn
 _AT_LEAST = 200  # records visited in a beat: 1 ms
 
+Seen = Callable[[str, Sequence[Record], Sequence[Record]], None]  # a key, its records before and after
+
 
 class Swept(NamedTuple):
     """What a beat did: keys whose lease was pushed out, ended ones taken off, broken ones taken off."""
@@ -49,8 +51,11 @@ class Writer:
     Every method raises TableError when the table cannot be written. A context manager: closed at the end.
     """
 
-    def __init__(self, path: str | Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: str | Path, clock: Callable[[], float] = time.time, seen: Seen | None = None) -> None:
+        """`seen` is told of every key whose value was replaced, once that is committed; not of mere renewals."""
         self._path = Path(path)
+        self._seen = seen
+        self._replaced: list[tuple[bytes, bytes | None, bytes | None]] = []  # in this transaction
         self._data = self._path / "data.mdb"
         self._position = b""  # where the sweep goes on
         self._last = -math.inf  # when it was last there
@@ -81,7 +86,7 @@ class Writer:
         values = {_raw_key(key): encode(records) if records else None for key, records in changes.items()}
         with self._writing() as txn:
             for key, value in values.items():
-                _set(txn, key, value)
+                self._set(txn, key, value)
             old = files.meta(txn)
             heartbeat = now if alive else old.heartbeat
             return _step(txn, old._replace(heartbeat=heartbeat, capped=old.capped or _has_cap(changes)), generation)
@@ -91,15 +96,15 @@ class Writer:
         values = {_raw_key(key): encode(records) for key, records in table.items() if records}
         with self._writing() as txn:
             for key in [raw for raw in txn.cursor().iternext(values=False) if raw != META and raw not in values]:
-                txn.delete(key)
+                self._set(txn, key, None)
             for key, value in values.items():
-                _set(txn, key, value)
+                self._set(txn, key, value)
             return _step(txn, files.meta(txn)._replace(heartbeat=now, capped=_has_cap(table)), generation)
 
     def remove(self, key: str) -> bool:
         """Take `key` off the table; False if it was not listed."""
         with self._writing() as txn:
-            found = txn.delete(_raw_key(key))
+            found = self._set(txn, _raw_key(key), None)
             if found:
                 _step(txn, files.meta(txn))
             return found
@@ -202,10 +207,14 @@ class Writer:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[Transaction]:
+        self._replaced.clear()
         with self._told():
             with self._env.begin(write=True) as txn:
                 yield txn
             self._fill()
+        for key, before, after in self._replaced:
+            assert self._seen
+            self._seen(key.decode(errors="replace"), _readable(before), _readable(after))
 
     def _fill(self) -> None:
         """Let the file reach to its last page: LMDB leaves out trailing pages that it freed before writing them.
@@ -230,9 +239,21 @@ class Writer:
         for key, raw in self._next(txn, number):
             if key != META:
                 value, outcome = _renewed(raw, now, lease)
-                _set(txn, key, value)
+                self._set(txn, key, value, renewed=value is not None)
                 counts[outcome] += 1
         return Swept(counts["renewed"], counts["ended"], counts["broken"])
+
+    def _set(self, txn: Transaction, key: bytes, value: bytes | None, *, renewed: bool = False) -> bool:
+        """Whether there was a value before."""
+        before = txn.get(key)
+        if before != value:  # unchanged values dirty no page
+            if value is None:
+                txn.delete(key)
+            else:
+                txn.put(key, value)
+            if self._seen and not renewed:
+                self._replaced.append((key, before, value))
+        return before is not None
 
     def _next(self, txn: Transaction, number: int) -> list[tuple[bytes, bytes]]:
         visited: list[tuple[bytes, bytes]] = []
@@ -261,11 +282,12 @@ def _begin(env: lmdb.Environment, now: float, afresh: str) -> str:
     return afresh
 
 
-def _set(txn: Transaction, key: bytes, value: bytes | None) -> None:
-    if value is None:
-        txn.delete(key)
-    elif txn.get(key) != value:  # unchanged values dirty no page
-        txn.put(key, value)
+def _readable(raw: bytes | None) -> tuple[Record, ...]:
+    """The records of a value; none where it is missing or broken."""
+    try:
+        return decode(raw) if raw else ()
+    except ValueError:
+        return ()
 
 
 def _step(txn: Transaction, meta: Meta, generation: int | None = None) -> int:

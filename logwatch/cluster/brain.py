@@ -32,7 +32,7 @@ from logwatch.cluster.shared import Shared
 from logwatch.cluster.shares import RENEW, Shares
 from logwatch.cluster.stream import NAME, Stream, anew
 from logwatch.judging.language import SHIPPED
-from logwatch.ports import Ports, Say, Standing
+from logwatch.ports import Ports, Say, Standing, Written
 from logwatch.settings import zone_of
 from logwatch.telling.journal import Journal, Review
 
@@ -119,7 +119,7 @@ class Brain:
         self._stream = Stream(self.link, positions.get(NAME, {}), merger, self._origin)
         return self._stream
 
-    def _table(self, config: Config, standing: Standing, say: Say) -> Shared:
+    def _table(self, config: Config, standing: Standing, say: Say, written: Written) -> Shared:  # noqa: ARG002 - the port's
         self._say = say
         self._shared = Shared(self.link, self.shares, config.cluster.partitions, standing, say)
         return self._shared

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -18,7 +19,7 @@ from dataclasses import replace
 
 from nats.aio.client import Client
 
-from enforce.table import Record, encode
+from enforce.table import Record, decode, encode
 from logwatch.cluster import bucket, names
 from logwatch.cluster.layout import BEAT, TABLE
 from logwatch.cluster.link import Link
@@ -26,11 +27,13 @@ from logwatch.cluster.shares import RENEW, Shares
 from logwatch.ports import Say, Standing
 from logwatch.schema import Decision
 from logwatch.telling.publish import Publisher
+from logwatch.telling.published import DECIDED, ENDED, OPENED, OTHER, Change, changes
 
 EVERY = 2.0  # seconds between two signs of life
 _AT_ONCE = 64  # records written side by side
 _UNTOLD = 15.0  # seconds for which a decision may be told by whoever takes its partition over
 _MOST = 1000
+_CHANGES = 100_000  # written and not yet asked for
 _PAUSE = 0.2
 
 log = logging.getLogger("mailbrake.shared")
@@ -41,11 +44,13 @@ class Wanted:
 
     def __init__(self, partitions: int) -> None:
         self.known = False  # all of it
+        self.why = OPENED  # what is taken up now is wanted
         self._partitions = partitions
         self._lock = threading.Lock()
         self._values: dict[str, bytes] = {}
         self._ends: dict[str, float] = {}
         self._changed: set[str] = set()
+        self._whys: dict[str, str] = {}  # of those that have not been seen in the bucket since
 
     def publish(self, changes: Mapping[str, Sequence[Record]], now: float) -> int:  # noqa: ARG002 - as of a Writer
         """Take up changes, a key without records being taken off."""
@@ -80,6 +85,11 @@ class Wanted:
             changed, self._changed = self._changed, set()
         return changed
 
+    def reason(self, name: str) -> str:
+        """Why the value of a key of the bucket has become what it should be; OTHER where that is not known here."""
+        with self._lock:
+            return self._whys.pop(name, OTHER)
+
     def names(self) -> set[str]:
         """All keys of the bucket that should have a value."""
         with self._lock:
@@ -90,6 +100,9 @@ class Wanted:
 
     def _set(self, name: str, records: Sequence[Record]) -> None:
         self._changed.add(name)
+        self._whys[name] = self.why
+        while len(self._whys) > _CHANGES:
+            del self._whys[next(iter(self._whys))]
         if records:
             self._values[name] = encode([replace(record, lease=0.0) for record in records])
             self._ends[name] = max(record.until for record in records)
@@ -110,6 +123,7 @@ class Shared:
         self._partitions = partitions
         self._wanted = Wanted(partitions)
         self._publisher = Publisher(self._wanted, 0.0)
+        self._written_down: deque[Change] = deque(maxlen=_CHANGES)
         self._untold: deque[tuple[float, Decision]] = deque(maxlen=_MOST)
         self._seen: dict[str, bucket.Entry] = {}
         self._marks: dict[str, int] = {}  # revisions of deletions that were in the way
@@ -124,15 +138,21 @@ class Shared:
 
     # The port, called by the controller's thread.
 
-    def publish(self, decisions: Iterable[Decision], now: float) -> None:
+    def publish(self, decisions: Iterable[Decision], now: float, why: str = DECIDED) -> None:
         """Take up decisions, in their order."""
+        self._wanted.why = why
         self._publisher.publish(decisions, now)
         self._wake()
 
-    def forget(self, key: str, now: float) -> None:
-        """Take a released key off."""
+    def forget(self, key: str, now: float, why: str) -> None:
+        """Take a key off."""
+        self._wanted.why = why
         self._publisher.forget(key, now)
         self._wake()
+
+    def changes(self) -> list[Change]:
+        """What was written to the bucket since this was last asked, in its order."""
+        return [self._written_down.popleft() for _ in range(len(self._written_down))]
 
     def beat(self, now: float) -> None:
         """Say that the controller lives; at first, take up what stands."""
@@ -140,6 +160,7 @@ class Shared:
             self._publisher.restart(self._standing(), now)
         if self._living + 1.0 < (moment := time.monotonic()):
             self._living = moment
+            self._wanted.why = ENDED
             self._publisher.beat(now)
             self._wake()
         if self._shares.problem:
@@ -184,10 +205,13 @@ class Shared:
         """Know what is in the bucket."""
         self._current = False
         async for entries in bucket.follow(client, TABLE):
+            before = {} if self._current else dict(self._seen)
             if not self._current:
                 self._seen.clear()
             for entry in entries:
                 self._note(entry)
+            for name in before.keys() | self._seen.keys() if before else ():  # what was missed while not connected
+                self._put_down(name, before.get(name), self._seen.get(name))
             self._current = True
             self._work.set()
 
@@ -198,10 +222,11 @@ class Shared:
             self.generation = max(self.generation, found)
             return
         self.generation = max(self.generation, entry.revision)
-        if entry.value is None:
-            self._seen.pop(entry.key, None)
-        else:
+        before = self._seen.pop(entry.key, None)
+        if entry.value is not None:
             self._seen[entry.key] = entry
+        if self._current:
+            self._put_down(entry.key, before, entry)
 
     async def _write(self, client: Client) -> None:
         """Make the bucket what it should be, where it is ours."""
@@ -249,6 +274,13 @@ class Shared:
             self._note(found)
         return revision is not None
 
+    def _put_down(self, name: str, before: bucket.Entry | None, after: bucket.Entry | None) -> None:
+        """Take note of what was written, whoever wrote it: all controllers decide it, and know why."""
+        key = names.plain(name)
+        if key and (before and before.value) != (after and after.value):
+            why = self._wanted.reason(name)
+            self._written_down.extend(changes(key, _records(before), _records(after), time.time(), why))
+
     async def _beat(self, client: Client) -> None:
         """Signs of life for the gateways, as long as the controller itself gives some and holds anything."""
         while True:
@@ -259,3 +291,12 @@ class Shared:
                 value = json.dumps(said).encode()
                 await client.jetstream().publish(f"$KV.table.{BEAT}", value, stream=TABLE)
             await asyncio.sleep(EVERY)
+
+
+def _records(entry: bucket.Entry | None) -> list[Record]:
+    """The records in an entry of the bucket; leases are the gateways'."""
+    value = entry.value if entry else None
+    try:
+        return [replace(record, lease=math.inf) for record in decode(value)] if value else []
+    except ValueError:
+        return []

@@ -15,6 +15,7 @@ from logwatch.telling.verdicts import FALSE_ALARMS, found_out, holds
 
 if TYPE_CHECKING:
     from logwatch.telling.journal import Effect, Journal, Review
+    from logwatch.telling.published import Change
 
 _QUOTED = str.maketrans({"'": "'\\''"})
 
@@ -38,6 +39,7 @@ class CaseFile:
     addresses: list[Address]
     guarded: bool  # whether the guard turned it into observe
     now: float
+    published: list[Change]  # what it changed in the table, in order; of logs nothing, as there is no table
     live: bool = True  # whether there is a controller, to which verdicts can be given
 
     @property
@@ -115,6 +117,9 @@ class CaseFile:
                 }
                 for review in self.reviews
             ],
+            "published": [
+                {**change._asdict(), "time": iso(change.time), "until": iso(change.until)} for change in self.published
+            ],
             "next": [{"what": what, "command": command} for what, command in self.next()],
         }
 
@@ -132,7 +137,8 @@ def files(journal: Journal, decisions: Iterable[Decision], config: Config, now: 
         lines = journal.lines(case[0].seq)
         effect, reviews = effects.get(name, Effect(*name)), journal.reviews(name[1])[::-1]
         guarded = case[-1].seq in held
-        found.append(CaseFile(case, effect, reviews, lines, addresses(lines, config), guarded, now, live))
+        published = [change for change in journal.published(name[1]) if change.ref == name[0]] if live else []
+        found.append(CaseFile(case, effect, reviews, lines, addresses(lines, config), guarded, now, published, live))
     return found
 
 

@@ -21,7 +21,7 @@ from logwatch.reading.loss import totals
 from logwatch.settings import core_of, policy_of, zone_of
 from logwatch.telling.journal import Journal, JournalError
 from logwatch.telling.report.findings import Case, Findings, Guard, Nearby, Sender, Written
-from logwatch.telling.report.tally import Tally, cases
+from logwatch.telling.report.tally import Tally, cases, put_by_rule
 from logwatch.weighing.nearest import Nearest
 
 _DAY = 86400
@@ -67,6 +67,7 @@ def of_journal(path: Path, config: Config, title: str) -> Findings:
         journal = Journal.read(path)
         decisions, effects = journal.decisions(), journal.effects()
         reviews, facts = journal.reviews()[::-1], journal.noted("facts")
+        published = put_by_rule(journal.published(), decisions)
         losses, memories = journal.noted("losses") or {}, journal.remembered()
         journal.close()
     except PolicyError as error:
@@ -90,6 +91,7 @@ def of_journal(path: Path, config: Config, title: str) -> Findings:
         rules=_written(policy, config),
         cases=made,
         senders=_last_day(core) if counted else [],
+        published=published,
         guard=Guard(facts["guarded"], GUARD, GUARD_SHARE),
         losses=_losses(facts, losses),
         zone=zone_of(config),

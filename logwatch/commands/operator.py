@@ -1,15 +1,24 @@
-"""What an operator says about a key: written down in the journal, and in effect at once."""
+"""What an operator says about a key: written down in the journal, and in effect at once.
+
+The review first: then a controller that starts at this moment cannot publish what it takes back.
+"""
 
 from __future__ import annotations
 
 import getpass
 import os
 import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from enforce.config import Config
-from enforce.table import Writer
+from enforce.table import Record, Writer
 from logwatch.commands import Failure
 from logwatch.commands.output import now
+
+if TYPE_CHECKING:
+    from logwatch.telling.journal import Journal
 
 
 def who() -> str:
@@ -18,21 +27,52 @@ def who() -> str:
 
 
 def say(config: Config, key: str, verdict: str, note: str, until: float | None = None) -> bool:
-    """Write a review down, and take the key off the table if it ends what was decided; whether it was listed.
+    """Write a review down, and take the key off the table if it ends what was decided; whether it was listed."""
+    from logwatch.telling.journal import TAKEN_BACK, Review
 
-    The review first: then a controller that starts at this moment cannot publish the key again.
-    """
-    from logwatch.telling.journal import TAKEN_BACK, Journal, JournalError, Review
+    with _journal(config) as journal:
+        journal.review(Review(now(), key, verdict, who(), note, until))
+        if verdict not in TAKEN_BACK or not (config.table / "data.mdb").exists():
+            return False
+        return _written(config, journal, f"{verdict} by {who()}", lambda writer: writer.remove(key))
+
+
+def put(config: Config, key: str, records: Sequence[Record], moment: float) -> None:
+    """Put what was ordered on the table: all records that the key is to have."""
+    with _journal(config) as journal:
+        _written(
+            config,
+            journal,
+            f"ordered by {who()}",
+            lambda writer: bool(writer.publish({key: records}, moment, alive=False)),
+        )
+
+
+@contextmanager
+def _journal(config: Config) -> Iterator[Journal]:
+    from logwatch.telling.journal import Journal, JournalError
 
     if config.cluster.servers and not config.journal.exists():
         raise Failure("in a cluster this is said where `mailbrake watch` runs: its journal is not on this machine")
     try:
         journal = Journal.open(config.journal)
-        journal.review(Review(now(), key, verdict, who(), note, until))
+        yield journal
         journal.close()
     except (JournalError, sqlite3.Error) as error:
         raise Failure(str(error)) from None
-    if verdict not in TAKEN_BACK or not (config.table / "data.mdb").exists():
-        return False
-    with Writer(config.table) as writer:
-        return writer.remove(key)
+
+
+def _written(config: Config, journal: Journal, why: str, act: Callable[[Writer], bool]) -> bool:
+    """Do something to the table, and write down what that changed."""
+    from logwatch.telling.published import Change, changes
+
+    moment = now()
+    found: list[Change] = []
+
+    def seen(key: str, before: Sequence[Record], after: Sequence[Record]) -> None:
+        found.extend(changes(key, before, after, moment, why))
+
+    with Writer(config.table, seen=seen) as writer:
+        done = act(writer)
+    journal.put_down(found)
+    return done

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from enforce.checks import FORMATS, as_duration
 from enforce.config import Config
 from enforce.key import EVERYBODY, networks
-from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, Writer, peek
+from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, peek
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of, json_argument, key_of
-from logwatch.commands.operator import say
+from logwatch.commands.operator import put, say
 from logwatch.commands.output import clock, now, safe, write_json, write_table
 from logwatch.settings import zone_of
 from logwatch.telling import export
@@ -123,7 +123,7 @@ def _order(args: argparse.Namespace, config: Config) -> int:
     )
     alone = not config.cluster.servers and peek(config.table, moment).age > _SILENT
     if not config.cluster.servers:  # else it comes back from all controllers
-        _publish(config, key, record, moment)
+        put(config, key, _beside(config, key, record, moment), moment)
     if args.json:
         write_json([export.row(key, record)])
     else:
@@ -137,8 +137,8 @@ def _order(args: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def _publish(config: Config, key: str, record: Record, moment: float) -> None:
-    """Put a record beside what stands on a key: of what is enforced, a cap and the most severe of the others.
+def _beside(config: Config, key: str, record: Record, moment: float) -> list[Record]:
+    """A record and what stands on its key: of what is enforced, a cap and the most severe of the others.
 
     It takes the place of an earlier order.
     """
@@ -152,8 +152,7 @@ def _publish(config: Config, key: str, record: Record, moment: float) -> None:
     others = [r for r in listed if r not in rivals]
     stronger = [r for r in rivals if r.rule != record.rule]
     chosen = max([*stronger, record], key=lambda r: (ACTIONS.index(r.action), -(r.max_recipients or 0)))
-    with Writer(config.table) as writer:
-        writer.publish({key: [chosen, *others]}, moment, alive=False)
+    return [chosen, *others]
 
 
 def _span(written: str) -> int:

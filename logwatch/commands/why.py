@@ -14,16 +14,18 @@ from logwatch.commands.casefile import CaseFile, files, heading
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.current import as_json, current_of, tell
 from logwatch.commands.journalled import journal_of, logs_argument
-from logwatch.commands.output import clock, now, number, safe
+from logwatch.commands.output import clock, now, number, safe, when
 from logwatch.commands.replay import judged_by
 from logwatch.schema import Decision
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
     from logwatch.telling.journal import Journal
+    from logwatch.telling.published import Change
 
 _EARLIER = 10  # cases in a line each
 _CHANGES = 3  # of a case, in a line each
+_PUBLISHED = 5  # of a case's changes in the table, in a line each
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,6 +127,7 @@ def _key(subject: str, config: Config) -> str:
         return subject
 
 
+_IN_TABLE = ("account:", "client:", "net:")
 _WHAT = {
     "cap": "answered 452 beyond {limit} recipients a message",
     "throttle": "answered 450 (try again later), all but a share of it",
@@ -154,6 +157,8 @@ def _tell(case: CaseFile, config: Config) -> None:
         start = " " * 8 if place else "because "
         print(f"  {start}  {label}: {number(compared['value'])}, limit {number(compared['threshold'])}")
     _tell_changes(case.decisions[1:], zone)
+    if case.live and begun.key.startswith(_IN_TABLE):
+        _tell_published(case.published, zone)
     accepted = f"{number(case.effect.messages)} messages to {number(case.effect.recipients)} recipients accepted"
     print(f"  came of   {accepted} while it stood, {number(case.effect.refused)} attempts refused")
     if case.addresses:
@@ -178,6 +183,26 @@ def _tell_changes(changes: list[Decision], zone: tzinfo | None) -> None:
     for place, decision in enumerate(shown):
         start = " " * 8 if place or len(shown) < len(changes) else "then    "
         print(f"  {start}  {clock(decision.time, zone)} {_change(decision, zone)}")
+
+
+def _tell_published(changes: list[Change], zone: tzinfo | None) -> None:
+    """When milters were told, and when no longer: all of it, or if it is much the first and the last changes."""
+    if not changes:
+        print("  in table  never, as far as is known")
+    shown = [_put(change, zone) for change in changes]
+    if len(shown) > _PUBLISHED:
+        left = len(shown) - _PUBLISHED + 1
+        shown[1:-3] = [f"… {number(left)} changes more"]
+    for place, said in enumerate(shown):
+        print(f"  {' ' * 8 if place else 'in table'}  {said}")
+
+
+def _put(change: Change, zone: tzinfo | None) -> str:
+    what = "taken off"
+    if change.change != "remove":
+        share = f" {change.share:.0%} let in" if change.share is not None else ""
+        what = f"{change.action} ({change.mode}){share} until {clock(change.until, zone)}"
+    return f"{when(change.time, zone)} {what}: {safe(change.why)}"
 
 
 def _change(decision: Decision, zone: tzinfo | None) -> str:

@@ -8,12 +8,13 @@ wait for it.
     lines       the log lines behind a decision
     guarded     decisions that the guard turned into observe
     effects     what came of a case: mail accepted while it stood, attempts refused
+    published   what was written to the deny table: which record was added, changed, removed, when, and why
     answers     what DNS block lists said of a client, and for which event times it counts
     reviews     what operators said; `effective`: the event time from which it holds, empty until the controller saw it
     memory      what the core remembers by key, one row each
     checkpoint  named JSON values: log positions, facts, when they were written
 
-`SELECT * FROM decisions` is all that an analyst needs: `pandas.read_sql("SELECT * FROM decisions", connection)`.
+Each is plain enough for an analyst to read it in a line: `pandas.read_sql("SELECT * FROM published", connection)`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from typing import Any, NamedTuple
 
 from logwatch.memory import Memory
 from logwatch.schema import Decision, Listing
+from logwatch.telling.published import Change
 
 TAKEN_BACK = ("released", "exempted")  # verdicts that end what was decided
 _WAL = 16_000  # pages: at 64 MB the write-ahead log is moved into the file, whatever the moment
@@ -63,7 +65,16 @@ CREATE TABLE answers (
 CREATE INDEX answers_time ON answers (time);
 """,
     "CREATE TABLE guarded (seq INTEGER PRIMARY KEY);",
+    """
+CREATE TABLE published (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, change TEXT NOT NULL, action TEXT NOT NULL,
+    mode TEXT NOT NULL, until REAL NOT NULL, share REAL, max_recipients INTEGER, rule TEXT NOT NULL, ref TEXT NOT NULL,
+    why TEXT NOT NULL);
+CREATE INDEX published_key ON published (key);
+CREATE INDEX published_time ON published (time);
+""",
 )
+_CHANGE = ", ".join(Change._fields)
 _REVIEW = "time, key, verdict, by, note, until, effective"
 _DECISION = "seq, time, key, action, mode, until, share, max_recipients, rule, ref, queue_id, evidence"
 
@@ -247,6 +258,7 @@ class Journal:
             self._db.execute("DELETE FROM lines WHERE seq NOT IN (SELECT seq FROM decisions)")
             self._db.execute("DELETE FROM guarded WHERE seq NOT IN (SELECT seq FROM decisions)")
             self._db.execute("DELETE FROM effects WHERE ref NOT IN (SELECT ref FROM decisions)")
+            self._db.execute("DELETE FROM published WHERE time < ? AND until < ?", (before, before))
             self._db.execute("DELETE FROM answers WHERE until < ?", (before,))
             self._db.execute("DELETE FROM reviews WHERE effective < ? AND coalesce(until, 0) < ?", (before, before))
         return gone
@@ -261,9 +273,9 @@ class Journal:
             self._db.execute("DELETE FROM lines WHERE seq IN (SELECT seq FROM decisions WHERE key = ?)", (key,))
             found = [row for row in self._db.execute("SELECT seq, place, line FROM lines") if names.search(row[2])]
             self._db.executemany("DELETE FROM lines WHERE seq = ? AND place = ?", [row[:2] for row in found])
-            decisions, effects, reviews = (
+            decisions, effects, reviews, _ = (
                 self._db.execute(f"DELETE FROM {table} WHERE key = ?", (key,)).rowcount  # noqa: S608 - ours
-                for table in ("decisions", "effects", "reviews")
+                for table in ("decisions", "effects", "reviews", "published")
             )
             memories = self._db.execute(
                 """DELETE FROM memory WHERE key = ?1 OR substr(key, -length(?1) - 1) = ' ' || ?1
@@ -295,6 +307,28 @@ class Journal:
     def effects(self) -> dict[tuple[str, str, str], Effect]:
         """What came of each case, by reference, key and rule."""
         return {row[:3]: Effect(*row) for row in self._db.execute("SELECT * FROM effects")}
+
+    # What was published.
+
+    def put_down(self, changes: Iterable[Change]) -> None:
+        """Write down what was written to the table."""
+        places = ",".join("?" * len(Change._fields))
+        self._db.executemany(f"INSERT INTO published ({_CHANGE}) VALUES ({places})", changes)  # noqa: S608 - constants
+
+    def published(self, key: str = "") -> list[Change]:
+        """All changes of the table, of one key if it is given, in their order."""
+        return self._published("WHERE ? IN ('', key) ORDER BY id", key)
+
+    def listed(self) -> list[Change]:
+        """Of each record in the table, the change that made it what it is."""
+        clause = """
+            WHERE change != 'remove'
+            AND id IN (SELECT max(id) FROM published GROUP BY key, mode, action = 'cap') ORDER BY id"""
+        return self._published(clause)
+
+    def _published(self, clause: str, *values: object) -> list[Change]:
+        rows = self._db.execute(f"SELECT {_CHANGE} FROM published {clause}", values)  # noqa: S608 - clauses are ours
+        return [Change(*row) for row in rows]
 
     # Answers of DNS block lists.
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 
+from enforce.config import Config
 from enforce.table import Record, TableError, Unusable, Writer
 from logwatch.schema import Decision
 from logwatch.telling.export import Exporter
 from logwatch.telling.publish import Publisher
+from logwatch.telling.published import DECIDED, ENDED, OPENED, Change, changes, together, unsaid
 
 BEAT = 5.0  # seconds between signs of life
 
@@ -23,32 +24,44 @@ log = logging.getLogger("mailbrake.table")
 
 
 class Keeper:
-    """The table at `path`; `standing` gives the decisions that it should hold, `say` takes trouble (about, problem)."""
+    """The table of a configuration.
+
+    `standing` gives the decisions that it should hold, `say` takes trouble (about, problem); `written`: the changes
+    after which the table is what it is, by the journal and by what was given out here.
+    """
 
     def __init__(
         self,
-        path: Path,
-        lease: float,
+        config: Config,
         standing: Callable[[], Iterable[Decision]],
         say: Callable[[str, str], None],
+        written: Callable[[], Iterable[Change]],
         exporter: Exporter | None = None,
     ) -> None:
-        self._path = path
-        self._lease = lease
+        self._path = config.table
+        self._lease = config.state.lease
         self._standing = standing
         self._say = say
+        self._written = written
         self._exporter = exporter
+        self._changes: list[Change] = []
         self._writer: Writer | None = None
         self._publisher: Publisher | None = None
         self._beaten = float("-inf")
+        self._at, self._why = 0.0, DECIDED  # of what is being written
 
-    def publish(self, decisions: Iterable[Decision], now: float) -> None:
+    def publish(self, decisions: Iterable[Decision], now: float, why: str = DECIDED) -> None:
         """Take up decisions, in their order."""
-        self._attempt(lambda publisher: publisher.publish(decisions, now))
+        self._attempt(lambda publisher: publisher.publish(decisions, now), now, why)
 
-    def forget(self, key: str, now: float) -> None:
-        """Take a released key off."""
-        self._attempt(lambda publisher: publisher.forget(key, now))
+    def forget(self, key: str, now: float, why: str) -> None:
+        """Take a key off."""
+        self._attempt(lambda publisher: publisher.forget(key, now), now, why)
+
+    def changes(self) -> list[Change]:
+        """What was written since this was last asked, in its order."""
+        found, self._changes = self._changes, []
+        return found
 
     def beat(self, now: float) -> None:
         """Once in a while: say that the controller lives, renew leases, and open the table if it is not open."""
@@ -57,7 +70,7 @@ class Keeper:
         self._beaten = now
         if self._writer is None or not self._writer.in_place():
             self._open(now)
-        self._attempt(lambda publisher: publisher.beat(now))
+        self._attempt(lambda publisher: publisher.beat(now), now, ENDED)
         if self._exporter and self._writer:
             self._export(self._exporter, self._writer, now)
 
@@ -91,10 +104,12 @@ class Keeper:
     def _open(self, now: float) -> None:
         self._let_go()
         try:
-            self._writer = Writer(self._path)
+            self._writer = Writer(self._path, seen=self._note)
+            self._compare(self._writer, now)
             if self._writer.afresh:
                 log.warning("%s: made from the journal (%s)", self._path, self._writer.afresh)
             self._publisher = Publisher(self._writer, self._lease)
+            self._at, self._why = now, OPENED
             self._publisher.restart(self._standing(), now)
         except (TableError, sqlite3.Error) as error:
             self._let_go()
@@ -110,9 +125,20 @@ class Keeper:
         except TableError as error:
             self._say("export", f"the table cannot be read: {error}")
 
-    def _attempt(self, act: Callable[[Publisher], None]) -> None:
+    def _compare(self, writer: Writer, now: float) -> None:
+        """Note what is in the table without anybody having written that down, and what is gone from it."""
+        listed = {key: found for key, found in writer.records() if not isinstance(found, Unusable)}
+        said = together(self._written())
+        for key in sorted(listed.keys() | said.keys()):
+            self._changes += unsaid(key, said.get(key, ()), listed.get(key, ()), now)
+
+    def _note(self, key: str, before: Sequence[Record], after: Sequence[Record]) -> None:
+        self._changes += changes(key, before, after, self._at, self._why)
+
+    def _attempt(self, act: Callable[[Publisher], None], now: float, why: str) -> None:
         if self._publisher is None:
             return
+        self._at, self._why = now, why
         try:
             act(self._publisher)
         except TableError as error:

@@ -39,11 +39,13 @@ class Publisher:
         """`lease`: seconds for which a record holds without a sign of life from here."""
         self._writer = writer
         self._lease = lease
+        self._soonest = float("inf")  # when the first of them ends, or earlier
         self._standing: defaultdict[str, dict[str, Decision]] = defaultdict(dict)  # key -> rule -> decision
 
     def restart(self, standing: Iterable[Decision], now: float) -> None:
         """Make the table hold exactly these decisions."""
         self._standing.clear()
+        self._soonest = float("inf")
         for decision in standing:
             self._note(decision)
         self._writer.replace({key: self._records(key, now) for key in list(self._standing)}, now)
@@ -60,11 +62,25 @@ class Publisher:
             self._writer.publish({key: ()}, now)
 
     def beat(self, now: float) -> None:
-        """Say that the controller lives, and renew leases."""
-        ended = [key for key, rules in self._standing.items() if all(d.until <= now for d in rules.values())]
-        for key in ended:
-            del self._standing[key]
+        """Say that the controller lives, renew leases, take off what has ended and put back what that had hidden."""
+        if now >= self._soonest:
+            self._end(now)
         self._writer.beat(now, self._lease)
+
+    def _end(self, now: float) -> None:
+        changed = []
+        for key, rules in list(self._standing.items()):
+            left = {rule: decision for rule, decision in rules.items() if decision.until > now}
+            if len(left) < len(rules):
+                changed.append(key)
+                self._standing[key] = left
+        if changed:
+            self._writer.publish({key: self._records(key, now) for key in changed}, now)
+        for key in changed:
+            if not self._standing[key]:
+                del self._standing[key]
+        ends = (decision.until for rules in self._standing.values() for decision in rules.values())
+        self._soonest = min(ends, default=float("inf"))
 
     def _note(self, decision: Decision) -> bool:
         """Whether the decision is one for the table."""
@@ -74,6 +90,7 @@ class Publisher:
             self._standing[decision.key].pop(decision.rule, None)
         else:
             self._standing[decision.key][decision.rule] = decision
+            self._soonest = min(self._soonest, decision.until)
         return True
 
     def _records(self, key: str, now: float) -> tuple[Record, ...]:

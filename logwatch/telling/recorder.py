@@ -1,4 +1,4 @@
-"""What a controller has to write down: decisions with their lines, what came of them, answers, and what operators said.
+"""What a controller has to write down: decisions, their lines, what was published and came of them, answers, reviews.
 
 All of it goes into the journal in one transaction, with the position in the log and what the core remembers. While the
 journal cannot be written it waits here, the latest `_PENDING` of each kind.
@@ -19,6 +19,7 @@ from logwatch.telling.effects import Effects
 from logwatch.telling.evidence import Recent
 from logwatch.telling.journal import Effect, Journal, JournalError, Review
 from logwatch.telling.keeper import BEAT
+from logwatch.telling.published import Change
 
 _PENDING = 10_000
 _MINUTE = 60.0
@@ -44,6 +45,7 @@ class Recorder:
         self._held: list[int] = []
         self._effects = Effects()
         self._came_of: list[Effect] = []
+        self._changed: list[Change] = []
         self._answered: list[Listing] = []
         self._taken: list[tuple[Review, float]] = []  # reviews in effect, and from when
         self._stayed = self._tidied = self._pruned = float("-inf")
@@ -59,6 +61,10 @@ class Recorder:
         self._pending += [(decision, self._recent.lines(decision)) for decision in decisions]
         self._came_of += self._effects.take(events, decisions)
         self._held += held
+
+    def published(self, changes: Iterable[Change]) -> None:
+        """Changes of the table, in their order."""
+        self._changed += changes
 
     def answered(self, listings: Iterable[Listing]) -> None:
         """Answers of DNS block lists."""
@@ -77,6 +83,10 @@ class Recorder:
         """Decisions that have not ended, written or not, oldest first."""
         return self.journal.standing(self._now()) + [decision for decision, _ in self._pending]
 
+    def listed(self) -> list[Change]:
+        """The changes after which the table is what it is, written or not."""
+        return self.journal.listed() + self._changed
+
     def waiting(self) -> int:
         """Decisions that are not written yet."""
         return len(self._pending)
@@ -89,10 +99,10 @@ class Recorder:
                 self._write(memories, {**notes, "saved": self._now()})
         except sqlite3.Error as error:
             self._say(f"{self._path}: cannot be written: {error}; deciding goes on, unrecorded")
-            for waiting in (self._pending, self._held, self._came_of, self._answered):
+            for waiting in (self._pending, self._held, self._changed, self._came_of, self._answered):
                 del waiting[:-_PENDING]
             return
-        for written in (self._pending, self._held, self._came_of, self._answered, self._taken):
+        for written in (self._pending, self._held, self._changed, self._came_of, self._answered, self._taken):
             written.clear()
         for memory in memories:
             memory.settle()
@@ -100,6 +110,7 @@ class Recorder:
     def _write(self, memories: Iterable[Memory[Any]], notes: Mapping[str, object]) -> None:
         self.journal.record((d for d, _ in self._pending), {d.seq: lines for d, lines in self._pending})
         self.journal.hold_back(self._held)
+        self.journal.put_down(self._changed)
         self.journal.affect(self._came_of)
         self.journal.answered(self._answered)
         self.journal.remember(memories)

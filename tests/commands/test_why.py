@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from logwatch.commands.current import bars
+from logwatch.commands.output import clock, when
 from logwatch.telling.journal import Journal, Review
 from tests.commands.test_commands import mailbrake, objects
 from tests.commands.test_reviewing import config
@@ -119,6 +123,47 @@ def test_text_and_json_have_the_same_content(machine: Machine) -> None:
         assert step["command"] in told
 
 
+def test_when_a_case_was_in_the_table_and_why_no_longer(machine: Machine) -> None:
+    """To the second, as the milter could see it; the command that takes it off writes that down itself."""
+    machine.now = time.time()
+    machine.send(login="dave")
+    with machine.controller():
+        pass
+    mailbrake("table", "release", "dave", *config(machine))
+    told = mailbrake("why", "dave", *config(machine)).stdout
+    begun, ended = told[told.index("in table") :].splitlines()[:2]
+    assert begun.endswith(": decided")
+    assert f"{when(machine.now)} tempfail (enforce) until {clock(machine.now + 3600)}" in begun
+    assert re.fullmatch(r" +\S+ \S+ taken off: released by \w+", ended)
+    (decision,) = objects("why", "dave", "--json", *config(machine))
+    put: Any = decision["published"]
+    assert [one["change"] for one in put] == ["add", "remove"]
+    assert put[0]["why"] == "decided"
+
+
+def test_many_changes_are_the_first_and_the_last(machine: Machine) -> None:
+    """A throttle is written anew whenever its share changes."""
+    machine.now = time.time()
+    machine.send(login="dave")
+    with machine.controller() as controller:
+        for _ in range(6):
+            machine.now += 400
+            machine.send(login="dave")
+            controller.once()
+    told = mailbrake("why", "dave", *config(machine)).stdout
+    shown = told[told.index("in table") : told.index("came of")].splitlines()[:-1]
+    assert [row.split()[-1] for row in shown] == ["decided", "more", "decided", "decided", "decided"]
+    assert "… 3 changes more" in shown[1]
+
+
+def test_an_order_stands_in_the_journal_without_a_controller(machine: Machine) -> None:
+    """The command that put it on the table writes it down."""
+    mailbrake("table", "block", "erin", "--for", "2h", *config(machine))
+    (change,) = machine.journal().published("account:erin")
+    assert (change.change, change.action, change.rule) == ("add", "block", "by-hand")
+    assert change.why.startswith("ordered by ")
+
+
 @pytest.mark.parametrize(
     ("verdict", "first"),
     [
@@ -198,6 +243,7 @@ class TestOfLogs:
             steps = decision.pop("next")
             decision.pop("mode")  # the machine enforces, an archive cannot
             decision.pop("state")  # as of now, and as of the log's end
+            decision.pop("published")  # an archive has no table
             assert isinstance(steps, list)
         assert of_logs == live != []
         told = mailbrake("why", "bob", *logs).stdout

@@ -139,6 +139,7 @@ def normal(text: str, site: Site) -> str:
     text = text.replace(str(site.directory), "DIRECTORY")
     text = REFERENCE.sub(lambda found: refs.setdefault(found[0], f"REF{len(refs) + 1}"), text)
     text = re.sub(r"[\d,]+(?=\nlines read)", "N", DAY.sub("DAY", TIME.sub("TIME", text)))
+    text = re.sub(r"^\d+ s$", "SECONDS", text, flags=re.MULTILINE)
     return re.sub(r"^DAY\n", "", text, flags=re.MULTILINE)  # an axis: what it names depends on the time of day
 
 

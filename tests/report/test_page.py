@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from logwatch.commands.report import STYLE
 from logwatch.telling.report.charts import nice
-from logwatch.telling.report.findings import Case, Findings, Guard, Hour, Nearby, Said, Sender, Written
+from logwatch.telling.report.findings import Case, Findings, Guard, Hour, Nearby, Put, Said, Sender, Written
 from logwatch.telling.report.markup import escaped, tag
 from logwatch.telling.report.page import page
 
@@ -183,3 +183,12 @@ def test_an_axis_holds_what_is_shown(most: float) -> None:
     """And is at most two and a half times as long as that."""
     assert most <= nice(most)
     assert nice(most) <= max(2.0, 2.5 * most)
+
+
+def test_what_was_in_the_table_is_told_by_rule_with_its_delays() -> None:
+    """Nothing is said where nothing is known, as in a replay."""
+    assert "In the table" not in page(findings(), "")
+    told = page(findings(published=[Put("flood", 3, 2, 1, 1, 1, [1.0, 2.0, 7300.0])]), "")
+    assert "In the table" in told
+    row = re.findall(r"<span>([^<]*)</span>", told[told.index('id="published"') : told.index('id="senders"')])
+    assert row == ["flood", "3", "2", "1", "1", "1", "2 s", "2:01:40"]

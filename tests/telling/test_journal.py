@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from logwatch.memory import Memory
 from logwatch.schema import Decision
 from logwatch.telling.journal import Effect, Journal, JournalError, Review
+from logwatch.telling.published import Change
 from tests.telling.decisions import NOW, decision
 
 
@@ -178,10 +180,47 @@ def test_effects_add_up(journal: Journal) -> None:
 def test_pandas_reads_it_in_one_line(journal: Journal, path: Path) -> None:
     """The tables are plain: an analyst needs no library of ours."""
     record(journal, decision(1), decision(2))
+    with journal.transaction():
+        journal.put_down([change("add"), change("remove", time=NOW + 60, why="released by root")])
     db = sqlite3.connect(path)
     frame = pd.read_sql("SELECT * FROM decisions", db)
+    changes = pd.read_sql("SELECT * FROM published", db)
     db.close()
     assert list(frame["key"]) == ["account:bob@example.com"] * 2
+    assert list(changes["why"]) == ["decided", "released by root"]
+
+
+def change(what: str, **fields: Any) -> Change:
+    """Of bob's tempfail, unless said otherwise."""
+    plain = Change(
+        NOW,
+        "account:bob@example.com",
+        what,
+        "tempfail",
+        "enforce",
+        NOW + 3600,
+        None,
+        None,
+        "flood",
+        "7K2M9Q",
+        "decided",
+    )
+    return plain._replace(**fields)
+
+
+def test_what_was_published_is_kept_until_it_is_old_and_over(journal: Journal) -> None:
+    """In its order; the last word on each record is what is listed, which needs no more than is kept."""
+    beside = change("add", mode="observe")
+    later = change("change", time=NOW + 400, until=NOW + 9000)
+    gone = change("remove", key="client:192.0.2.1", why="ended")
+    with journal.transaction():
+        journal.put_down([change("add"), beside, later])
+        journal.put_down([change("add", key="client:192.0.2.1"), gone])
+    assert journal.published("client:192.0.2.1") == [change("add", key="client:192.0.2.1"), gone]
+    assert len(journal.published()) == 5
+    assert journal.listed() == [beside, later]
+    journal.prune(NOW + 5000)
+    assert journal.published() == journal.listed() == [later]
 
 
 # What the first released version made, word for word: a journal in the field may be as old as that.

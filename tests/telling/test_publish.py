@@ -119,3 +119,17 @@ def test_beats_renew_leases_and_drop_what_ended(publisher: Publisher, writer: Wr
     for beat in range(7000, 9000, 300):
         publisher.beat(NOW + beat)
     assert table(writer) == {}
+
+
+def test_what_something_more_severe_had_hidden_is_back_when_that_has_ended(
+    publisher: Publisher, writer: Writer
+) -> None:
+    """At the next beat, without a new decision; what has ended is off the table then, whoever looks."""
+    publisher.publish([decision(1, until=NOW + 7200), decision(2, rule="harvest", action="block")], NOW)
+    assert table(writer) == {BOB: [("harvest", "block", "enforce")]}
+    publisher.beat(NOW + 3599)
+    assert table(writer) == {BOB: [("harvest", "block", "enforce")]}
+    publisher.beat(NOW + 3600)
+    assert table(writer) == {BOB: [("flood", "tempfail", "enforce")]}
+    publisher.beat(NOW + 7200)
+    assert table(writer) == {}

@@ -78,6 +78,19 @@ class Said(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Put:
+    """What a rule changed in the deny table; `delays`: seconds from each decision until its record was there."""
+
+    rule: str
+    added: int = 0
+    changed: int = 0
+    ended: int = 0
+    taken: int = 0
+    silent: int = 0
+    delays: Sequence[float] = ()
+
+
+@dataclass(frozen=True)
 class Guard:
     """The bound on accounts newly denied within an hour: how many decisions it turned into observe, and what it is."""
 
@@ -103,6 +116,7 @@ class Findings:
     hours: Mapping[int, Hour] = field(default_factory=dict)  # by hour since the epoch; empty where it is not known
     senders: Sequence[Sender] = ()
     near: Sequence[Nearby] = ()
+    published: Sequence[Put] = ()  # by rule
     guard: Guard = Guard()
     losses: Mapping[str, int] = field(default_factory=dict)  # by what was lost, in words
     said: Mapping[str, Said] | None = None  # by rule; None where no line of the milter was read

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from statistics import median
 
 from logwatch.telling.report import charts
 from logwatch.telling.report.findings import Case, Findings, Said, Written
@@ -28,6 +29,7 @@ _STRIPS = 20  # keys in the picture of cases
 _NEAR = 15
 _BARS = 120  # in a picture of the traffic
 _HOUR, _DAY = 3600, 86400
+_SOON = 120  # seconds: what is longer is told in hours and minutes
 _WIDTHS = (1, 2, 3, 6, 12, 24, 48, 168, 720)  # hours of a bar
 
 Section = Callable[[Findings], Markup]
@@ -193,6 +195,34 @@ def _standing(found: Findings) -> Markup:
 def _strip(case: Case, found: Findings) -> charts.Strip:
     title = f"{case.ref} {case.rule}: {moment(case.begun, found)} to {moment(case.until, found)}"
     return charts.Strip(case.begun, case.until, case.mode, title)
+
+
+# What was published.
+
+
+def _published(found: Findings) -> Markup:
+    """What milters were told, rule by rule, and how soon."""
+    if not found.published:
+        return _NOTHING
+    rows = [
+        (
+            put.rule,
+            *map(number, (put.added, put.changed, put.ended, put.taken, put.silent)),
+            _seconds(median(put.delays)) if put.delays else "-",
+            _seconds(max(put.delays)) if put.delays else "-",
+        )
+        for put in found.published
+    ]
+    heads = ("rule", "put on", "changed", "ended", "taken off", "run out", "delay", "longest")
+    explained = (
+        "Taken off: before its end, by an operator or the policy. Run out: no controller renewed it, so its brake came "
+        "off. Delay: from the log's stamp, in whole seconds, to the record; half of all were sooner."
+    )
+    return escaped((table(heads, rows, heads[1:]), note(explained)))
+
+
+def _seconds(span: float) -> str:
+    return f"{span:.0f} s" if span < _SOON else str(timedelta(seconds=round(span)))
 
 
 # Senders, near misses.
@@ -366,6 +396,7 @@ ALL: tuple[tuple[str, str, Section], ...] = (
     ("summary", "Summary", _summary),
     ("rules", "By rule and day", _rules),
     ("timelines", "Timelines", _timelines),
+    ("published", "In the table", _published),
     ("senders", "Top senders", _senders),
     ("near", "Near misses", _near),
     ("guard", "Guard", _guard),

@@ -15,7 +15,8 @@ import numpy as np
 from logwatch.schema import Columns, Decision
 from logwatch.telling.effects import Effects, counted
 from logwatch.telling.journal import TAKEN_BACK, Effect, Review
-from logwatch.telling.report.findings import Case, Hour, Said, Sender
+from logwatch.telling.published import DECIDED, ENDED, SILENT, Change
+from logwatch.telling.report.findings import Case, Hour, Put, Said, Sender
 
 _SENDERS = 15
 _DAILY = 500  # senders of a day whose recipients are remembered by day
@@ -186,3 +187,23 @@ def _case(name: CaseName, made: list[Decision], effect: Effect, words: list[Revi
 
 def _holds(review: Review) -> float:
     return review.time if review.effective is None else review.effective
+
+
+def put_by_rule(changes: Iterable[Change], decisions: Iterable[Decision]) -> list[Put]:
+    """What was changed in the table, by rule."""
+    begun: dict[str, float] = {}
+    for decision in decisions:
+        begun.setdefault(decision.ref, decision.time)
+    found: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    delays: defaultdict[str, list[float]] = defaultdict(list)
+    for change in changes:
+        found[change.rule][_REMOVED.get(change.why, "taken") if change.change == "remove" else change.change] += 1
+        if (change.change, change.why) == ("add", DECIDED) and change.ref in begun:
+            delays[change.rule].append(max(0.0, change.time - begun[change.ref]))
+    return [
+        Put(rule, of["add"], of["change"], of["ended"], of["taken"], of["silent"], delays[rule])
+        for rule, of in sorted(found.items())
+    ]
+
+
+_REMOVED = {ENDED: "ended", SILENT: "silent"}
