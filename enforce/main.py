@@ -102,7 +102,7 @@ def run(config: Config) -> int:
     ready = partial(_ready, config.milter.socket, tell, notifier)
     failure = signals.until_stopped(milter.serve, ready, [repeats.flush, notifier.alive, look], again)
     notifier.stopping()
-    repeats.flush()
+    repeats.close()
     lost = ", ".join(f"{outlet.lost} log lines were lost ({name})" for name, outlet in outlets.items() if outlet.lost)
     tell(failure or f"stopped; mail was let through in doubt {doubts.total} times{lost and f'; {lost}'}")
     return _end(config, outlets, 1 if failure else 0)

@@ -29,7 +29,8 @@ The log line of a verdict, program `mailbrake`, facility mail, one line for each
     REF      the case: [A-Za-z0-9._-]+
     RULE     the rule's name: printable, no comma
     KIND     `account` | `client` | `net`: what kind of key the record was on
-    ADDRESS  the client's address in its shortest form, or `unknown` (no address, such as a unix socket)
+    ADDRESS  the client's address in its shortest form, or `unknown` (no address, such as a unix socket; or, with a
+             count, more addresses than there was room for)
     LOGIN    as the MTA names it, what is not printable as `?`, at most 512 characters; to the end of the line, as it
              may hold anything else, also `, key=`. At CONNECT, and without AUTH, there is no `, sasl_username=`.
 

@@ -25,10 +25,8 @@ from miltertest import constants
 from enforce import key
 from enforce.milter import Doubts
 from enforce.notify import Notifier
-from enforce.repeats import Repeats
 from enforce.syslog import Outlet, Syslog
 from enforce.table import Writer
-from enforce.verdict import Note, Said, line
 
 from .daemon import ROOT, Daemon, Session, wait_until
 from .records import record
@@ -257,33 +255,6 @@ def test_what_is_still_untold_is_told_at_the_end(daemon: Daemon, session: Sessio
 def counted(line: str) -> int:
     found = re.search(r", key=account, count=([0-9]+), client_ip=", line)
     return int(found[1]) if found else 1
-
-
-def test_repeats_are_told_at_the_flush_and_forgotten_after_a_quiet_one() -> None:
-    told = list[str]()
-    repeats = Repeats(told.append)
-    said = Said(Note("tempfail", "enforce", "R", "r", "account"), "MAIL", "192.0.2.1", "bob")
-    for expected in (", count=4", ", count=5", ", count=5"):
-        for _ in range(5):
-            repeats.add(said)
-        repeats.flush()
-        assert expected in told[-1]
-    repeats.flush()
-    repeats.add(said)
-    assert told.count(line(said)) == 2
-    assert len(told) == 5
-
-
-def test_repeats_of_any_number_of_verdicts_are_remembered_within_bounds_and_none_is_lost() -> None:
-    told = list[str]()
-    repeats = Repeats(told.append)
-    note = Note("tempfail", "enforce", "R", "r", "account")
-    for number in range(10_000):
-        for _ in range(3):
-            repeats.add(Said(note, "MAIL", "192.0.2.1", str(number)))
-        assert len(repeats) <= 4097
-    repeats.flush()
-    assert sum(map(counted, told)) == 30_000
 
 
 # Whom to judge
