@@ -35,7 +35,7 @@ from logwatch.reading.part import READ, Position
 from logwatch.reading.stamp import Stamps
 from logwatch.reading.tail import Tail
 
-GATHER = 0.005  # seconds between two wakes at least: a flood of lines is then read in pieces, not line by line
+GATHER = 0.003  # seconds between two wakes at least: a flood of lines is then read in pieces, not line by line
 _SHARE = READ >> 2  # bytes of each log that are looked at together
 _ABSENT = 100  # logs that patterns once named and that are gone: so many are remembered
 _CHANGES: list[type[FileSystemEvent]] = [FileModifiedEvent, FileCreatedEvent, FileMovedEvent, FileDeletedEvent]

@@ -26,7 +26,7 @@ def recent(bound: int = 1 << 20, pieces: int = 1) -> tuple[Recent, float]:
     return kept, attribution.clock
 
 
-@pytest.mark.parametrize("pieces", [1, 40])
+@pytest.mark.parametrize("pieces", [1, 40, 10_000])
 def test_lines_of_the_key_are_found_across_chunks(pieces: int) -> None:
     """The latest ones, oldest first, whatever the chunks; not what only says that all went well."""
     kept, end = recent(pieces=pieces)
@@ -38,6 +38,19 @@ def test_lines_of_the_key_are_found_across_chunks(pieces: int) -> None:
     assert places == sorted(places)
     alice = kept.lines(decision(key="account:alice", time=end))
     assert not set(alice) & set(found)
+
+
+def test_asked_again_and_again_it_finds_what_it_finds_at_once() -> None:
+    """A search joins pieces, and more come after it."""
+    scanner, attribution = Scanner(Stamps(None, NOW)), Attribution()
+    asked, at_the_end = Recent(), Recent()
+    for line in DEMO.read_bytes().splitlines(keepends=True):
+        events = attribution.attribute(scanner.scan(line))
+        for kept in (asked, at_the_end):
+            kept.add(line, events)
+        asked.lines(decision(key="account:bob", time=attribution.clock))
+    last = decision(key="account:bob", time=attribution.clock)
+    assert asked.lines(last) == at_the_end.lines(last) != []
 
 
 @pytest.mark.parametrize("key", ["client:203.0.113.77", "net:203.0.113.0/24"])
