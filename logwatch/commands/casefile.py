@@ -11,6 +11,7 @@ from enforce.config import Config
 from logwatch.commands.output import clock, safe
 from logwatch.schema import Decision, iso
 from logwatch.settings import country_of, zone_of
+from logwatch.telling import orders
 from logwatch.telling.verdicts import FALSE_ALARMS, found_out, holds
 
 if TYPE_CHECKING:
@@ -55,12 +56,17 @@ class CaseFile:
     @property
     def verdict(self) -> str:
         """What was found out about it; "" if nobody has looked at it."""
-        return found_out(self.reviews, self.begun.time)
+        return found_out(self._later, self.begun.time)
 
     @property
     def taken_back(self) -> bool:
         """Whether it was released or exempted, whatever it was."""
-        return any(review.verdict in FALSE_ALARMS for review in self.reviews if holds(review) >= self.begun.time)
+        return any(review.verdict in FALSE_ALARMS for review in self._later if holds(review) >= self.begun.time)
+
+    @property
+    def _later(self) -> list[Review]:
+        """Reviews that may be about it: an order is a review itself, and later than what was said before it."""
+        return [review for review in self.reviews if review.id > orders.review_of(self.begun)]
 
     @property
     def state(self) -> str:
@@ -72,7 +78,11 @@ class CaseFile:
     def next(self) -> list[tuple[str, str]]:
         """What to do: a sentence, and the command for it ("" where it needs none)."""
         if self.begun.rule.startswith("by-hand"):
-            return [("let it send again", f"mailbrake table release {_word(self.begun.key)}")]
+            return (
+                []
+                if self.state != "standing"
+                else [("let it send again", f"mailbrake table release {_word(self.begun.key)}")]
+            )
         return [*(self._verdicts() if self.live else ()), *self._clean_up()]
 
     def _verdicts(self) -> list[tuple[str, str]]:

@@ -48,6 +48,11 @@ def decision_of(review: Review) -> Decision | None:
     )
 
 
+def review_of(decision: Decision) -> int:
+    """The id of the review that ordered a decision; 0 for a rule's."""
+    return max(0, -decision.seq)
+
+
 def standing(reviews: Iterable[Review], now: float) -> list[Decision]:
     """The orders that have neither ended nor been taken back, oldest first."""
     found: dict[tuple[str, str], Decision] = {}

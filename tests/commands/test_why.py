@@ -274,3 +274,20 @@ class TestOfLogs:
         assert (own.returncode, "--policy needs LOG" in own.stderr) == (2, True)
         none = mailbrake(*words, machine.log, "--policy", "/nowhere/policy")
         assert (none.returncode, "/nowhere/policy" in none.stderr) == (2, True)
+
+
+def test_an_order_that_follows_a_release_stands_though_no_controller_has_taken_up_either(tmp_path: Path) -> None:
+    (tmp_path / "mailbrake.toml").write_text(f'[state]\ndirectory = "{tmp_path}/state"\n')
+    configured = ("--config", str(tmp_path / "mailbrake.toml"))
+
+    def states() -> list[str]:
+        return [str(found["state"]) for found in objects("why", "bob", "--json", *configured)]
+
+    mailbrake("table", "block", "bob", "--for", "2h", *configured)
+    assert states() == ["standing"]
+    mailbrake("table", "release", "bob", *configured)
+    assert states() == ["released"]
+    mailbrake("table", "block", "bob", "--for", "3h", *configured)
+    assert states() == ["standing", "released"]
+    told = mailbrake("why", "bob", *configured).stdout
+    assert told.count("mailbrake table release bob") == 1  # what to do next, of the one that stands
