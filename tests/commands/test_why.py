@@ -290,4 +290,4 @@ def test_an_order_that_follows_a_release_stands_though_no_controller_has_taken_u
     mailbrake("table", "block", "bob", "--for", "3h", *configured)
     assert states() == ["standing", "released"]
     told = mailbrake("why", "bob", *configured).stdout
-    assert told.count("mailbrake table release bob") == 1  # what to do next, of the one that stands
+    assert told.count("mailbrake table release account:bob") == 1  # what to do next, of the one that stands
