@@ -6,11 +6,14 @@
 
 Everybody shows a certificate of this authority, and its name says who it is: the server gives rights by that alone. A
 gateway may write the lines of its own name, and read the table; a controller may read the lines and write the table.
+Each gateway has an account of its own, which takes from the controllers' account these two things: a server sends
+answers wherever it is asked to, but within the account of who asks, so that no answer gets into a stream.
 Made again, what is there stays, what is missing is added; who is left out of `cluster.json` has no rights any more.
 """
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
 import os
@@ -25,10 +28,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from logwatch.cluster.names import lines_of
+
 PORT = 4222
+_READ = "$JS.API.DIRECT.GET.KV_table"
 _ROUTES = 6222
 _VALID = timedelta(days=3650)
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_ASKS = (ExtendedKeyUsageOID.CLIENT_AUTH,)
+_SERVES = (ExtendedKeyUsageOID.SERVER_AUTH, *_ASKS)  # a server asks others
 _SERVER = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9a-fA-F:.]{2,45}")
 
 
@@ -77,19 +85,21 @@ def make(directory: Path, roster: Roster, now: datetime | None = None) -> None:
     now = now or datetime.now(UTC)
     authority = _Authority.of(directory, now)
     for server in roster.servers:
-        authority.grant(directory / "server", _file(server), [server], now)
+        authority.grant(directory / "server", _file(server), [server], _SERVES, now)
     for role, names in (("gateway", roster.gateways), ("controller", roster.controllers)):
         for name in names:
-            authority.grant(directory / name, name, [_user(name, role)], now)
+            authority.grant(directory / name, name, [_user(name, role)], _ASKS, now)
+    pins = [_pin(directory / "server" / f"{_file(server)}.pem") for server in roster.servers]
     for server in roster.servers:
-        _write(directory / "server" / _conf(roster, server), configuration(roster, server).encode())
+        _write(directory / "server" / _conf(roster, server), configuration(roster, server, pins).encode())
     _write(directory / "cluster.json", json.dumps(asdict(roster), indent=1).encode())
 
 
-def configuration(roster: Roster, server: str) -> str:
-    """What nats-server reads; files are named as they lie beside it."""
-    users = [_rights(name, "gateway", _GATEWAY) for name in roster.gateways]
-    users += [_rights(name, "controller", _CONTROLLER) for name in roster.controllers]
+def configuration(roster: Roster, server: str, pins: Iterable[str]) -> str:
+    """What nats-server reads; files are named as they lie beside it. `pins`: of the keys of all servers, by `_pin`."""
+    ours = ", ".join(f'"{pin}"' for pin in pins)
+    controllers = "\n".join(_rights(name, "controller", _CONTROLLER) for name in roster.controllers)
+    gateways = "\n".join(map(_account, roster.gateways))
     routes = [f'"tls://{_bracketed(other)}:{_ROUTES}"' for other in roster.servers if other != server]
     tls = f'cert_file: "{_file(server)}.pem", key_file: "{_file(server)}.key", ca_file: "ca.pem"'
     together = f"""
@@ -97,7 +107,7 @@ cluster {{
   name: mailbrake
   listen: "0.0.0.0:{_ROUTES}"
   routes: [{", ".join(routes)}]
-  tls {{ {tls}, verify: true }}
+  tls {{ {tls}, verify: true, pinned_certs: [{ours}] }}
 }}
 """
     return f"""\
@@ -114,16 +124,25 @@ jetstream {{
   max_file: 16GB
 }}
 tls {{ {tls}, verify_and_map: true, timeout: 5 }}
-authorization {{
-  users: [
-{chr(10).join(users)}
-  ]
+accounts {{
+  controllers {{
+    jetstream: enabled
+    exports: [
+      {{ service: "lines.*" }}
+      {{ service: "{_READ}", response_type: stream }}
+      {{ stream: "table.>" }}
+    ]
+    users: [
+{controllers}
+    ]
+  }}
+{gateways}
 }}
 {together if routes else ""}"""
 
 
 # What each role may publish and subscribe to; NAME is its own.
-_GATEWAY = (("lines.NAME", "$JS.API.DIRECT.GET.KV_table"), ("_INBOX_NAME.>", "table.>"))
+_GATEWAY = ((lines_of("NAME"), _READ), ("_INBOX_NAME.>", "table.>"))
 _CONTROLLER = (
     (
         "reviews",
@@ -133,12 +152,26 @@ _CONTROLLER = (
         *(f"$JS.API.STREAM.{act}.KV_shares" for act in ("INFO", "CREATE", "UPDATE")),
         "$JS.API.CONSUMER.CREATE.LINES",
         "$JS.API.CONSUMER.CREATE.LINES.>",
-        "$JS.API.DIRECT.GET.KV_table",
+        _READ,
         "$JS.API.DIRECT.GET.KV_shares",
         "$JS.FC.>",
     ),
     ("_INBOX_NAME.>", "table.>"),
 )
+
+
+def _account(name: str) -> str:
+    return f"""\
+  "gateway {name}" {{
+    imports: [
+      {{ service: {{ account: controllers, subject: "{lines_of(name)}" }} }}
+      {{ service: {{ account: controllers, subject: "{_READ}" }} }}
+      {{ stream: {{ account: controllers, subject: "table.>" }} }}
+    ]
+    users: [
+{_rights(name, "gateway", _GATEWAY)}
+    ]
+  }}"""
 
 
 def _rights(name: str, role: str, rights: tuple[tuple[str, ...], tuple[str, ...]]) -> str:
@@ -189,7 +222,9 @@ class _Authority:
         assert isinstance(found, ec.EllipticCurvePrivateKey)
         return cls(found, x509.load_pem_x509_certificate((directory / "ca.pem").read_bytes()))
 
-    def grant(self, directory: Path, file: str, names: Iterable[str], now: datetime) -> None:
+    def grant(
+        self, directory: Path, file: str, names: Iterable[str], purposes: Iterable[x509.ObjectIdentifier], now: datetime
+    ) -> None:
         """A key and a certificate for these names, if there is none."""
         directory.mkdir(mode=0o700, exist_ok=True)
         _write(directory / "ca.pem", self.certificate.public_bytes(serialization.Encoding.PEM))
@@ -197,7 +232,6 @@ class _Authority:
             return
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file[:64])])
-        purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
         certificate = (
             _certificate(subject, self.certificate.subject, key.public_key(), now)
             .add_extension(x509.SubjectAlternativeName([_general(name) for name in names]), critical=False)
@@ -237,6 +271,13 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def _pin(path: Path) -> str:
+    """A certificate's key, as nats-server compares it: nobody else's certificate makes a server."""
+    key = x509.load_pem_x509_certificate(path.read_bytes()).public_key()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, form)).hexdigest()
 
 
 def _general(name: str) -> x509.GeneralName:

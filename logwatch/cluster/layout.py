@@ -26,11 +26,6 @@ _TWICE = 120.0  # seconds within which the server itself drops what is sent twic
 _TABLE_BYTES = 1 << 30
 
 
-def lines_of(host: str) -> str:
-    """The subject of a host's lines."""
-    return f"lines.{host}"
-
-
 async def prepare(client: Client, cluster: Cluster) -> None:
     """Make what is missing, and bring what is there up to the configuration."""
     jetstream = client.jetstream()

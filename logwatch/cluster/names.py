@@ -23,6 +23,11 @@ def speaks(config: Config, gateway: str, host: str) -> bool:
     return host == gateway or host in config.cluster.hosts.get(gateway, ())
 
 
+def lines_of(host: str) -> str:
+    """The subject of a host's lines."""
+    return f"lines.{host}"
+
+
 def partition(key: str, partitions: int) -> int:
     """The partition of a key."""
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest()) % partitions

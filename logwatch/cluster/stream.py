@@ -22,9 +22,10 @@ from nats.js import api
 from nats.js.errors import NotFoundError
 
 from logwatch.cluster import wire
-from logwatch.cluster.layout import LINES, REVIEWS, lines_of
+from logwatch.cluster.layout import LINES, REVIEWS
 from logwatch.cluster.link import Link
 from logwatch.cluster.merging import LOST, Merger
+from logwatch.cluster.names import lines_of
 from logwatch.telling.journal import Review
 
 NAME = "stream"  # as the position is called

@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _once(shipper: Shipper, link: Link, wake: Wake) -> None:
     """What there is into the spool, and out of it; then wait."""
-    from logwatch.cluster.layout import lines_of
     from logwatch.cluster.link import LinkError
+    from logwatch.cluster.names import lines_of
     from logwatch.cluster.ship import EVERY
 
     def send(message: bytes, identity: str) -> None:

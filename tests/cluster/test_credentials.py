@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import stat
 from collections.abc import Awaitable, Callable, Iterator
@@ -12,14 +13,19 @@ from typing import TypeVar
 import nats
 import nats.errors
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js import api
+from nats.js.errors import APIError
 
 from enforce import config as configuration
 from enforce.config import Cluster
 from logwatch.cluster import bucket, credentials, layout, wire
 from logwatch.cluster.credentials import Roster, RosterError
-from logwatch.cluster.layout import TABLE, lines_of
+from logwatch.cluster.layout import LINES, SHARES, TABLE
+from logwatch.cluster.names import lines_of
 from logwatch.cluster.wire import Batch
 from logwatch.commands import main
 
@@ -154,30 +160,73 @@ def test_a_controller_writes_no_lines_and_removes_nothing(
         as_(site, "c1", act)
 
 
-def test_an_answer_sent_to_anothers_subject_is_no_batch_of_lines(site: Site) -> None:
-    """A gateway may name any subject for an answer, but not what stands in it."""
+@pytest.mark.parametrize("found", [True, False], ids=["a record", "nothing"])
+@pytest.mark.parametrize(
+    "subject",
+    [
+        lines_of("mx2"),
+        "reviews",
+        "$KV.table.3.dmljdGlt",
+        "$KV.table.1.YWNjb3VudDpib2I",
+        "$KV.table.beat",
+        "$KV.shares.lineage",
+        "$KV.shares.p.1",
+        "table.3.dmljdGlt",
+        "_INBOX_c1.x",
+        "_INBOX_mx2.x",
+    ],
+)
+def test_no_answer_gets_where_its_asker_may_not_write(site: Site, subject: str, *, found: bool) -> None:
+    """A server sends answers wherever it is asked to: a gateway would copy one account's refusal to another's key."""
+    bob = "$KV.table.1.YWNjb3VudDpib2I"
+    as_(site, "c1", publishes(bob))
+    ask = json.dumps({"last_by_subj": bob if found else "$KV.table.0.bm8"}).encode()
 
     async def act(client: Client) -> None:
-        await client.publish(lines_of("mx1"), batch("mx1"), reply=lines_of("mx2"))
-        await client.publish(f"$JS.API.DIRECT.GET.{TABLE}", b'{"seq": 1}', reply=lines_of("mx2"))
+        await client.publish(f"$JS.API.DIRECT.GET.{TABLE}", ask, reply=subject)
+        await client.publish(lines_of("mx1"), batch("mx1"), reply=subject)
+        await client.request(f"$JS.API.DIRECT.GET.{TABLE}", ask, timeout=2)  # by when the others were answered
 
+    heard = as_(site, "mx2", _hears("table.>", "_INBOX_mx2.x", meanwhile=lambda: as_(site, "mx1", act)))
+    assert heard == []
+    assert as_(site, "c1", _hears("table.>", "_INBOX_c1.x", meanwhile=lambda: as_(site, "mx1", act))) == []
+    assert [entry.key for entry in as_(site, "c1", lambda client: bucket.snapshot(client, TABLE))] == [bob[10:]]
+    assert as_(site, "c1", lambda client: bucket.snapshot(client, SHARES)) == []
+    assert {where for where, _ in _lines(site)} == {lines_of("mx1")}
+
+
+def _hears(*subjects: str, meanwhile: Callable[[], object]) -> Callable[[Client], Awaitable[list[str]]]:
+    async def act(client: Client) -> list[str]:
+        heard: list[str] = []
+
+        async def note(message: Msg) -> None:
+            heard.append(message.subject)
+
+        for subject in subjects:
+            await client.subscribe(subject, cb=note)
+        await client.flush()
+        await asyncio.get_running_loop().run_in_executor(None, meanwhile)
+        await client.flush()
+        return heard
+
+    return act
+
+
+@pytest.mark.parametrize("header", [{"Nats-Rollup": "all"}, {"Nats-Rollup": "sub"}, {"Nats-TTL": "1s"}])
+def test_a_gateways_headers_remove_nothing_from_the_stream(site: Site, header: dict[str, str]) -> None:
     before = len(_lines(site))
-    as_(site, "mx1", act)
-    wait_for(lambda: len(_lines(site)) >= before + 3, "a batch and two answers")
-    forged = [data for subject, data in _lines(site) if subject == lines_of("mx2")]
-    assert len(forged) == 2
-    for data in forged:
-        with pytest.raises(ValueError, match=r"."):
-            wire.decode(data)
+    with pytest.raises(APIError):
+        as_(site, "mx1", lambda client: client.jetstream().publish(lines_of("mx1"), b"", timeout=2, headers=header))
+    assert len(_lines(site)) == before
 
 
 def _lines(site: Site) -> list[tuple[str, bytes]]:
     async def act(client: Client) -> list[tuple[str, bytes]]:
-        info = await client.jetstream().stream_info("LINES")
+        info = await client.jetstream().stream_info(LINES)
         inbox = client.new_inbox()
         messages = await client.subscribe(inbox)
         config = api.ConsumerConfig(deliver_subject=inbox, ack_policy=api.AckPolicy.NONE)
-        await client.jetstream().add_consumer("LINES", config)
+        await client.jetstream().add_consumer(LINES, config)
         found = [await messages.next_msg(timeout=2) for _ in range(info.state.messages)]
         return [(message.subject, message.data) for message in found]
 
@@ -229,6 +278,14 @@ def test_several_servers_know_each_other(tmp_path: Path) -> None:
     credentials.make(tmp_path, Roster(("s1.example.com", "s2.example.com", "192.0.2.9"), ("mx1",), ("c1",)))
     written = (tmp_path / "server" / "s1.example.com.conf").read_text()
     assert 'routes: ["tls://s2.example.com:6222", "tls://192.0.2.9:6222"]' in written
+
+
+@pytest.mark.parametrize(("who", "serves"), [("server/127.0.0.1", True), ("mx1/mx1", False), ("c1/c1", False)])
+def test_only_a_servers_certificate_serves(tmp_path: Path, who: str, *, serves: bool) -> None:
+    credentials.make(tmp_path, SMALL)
+    certificate = x509.load_pem_x509_certificate((tmp_path / f"{who}.pem").read_bytes())
+    purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert (ExtendedKeyUsageOID.SERVER_AUTH in purposes) is serves
 
 
 @pytest.mark.parametrize(
