@@ -200,7 +200,7 @@ class Cluster:
     hosts: Mapping[str, tuple[str, ...]] = option(
         {}, as_hosts, "on controllers: lists of the other host names in a gateway's lines, by gateway"
     )
-    hold: int = option("30s", as_lateness, "on controllers: how long a line waits for those of other gateways at most")
+    hold: int = option("10s", as_lateness, "on controllers: how long a line waits for those of other gateways at most")
     late: int = option("15m", as_lateness, "on controllers: lines that come later than this are left out")
     partitions: int = option(8, as_number(1, 256), "on controllers: into how many parts the keys are divided")
     replicas: int = option(1, as_number(1, 5), "on controllers: on how many servers everything is kept")

@@ -8,7 +8,10 @@ restarts. So every controller reads the same log, and a replay of that log decid
 * A line waits until no host can have an older one: each log is known up to its latest line, or its host's latest
   promise (`wire.Batch.promise`), which a gateway gives several times a second while it has nothing to send.
 * Nobody waits for a host from which nothing has come for PRESENCE seconds, and no line waits longer than `hold`
-  seconds after it has come. Both are told by the stamps of the server, which are in the stream too.
+  seconds after it has come. Both are told by the stamps of the server, which are in the stream too, but only while it
+  lives: gateways give a sign several times a second, so of a gap between two stamps PACE seconds count at most, and of
+  a step back none. After a gap of more than PRESENCE seconds it was the server that was away; hosts that were there
+  before have RETURN seconds to come back.
 * What comes after its turn is `late`: it is passed on at once and judged as of the core's clock. What is later than
   `late` seconds would tell of rates that never were, and is left out (`stale`).
 * A host whose clock is ahead would pull that of all others: its lines are left out (`ahead`) as long as their stamps
@@ -39,6 +42,8 @@ from logwatch.reading.grammar.parts import BSD_STAMP, ISO_STAMP
 from logwatch.reading.stamp import Stamps
 
 PRESENCE = 3.0
+PACE = 1.0
+RETURN = 10.0
 AHEAD = 60.0
 HOSTS = 1000
 BYTES = 64 << 20
@@ -53,8 +58,18 @@ Name = tuple[str, str]  # of a log: its host's, and its own
 class Limits(NamedTuple):
     """Seconds: how long a line waits for others at most, and how late it may be."""
 
-    hold: float = 30.0
+    hold: float = 10.0
     late: float = 900.0
+
+
+class _Clock(NamedTuple):
+    """The server's last stamp, and the seconds that have passed while the stream lived."""
+
+    stamp: float
+    time: float
+
+    def after(self, stamp: float) -> _Clock:
+        return _Clock(stamp, self.time + min(max(0.0, stamp - self.stamp), PACE))
 
 
 class _Known(NamedTuple):
@@ -77,11 +92,12 @@ class _Run(NamedTuple):
 
 @dataclass
 class _Piece:
-    """What is left of a message; `before`: what was known before it."""
+    """What is left of a message; `before`: what was known before it, and the clock then."""
 
     seq: int
     arrived: float
     before: _Known
+    clock: _Clock
     lines: bytes
     runs: deque[_Run]
 
@@ -117,21 +133,27 @@ class Merger:
         self._limits = limits
         self._zone = zone
         self._speaks = speaks
-        self._time: float = state.get("time", 0.0)  # of the server, newest
+        self._newest: float = state.get("time", 0.0)  # stamp of the server
+        self._clock = _Clock(*state.get("clock", (self._newest, self._newest)))
         self._passed: float = state.get("passed", 0.0)  # the newest time that was given out
         self._seen: dict[str, float] = dict(state.get("seen", {}))
         self._logs = dict(self._restored(state.get("logs", [])))
         self._out: list[bytes] = []
         self._waiting = 0  # bytes
         self.resume = min((log.since for log in self._logs.values()), default=self.seq + 1)
+        self._taken = self.resume - 1  # the last message, of those that are taken once more too
 
     def take(self, seq: int, stamp: float, batch: Batch | None) -> None:
         """One message; `stamp`: when the server got it (epoch), `batch`: None for one that is no batch of lines."""
         again = seq <= self.seq
+        before, self._clock = self._clock, self._clock.after(stamp)
         if not again:
-            self._time, self.seq = max(self._time, stamp), seq
+            self._newest, self.seq = max(self._newest, stamp), seq
+            if stamp - before.stamp > PRESENCE:
+                self._await_return(before.time)
         if batch is not None:
-            self._add(seq, stamp, batch, again)
+            self._add(seq, stamp, batch, again, before)
+        self._taken = seq
         if not again:
             self._pass_on()
 
@@ -146,9 +168,12 @@ class Merger:
 
     def state(self) -> dict[str, Any]:
         """All that a later life needs, as JSON values; lines that wait are to be read from the stream again."""
+        waiting = ((log.pieces[0].seq, log.pieces[0].clock) for log in self._logs.values() if log.pieces)
         return {
             "seq": self.seq,
-            "time": self._time,
+            "time": self._newest,
+            "now": self._clock.time,
+            "clock": min(waiting, default=(0, self._clock))[1],
             "passed": self._passed,
             "seen": self._seen,
             "states": self.states,
@@ -157,8 +182,10 @@ class Merger:
         }
 
     def _saved(self, log: _Log) -> tuple[Any, ...]:
+        if not log.pieces and log.since > self._taken:  # what waits has not been taken once more yet
+            return (*log.known, log.since, log.skip)
         if not log.pieces:
-            return (*log.known, self.seq + 1, 0)
+            return (*log.known, self._taken + 1, 0)
         first = log.pieces[0]
         return (*first.before, first.seq, first.runs[0].begin)
 
@@ -169,12 +196,18 @@ class Merger:
 
     # One message.
 
-    def _add(self, seq: int, stamp: float, batch: Batch, again: bool) -> None:
+    def _await_return(self, then: float) -> None:
+        """The stream was away: nobody who was there before is gone yet."""
+        for host, seen in self._seen.items():
+            if seen > then - PRESENCE:
+                self._seen[host] = self._clock.time + RETURN - PRESENCE
+
+    def _add(self, seq: int, stamp: float, batch: Batch, again: bool, before: _Clock) -> None:
         host = batch.host
         if host not in self._seen and len(self._seen) >= HOSTS:
             return
         if not again:
-            self._seen[host] = max(stamp, self._seen.get(host, 0.0))
+            self._seen[host] = self._clock.time
             self.states[host] = dict(batch.state)
         if batch.log == wire.ALL:
             self._promise(seq, batch, stamp, again)
@@ -182,7 +215,7 @@ class Merger:
         log = self._log(batch, stamp, again)
         if log is None or seq < log.since:
             return
-        before = log.known
+        known = log.known
         lines, begin = self._new(log, batch, again)
         runs = self._runs(log, host, lines, stamp, again)
         if begin:
@@ -190,7 +223,7 @@ class Merger:
         if seq == log.since and log.skip:
             runs = deque(run for run in runs if run.begin >= log.skip)
         if runs:
-            log.pieces.append(_Piece(seq, stamp, before, batch.lines, runs))
+            log.pieces.append(_Piece(seq, self._clock.time, known, before, batch.lines, runs))
             self._waiting += runs[-1].end - runs[0].begin
 
     def _promise(self, seq: int, batch: Batch, stamp: float, again: bool) -> None:
@@ -280,7 +313,7 @@ class Merger:
         if not heads:
             return
         heapq.heapify(heads)
-        absent = self._time - PRESENCE
+        absent = self._clock.time - PRESENCE
         idle = (
             (log.known.low, *name)
             for name, log in self._logs.items()
@@ -301,7 +334,7 @@ class Merger:
         """The newest time of lines that have waited for so long that they wait no longer."""
         newest = float("-inf")
         for piece in log.pieces:
-            if piece.arrived > self._time - self._limits.hold:
+            if piece.arrived > self._clock.time - self._limits.hold:
                 break
             newest = piece.runs[-1].time
         return newest

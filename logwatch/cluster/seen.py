@@ -11,9 +11,11 @@ from enforce.config import Config
 from logwatch.cluster import bucket
 from logwatch.cluster.layout import SHARES
 from logwatch.cluster.link import Link, LinkError
+from logwatch.cluster.merging import PRESENCE
 from logwatch.cluster.stream import NAME, Gateway, gateways
 
 _OLD = 30.0  # seconds
+_SLOW = 5.0
 Found = tuple[dict[str, Any], list[str]]
 
 
@@ -40,8 +42,9 @@ def _problems(gateway: Gateway) -> list[str]:
     said = (
         (gateway.silent > _OLD, f"nothing has come from it for {gateway.silent:.0f} s: is `mailbrake ship` running?"),
         (
-            gateway.silent <= _OLD < gateway.lag,
-            f"its log is {gateway.lag:.0f} s behind: it catches up, or its clock is",
+            gateway.silent <= PRESENCE and gateway.lag > _SLOW,
+            f"its log is {gateway.lag:.0f} s behind, and the others' lines wait for it, up to [cluster] hold: "
+            "it catches up, or its clock is slow",
         ),
         (table_age is None, "it has no table: is `mailbrake sync` running?"),
         ((table_age or 0.0) > _OLD, f"its table's last sign of life is {table_age or 0:.0f} s old"),

@@ -70,12 +70,13 @@ class Gateway(NamedTuple):
 def gateways(state: Mapping[str, Any]) -> dict[str, Gateway]:
     """All gateways, by a merger's state."""
     newest, lows = state.get("time", 0.0), dict[str, float]()
+    now = state.get("now", newest)
     for host, _, _, _, low, *_ in state.get("logs", []):
         lows[host] = min(low, lows.get(host, low))
     return {
         host: Gateway(
             max(0.0, newest - lows.get(host, newest)),
-            newest - heard,
+            max(0.0, now - heard),
             dict(state["states"].get(host, {})),
             dict(state["counts"].get(host, {})),
         )

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logwatch.cluster.merging import AHEAD, PRESENCE, Limits, Merger
+from logwatch.cluster.merging import AHEAD, PRESENCE, RETURN, Limits, Merger
 from logwatch.cluster.wire import ALL, Batch
 from logwatch.reading.merge import merged
 from logwatch.reading.stamp import Stamps
@@ -53,16 +53,19 @@ class Sender:
 
 
 def run(messages: Sequence[Message], restarts: Sequence[int] = (), limits: Limits = LIMITS) -> tuple[bytes, Merger]:
-    """All lines that come out; before the messages numbered in `restarts` a new process takes up the state."""
+    """All lines that come out; before the messages numbered in `restarts` a new process takes up the state.
+
+    It is killed at once, and once more while it takes again what waits: each time its state was written down before.
+    """
     merger, out = Merger(limits, UTC, own), b""
     for place, (seq, stamp, what) in enumerate(messages):
         if place in restarts:
             out += merger.out()
-            merger = Merger(limits, UTC, own, json.loads(json.dumps(merger.state())))
-            for again in messages[:place]:
-                if again[0] >= merger.resume:
+            for some in (0, 1, 3, place):
+                merger = Merger(limits, UTC, own, json.loads(json.dumps(merger.state())))
+                for again in [message for message in messages[:place] if message[0] >= merger.resume][:some]:
                     merger.take(*again)
-            assert merger.out() == b""
+                assert merger.out() == b""
         merger.take(seq, stamp, what)
     return out + merger.out(), merger
 
@@ -157,14 +160,52 @@ def test_a_line_waits_for_the_hosts_that_are_there() -> None:
 
 def test_nobody_waits_for_a_host_that_is_gone() -> None:
     one = Sender("mx1")
-    messages = stream(
-        (0.0, promise("mx2", 0.001)),
-        (1.0, one.send(line("mx1", 0.9))),
-        (PRESENCE - 0.1, promise("mx1", 2.0)),
-        (PRESENCE + 0.1, promise("mx1", 2.5)),
-    )
-    assert run(messages[:3])[0] == b""
-    assert run(messages)[0] == line("mx1", 0.9)
+    pairs = [(0.0, promise("mx2", 0.001)), (1.0, one.send(line("mx1", 0.9)))]
+    signs = [(at, promise("mx1", at - 0.1)) for at in (1.8, 2.6, PRESENCE - 0.1, PRESENCE + 0.1)]
+    assert run(stream(*pairs, *signs[:3]))[0] == b""
+    assert run(stream(*pairs, *signs))[0] == line("mx1", 0.9)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.floats(PRESENCE + 0.1, 1e6), st.permutations(HOSTS), st.floats(0, RETURN / 2 - 0.2), st.lists(st.integers(0, 99))
+)
+def test_an_outage_of_the_server_makes_nobody_late(
+    away: float, order: list[str], apart: float, restarts: list[int]
+) -> None:
+    """All that were there before it are waited for, in whatever order they come back; so nothing is out of order."""
+    senders, pairs = {host: Sender(host) for host in HOSTS}, list[tuple[float, Batch]]()
+    pairs += [(n / 10, promise(host, n / 10 - 0.1)) for n in range(1, 20) for host in HOSTS]
+    back = 2.0 + away
+    for number, host in enumerate(order):
+        come = back + number * apart
+        first = b"".join(line(host, 2.0 + away * share) for share in (0.0, 0.3, 0.8, 1.0))
+        signs = [(come + n / 10, promise(host, come + n / 10 - 0.2)) for n in range(1, 150)]
+        pairs += [(come, senders[host].send(first)), *signs]
+    pairs.sort(key=lambda pair: pair[0])
+    found, merger = run(stream(*pairs), restarts)
+    assert sorted(found.splitlines()) == found.splitlines()
+    assert len(found.splitlines()) == 4 * len(HOSTS)
+    assert merger.counts == {}
+
+
+def test_after_an_outage_nobody_waits_long_for_a_host_that_does_not_come_back() -> None:
+    one = Sender("mx1")
+    pairs = [(n / 10, promise(host, n / 10 - 0.1)) for n in range(1, 20) for host in ("mx1", "mx2")]
+    pairs.append((600.0, one.send(line("mx1", 500.0))))
+    signs = [(600 + n / 10, promise("mx1", 600 + n / 10 - 0.2)) for n in range(1, round(10 * RETURN) + 2)]
+    assert run(stream(*pairs, *signs[:-4]), limits=Limits(hold=60))[0] == b""
+    assert run(stream(*pairs, *signs), limits=Limits(hold=60))[0] == line("mx1", 500.0)
+
+
+def test_a_servers_clock_that_is_set_back_holds_up_nothing() -> None:
+    """It was a quarter of an hour ahead; mx2 has died since, and is not waited for until that time comes again."""
+    one, two = Sender("mx1"), Sender("mx2")
+    pairs = [(900.0, promise("mx1", 0.5)), (900.0, promise("mx2", 0.5)), (900.5, two.send(line("mx2", 1.0)))]
+    signs = [(at / 10, promise("mx1", at / 10 - 0.1)) for at in range(30, 70)]
+    found, merger = run(stream(*pairs, (2.0, one.send(line("mx1", 2.0))), *signs))
+    assert found == line("mx2", 1.0) + line("mx1", 2.0)
+    assert merger.counts == {}
 
 
 def test_nothing_waits_longer_than_the_bound() -> None:

@@ -1,0 +1,40 @@
+"""What `mailbrake status` says of gateways, by what the stream's position holds of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from logwatch.cluster.seen import gateways_of
+
+NOW = 1_800_000_000.0
+
+
+def position(*, low: float = 0.1, silent: float = 0.1, age: float | None = 1.0) -> dict[str, Any]:
+    """Of a stream with one gateway; in seconds before now."""
+    state = {"table": 7.0, "spooled": 0.0, "lost": 0.0} | ({} if age is None else {"age": age})
+    log = ["mx1", "mail.log", "e", 0, NOW - low, NOW - low, False, 1, 0]
+    merger = {"time": NOW, "now": 500.0, "seen": {"mx1": 500.0 - silent}, "logs": [log], "states": {"mx1": state}}
+    return {"stream": {"merger": {**merger, "counts": {}}}}
+
+
+@pytest.mark.parametrize(
+    ("fares", "problem"),
+    [
+        ({}, ""),
+        ({"silent": 40.0, "low": 40.0}, "mx1: nothing has come from it for 40 s: is `mailbrake ship` running?"),
+        ({"low": 8.0}, "mx1: its log is 8 s behind, and the others' lines wait for it, up to [cluster] hold: "),
+        ({"age": None}, "mx1: it has no table: is `mailbrake sync` running?"),
+        ({"age": 90.0}, "mx1: its table's last sign of life is 90 s old"),
+    ],
+)
+def test_what_is_wrong_with_a_gateway_is_said(fares: dict[str, Any], problem: str) -> None:
+    rows, problems = gateways_of(position(**fares), NOW, NOW)
+    assert list(rows) == ["mx1"]
+    assert [found[: len(problem)] for found in problems] == [problem] * bool(problem)
+
+
+def test_a_stream_that_stands_still_is_said() -> None:
+    _, problems = gateways_of(position(), NOW - 100, NOW)
+    assert problems == ["nothing has come out of the stream for 100 s: what is told of it is as old"]
