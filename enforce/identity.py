@@ -49,7 +49,12 @@ def hand_over(path: str, identity: Identity) -> None:
     owner = identity.user if identity.user is not None and os.geteuid() == 0 else -1
     group = identity.socket_group if identity.socket_group is not None else identity.group if owner != -1 else None
     if owner != -1 or group is not None:
-        os.chown(path, owner, -1 if group is None else group)
+        try:
+            os.chown(path, owner, -1 if group is None else group)
+        except PermissionError:
+            raise OSError(
+                "the milter's user must be in the group of [milter] socket_group to give it the socket"
+            ) from None
 
 
 def become(identity: Identity) -> str:

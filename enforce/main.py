@@ -262,6 +262,9 @@ def _clear(path: Path) -> None:
     """Remove the socket that a killed milter left at `path`; SocketError if a new one cannot be made there."""
     if not path.parent.is_dir():
         raise SocketError(path, f"there is no directory {path.parent}: make it, writable by the milter's user")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        whom = f"user {os.geteuid()}, group {os.getegid()}"
+        raise SocketError(path, f"permission denied: {path.parent} must be writable by the milter's user (here {whom})")
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise SocketError(path, f"the path of a unix socket may have {_LONGEST_PATH} bytes: use a shorter one")
     try:

@@ -104,7 +104,7 @@ class Reader:
     def _unusable(self, error: Exception) -> Unusable:
         if isinstance(error, lmdb.Error):  # in files that passed the checks: open anew, but not at every look-up
             self._seen = self._seen._replace(env=None, reason=str(error), recheck=self._monotonic() + _RECHECK)
-        return Unusable(f"{self._path}: {error}")
+        return Unusable(f"{self._path}: {_reason(error)}")
 
     def _current(self) -> lmdb.Environment:
         stamp = self._stamp()
@@ -138,7 +138,7 @@ class Reader:
                     files.meta(txn)
                 self._seen = _Seen(stamp, recheck, env, lock)
             except (lmdb.Error, OSError, BrokenError) as error:
-                self._seen = _Seen(stamp, recheck, reason=str(error))
+                self._seen = _Seen(stamp, recheck, reason=_reason(error))
             return self._seen
 
     def _checked(self) -> Identity:
@@ -169,6 +169,15 @@ class Reader:
         )
         env.reader_check()  # frees the slots of readers that were killed
         return env
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PermissionError):
+        return (
+            "permission denied: the milter's user must be in the group of the state directory, to which the table must "
+            "belong too"
+        )
+    return str(error)
 
 
 def _answer(values: Iterable[tuple[str, bytes | None]], meta: Meta, now: float) -> Answer:

@@ -62,6 +62,7 @@ class Writer:
         with self._told():
             self._make_directory()
             self._env, self.afresh = self._open_or_restart(clock())
+            self._belong()
             self._files = self._identities()
             self._env.reader_check()
 
@@ -151,8 +152,15 @@ class Writer:
     def _grant(self, path: Path, mode: int) -> None:
         path.chmod(mode)  # whatever the umask is
         if os.geteuid() == 0:  # an operator's first command must not lock the controller's user out
-            owner = self._path.parent.stat()
-            os.chown(path, owner.st_uid, owner.st_gid)
+            os.chown(path, self._path.parent.stat().st_uid, -1)
+
+    def _belong(self) -> None:
+        """Have the files belong to the state directory's group, which the milter is in, whichever group made them."""
+        group = self._path.parent.stat().st_gid
+        for path in (self._path, self._data, self._path / "lock.mdb"):
+            if path.stat().st_gid != group:
+                with contextlib.suppress(PermissionError):
+                    os.chown(path, -1, group)
 
     def _open_or_restart(self, now: float) -> tuple[lmdb.Environment, str]:
         if not self._data.exists():

@@ -81,7 +81,12 @@ def _controller(config: Config) -> Found:
     if facts is None:
         return {}, [f"{config.journal}: no log line has been read yet"]
     modes = {f"standing {mode}": sum(d.mode == mode for d in standing) for mode in ("enforce", "observe")}
-    read = {"log clock": when(facts["clock"]), "decisions": facts["seq"], **modes, **_counters(facts)}
+    read = {
+        "log clock": when(facts["clock"]) if facts["clock"] else "no line yet",
+        "decisions": facts["seq"],
+        **modes,
+        **_counters(facts),
+    }
     guarded = (
         [f"the guard turned {facts['guarded']} decisions into observe: a rule hits too many accounts at once"]
         if facts["guarded"]

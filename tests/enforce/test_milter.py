@@ -811,6 +811,29 @@ def test_it_does_not_start_over_a_file_or_without_a_directory_or_with_too_long_a
     assert "the path of a unix socket may have 107 bytes" in long
 
 
+def test_it_says_who_may_not_write_where_and_which_group_is_missing() -> None:
+    """As somebody who is not root."""
+    if os.geteuid():
+        pytest.skip("only root can become somebody else")
+    code = (
+        "import os, sys; from enforce import config, main, milter; found = config.load(sys.argv[2])\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); sys.exit(main.run(found))"
+    )
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        told = failure(directory, command=("-c", code))
+        assert told == (
+            f"1 mailbrake: {directory}/milter.sock: permission denied: {directory} must be writable by the milter's "
+            "user (here user 65534, group 65534)"
+        )
+        directory.chmod(0o777)
+        where = f'[milter]\nsocket = "unix:{directory}/milter.sock"\nsocket_group = "daemon"'
+        assert failure(directory, where, ("-c", code)).endswith(
+            "the milter's user must be in the group of [milter] socket_group to give it the socket"
+        )
+
+
 def test_it_listens_on_tcp_and_does_not_start_on_a_port_in_use(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         where = f"inet:{taken.getsockname()[1]}@127.0.0.1"

@@ -368,6 +368,22 @@ def test_a_table_made_by_root_belongs_to_the_owner_of_the_state_directory(tmp_pa
         assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12346)
 
 
+def test_a_table_belongs_to_the_state_directorys_group_whatever_group_its_maker_has(tmp_path: Path) -> None:
+    """Made by hand as `runuser -u mailbrake -G adm` does, and mended where it was made so."""
+    if os.geteuid():
+        pytest.skip("only root can become somebody else")
+    os.chown(tmp_path, 12345, 12346)
+    code = (
+        "import os, sys; from enforce.table import Writer; os.chdir(sys.argv[1])\n"
+        "os.setgroups([12346, 12347]); os.setgid(12347); os.setuid(12345)\n"
+        "Writer('table').close(); print({os.stat(name).st_gid for name in ('table', 'table/data.mdb')})\n"
+        "os.chown('table/data.mdb', -1, 12347); Writer('table').close(); print(os.stat('table/data.mdb').st_gid)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert told == "{12346}\n12346\n"
+
+
 def test_publishing_counts_generations_and_beats_unless_told_not_to(table: Path) -> None:
     with Writer(table) as writer:
         assert writer.publish({BOB: [record()]}, NOW) == 1
@@ -576,7 +592,7 @@ def test_permission_denied_is_told_with_a_remedy(table: Path) -> None:
     command = [sys.executable, "-c", code, str(table), str(table)]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert told[0] == f"{table}: permission denied: run this as the user of the controller, or as root"
-    assert told[1].startswith(f'Unusable(reason="{table}: ')
+    assert told[1].startswith(f"Unusable(reason=\"{table}: permission denied: the milter's user must be in the group")
 
 
 def rows(number: int) -> Iterator[tuple[str, list[Record]]]:

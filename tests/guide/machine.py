@@ -116,7 +116,7 @@ class Machine:
             r"\S+/bin/pip install '(\S+)'": self._pip,
             r"systemd-sysusers": lambda: self._sh(f"systemd-sysusers --dry-run {self.root}/usr/lib/sysusers.d/*"),
             r"install -d -o (\S+) -g \S+ (.*)": self._install_for,
-            r"runuser -u (\S+) -G adm -- (mailbrake watch .* --learn .*)": self._learn,
+            r"runuser -u (\S+) -g mailbrake -G adm -- (mailbrake watch .* --learn .*)": self._learn,
             r"systemctl (daemon-reload)": lambda _: self._sh("true"),
             r"systemctl (?:enable --now|start|restart) (\S+)": self._start,
             r"systemctl stop (\S+)": self._stop,
