@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import UTC
 
 from benchmarks.traffic.campus import Campus
+from benchmarks.traffic.hosted import Hosted
 from benchmarks.traffic.month import Month
 from benchmarks.traffic.postfix import Writer
 from benchmarks.traffic.scene import HOUR, START, Attack, Event, Incoming, Mail, seeded
@@ -25,6 +26,8 @@ from logwatch.core import Core
 from logwatch.judging.decide import Judge
 from logwatch.judging.policy import ENFORCE, Policy
 from logwatch.schema import Decision
+
+Made = Month | Campus | Hosted  # a month of any site
 
 PATIENCE = 100
 _GRAIN = 0.5  # seconds between two looks at the log while an attack comes through
@@ -52,7 +55,7 @@ class Outcome:
 class Run:
     """A month's results: decisions in order, outcomes by attack, since when each login was abused."""
 
-    month: Month | Campus
+    month: Made
     decisions: list[Decision]
     outcomes: dict[int, Outcome]
     abused: dict[str, float]
@@ -67,7 +70,7 @@ class ClosedLoop:
 
     def __init__(
         self,
-        month: Month | Campus,
+        month: Made,
         policy: Policy,
         *,
         lag: float = 2.0,

@@ -24,9 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.closed_loop import ClosedLoop, Outcome, Run
+from benchmarks.closed_loop import ClosedLoop, Made, Outcome, Run
 from benchmarks.traffic.attacks import ON_CLIENTS
 from benchmarks.traffic.campus import Campus
+from benchmarks.traffic.hosted import Hosted
 from benchmarks.traffic.month import Month
 from benchmarks.traffic.postfix import Writer
 from benchmarks.traffic.profile import SITES
@@ -36,7 +37,8 @@ from benchmarks.traffic.sendmail import SendmailWriter
 from logwatch.judging.language import SHIPPED, parse
 from logwatch.schema import Decision
 
-CAMPUS = "campus"
+OTHERS: dict[str, type[Campus | Hosted]] = {"campus": Campus, "hosted": Hosted}
+HELD_OUT = {"campus": "made from another point of view", "hosted": "made when the policy was settled"}
 MILD, HARD = ("throttle", "tempfail", "cap"), ("hold", "block")
 
 SIMPLE = {
@@ -99,9 +101,9 @@ def measure(job: Job) -> Result:
     return scored(ClosedLoop(month, policy, lag=job.lag, lost=job.lost, writer=writer).run(), job.site, job.seed)
 
 
-def _month(job: Job) -> Month | Campus:
-    if job.site == CAMPUS:
-        return Campus(job.seed, job.accounts or 300, job.each)
+def _month(job: Job) -> Made:
+    if job.site in OTHERS:
+        return OTHERS[job.site](job.seed, job.accounts or 300, job.each)
     profile = SITES[job.site]
     profile = dataclasses.replace(
         profile, accounts=job.accounts or profile.accounts, filtered=profile.filtered and not job.sendmail
@@ -273,10 +275,10 @@ def report(results: Mapping[str, Sequence[Result]]) -> str:
     for site in dict.fromkeys(result.site for result in own):
         mine = [result for result in own if result.site == site]
         hit = sum(result.clients for result in mine)
-        unseen = ": made from another point of view" if site == CAMPUS else ""
+        unseen = f": {HELD_OUT[site]}" if site in HELD_OUT else ""
         parts += [f"### Site `{site}`{unseen}", table(FAMILY_HEAD, families(mine)), table(ALARM_HEAD, alarms(mine))]
         parts.append(f"Clients and networks hit that did nothing: {hit}.")
-    known = [result for result in own if result.site != CAMPUS]
+    known = [result for result in own if result.site not in OTHERS]
     others = {name: of for name, of in results.items() if name in SIMPLE}
     if others:
         rows = [(name, *overview(of)) for name, of in {"the policy": known, **others}.items()]
@@ -293,7 +295,7 @@ def report(results: Mapping[str, Sequence[Result]]) -> str:
 def _jobs(args: argparse.Namespace) -> dict[str, list[Job]]:
     """What to measure, by part of the report."""
     sites, seeds = args.sites.split(","), [int(seed) for seed in args.seeds.split(",")]
-    policy, known = args.policy.read_text(), [site for site in sites if site != CAMPUS]
+    policy, known = args.policy.read_text(), [site for site in sites if site not in OTHERS]
     own = [Job(site, seed, policy, args.attacks, args.accounts) for seed in seeds for site in sites]
     found = {"": own}
     if args.simple:
@@ -313,7 +315,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.detection", description=__doc__)
     parser.add_argument("--policy", type=Path, default=SHIPPED)
     parser.add_argument("--seeds", default="1")
-    parser.add_argument("--sites", default=",".join((*SITES, CAMPUS)))
+    parser.add_argument("--sites", default=",".join((*SITES, *OTHERS)))
     parser.add_argument("--attacks", type=int, default=1, help="of every family, each month")
     parser.add_argument("--accounts", type=int, help="persons at a site; default: the site's own number")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)

@@ -105,6 +105,7 @@ SIGNALS = {
     "new_networks": "attempts from a network that the account first used less than a day ago",
     "odd_countries": "attempts from a country that the account used on fewer than three days",
     "far_recipients": "recipients of messages from a neighbourhood of networks that is new to the account and others",
+    "away_recipients": "recipients of messages from a neighbourhood that the account first used less than a day ago",
     "far_strangers": "recipients of such messages to whom the account had not written for half a year",
     "odd_senders": "messages with an envelope sender that the account hardly ever uses",
     "unknown_recipients": "recipients refused or bounced as unknown (5.1.1)",

@@ -16,7 +16,8 @@ from benchmarks.traffic.scene import DAY
 Sendings = list[tuple[float, tuple[int, ...]]]  # second of the day, contacts
 Source = Callable[[int], Sendings]  # by day of the month, 0 is a Monday
 
-TRACE = Path(__file__).resolve().parents[3] / "shared" / "data" / "radoslaw.edges"
+_KEPT = Path("shared", "data", "radoslaw.edges")  # beside the project, or further up where it is a worktree
+TRACE = next((up / _KEPT for up in Path(__file__).resolve().parents[3:] if (up / _KEPT).exists()), _KEPT)
 _MONDAY = 1_262_563_200  # the first one in the trace
 _WEEKS = 33
 OFFICE = (7, 7, 4, 3, 3, 2, 1, 1, 7, 24, 66, 106, 115, 105, 103, 102, 106, 92, 57, 33, 22, 13, 12, 8)

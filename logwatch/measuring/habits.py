@@ -7,14 +7,15 @@
     far              a message from afar: from a neighbourhood of networks (IPv4 /16, IPv6 /32) that the account first
                      used less than four days ago
     far_strangers    a new recipient of such a message
+    away             a message from a neighbourhood that the account first used less than a day ago, whoever else does
 
 An attempt that our milter refused is looked at like a message, but teaches nothing.
 
-Learning comes first: nothing is new or far in the first week of the log; an account has no new network in its first
-week, no odd country before it has one used on three days, no odd sender before its twentieth message, nor when it uses
-many anyway. A network or neighbourhood that several accounts have used for longer than a day (a carrier, a VPN's exit,
-a web server) is nothing new, and not far. A day on which something was decided against the account teaches nothing,
-once it is over (see `condemned`). Days are those of UTC.
+Learning comes first: nothing is new, far or away in the first week of the log; an account is not away on its first day,
+has no new network in its first week, no odd country before it has one used on three days, no odd sender before its
+twentieth message, nor when it uses many anyway. A network or neighbourhood that several accounts have used for longer
+than a day (a carrier, a VPN's exit, a web server) is nothing new, and not far. A day on which something was decided
+against the account teaches nothing, once it is over (see `condemned`). Days are those of UTC.
 
 Per account at most 64 networks and neighbourhoods, 24 countries and 32 senders are remembered, those used last; it is
 forgotten after half a year.
@@ -46,7 +47,7 @@ _MESSAGES = 20  # before a sender can be odd
 _SHARED = 3  # other accounts that make a network nothing new
 _WATCHED = 8  # accounts remembered for each network
 
-FOUND = ("new_recipients", "far_strangers", "new_networks", "odd_countries", "far", "odd_senders")
+FOUND = ("new_recipients", "far_strangers", "new_networks", "odd_countries", "far", "away", "odd_senders")
 _KINDS = ("queued", "delivery", "verdict")
 
 
@@ -123,6 +124,7 @@ class Habits:
             added["new_networks"][row] = self._new_network(record, line)
             added["odd_countries"][row] = self._odd_country(record, line)
             added["far"][row] = ready and self._far(record, line)
+            added["away"][row] = ready and self._away(record, line)
             if line.event == "queued":
                 added["odd_senders"][row] = self._message(record, line)
                 used.pop(line.account, None)
@@ -179,6 +181,10 @@ class Habits:
     def _new_network(self, record: list[Any], line: _Row) -> bool:
         grown = line.clock - record[0] >= LEARNING
         return grown and line.network is not None and self._newer(record, line, line.network, DAY)
+
+    def _away(self, record: list[Any], line: _Row) -> bool:
+        near, settled = line.near, line.clock - record[0] >= DAY
+        return settled and near is not None and line.clock - self._first(record, line, near) < DAY
 
     def _far(self, record: list[Any], line: _Row) -> bool:
         near = line.near

@@ -103,6 +103,11 @@ def _attempted(events: _Seen) -> Any:
     return _queued(events) + _refused(events) * np.maximum(_number(events, "count"), 1)
 
 
+def _sent_or_refused(events: _Seen) -> Any:
+    """Recipients of a message; a refused attempt is one, as nobody knows how many it was for."""
+    return _queued(events) * _number(events, "nrcpt") + ~_queued(events) * _attempted(events)
+
+
 def _failed_login(events: _Seen) -> Any:
     return _is(events, "event", "auth_failure")
 
@@ -119,9 +124,8 @@ _COUNTED: dict[str, Callable[[_Seen], Any]] = {
     "odd_senders": lambda events: events["odd_senders"],
     "new_networks": lambda events: events["new_networks"] * _attempted(events),
     "odd_countries": lambda events: events["odd_countries"] * _attempted(events),
-    "far_recipients": lambda events: (
-        events["far"] * (_queued(events) * _number(events, "nrcpt") + ~_queued(events) * _attempted(events))
-    ),
+    "far_recipients": lambda events: events["far"] * _sent_or_refused(events),
+    "away_recipients": lambda events: events["away"] * _sent_or_refused(events),
     "unknown_recipients": _unknown,
     "bounces": _bounced,
     "policy_rejections": lambda events: _bounced(events) * _starts(events, "dsn", b"5.7."),

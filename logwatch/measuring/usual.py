@@ -23,7 +23,8 @@ DAY = 86400
 DAYS = 30
 LEARNING = 5  # days that teach whatever happened
 QUANTILE = 0.9
-_SELDOM = ("odd_senders", "odd_countries", "new_networks", "far_recipients", "far_strangers")
+_HABIT = 10  # days, of what is odd by itself: those that an account lacks count as if it had shown nothing
+_SELDOM = ("odd_senders", "odd_countries", "new_networks", "far_recipients", "far_strangers", "away_recipients")
 _FLOORS = {"bytes": 10_000_000, AT_ONCE: 0, **dict.fromkeys((*DISTINCT, *_SELDOM), 2)}
 _FLOOR = 10
 _MEMORY = 182 * DAY
@@ -113,17 +114,24 @@ def ranges(written: bytes) -> dict[RateColumn, Range]:
     for name, values in peaks.items():
         signal, _, window = name.rpartition(" ")
         if values:
-            found[signal, int(window)] = Range(_quantile(values), max(values), len(values))
+            found[signal, int(window)] = Range(_quantile(values, _fewest(name)), max(values), len(values))
     return found
 
 
-def _quantile(peaks: Iterable[float]) -> float:
-    ordered = sorted(peaks)
-    return ordered[math.ceil(QUANTILE * len(ordered)) - 1] if ordered else 0.0
+def _quantile(peaks: Iterable[float], fewest: int) -> float:
+    """Of the peaks, and of so many zeros beside them as make up the fewest days."""
+    ordered = sorted(peaks, reverse=True)
+    days = max(fewest, len(ordered))
+    place = days - math.ceil(QUANTILE * days)
+    return ordered[place] if place < len(ordered) else 0.0
 
 
 def _typical(name: str, past: Sequence[float]) -> float:
-    return max(past, default=0.0) if name.startswith(AT_ONCE) else _quantile(past)
+    return max(past, default=0.0) if name.startswith(AT_ONCE) else _quantile(past, _fewest(name))
+
+
+def _fewest(name: str) -> int:
+    return _HABIT if name.rpartition(" ")[0] in _SELDOM else 0
 
 
 def _floor(name: str) -> float:

@@ -11,8 +11,10 @@ import pytest
 
 from benchmarks.closed_loop import ClosedLoop
 from benchmarks.detection import alarms, families, scored
+from benchmarks.traffic import campus, hosted
 from benchmarks.traffic.attacks import FAMILIES, ON_CLIENTS
-from benchmarks.traffic.campus import ATTACKS, Campus
+from benchmarks.traffic.campus import Campus
+from benchmarks.traffic.hosted import Hosted
 from benchmarks.traffic.month import DAYS, Month
 from benchmarks.traffic.postfix import Writer
 from benchmarks.traffic.profile import PROVIDER
@@ -123,19 +125,20 @@ def test_lost_lines_are_lost() -> None:
     assert not ClosedLoop(month(kinds=["flood"]), policy, lost=1.0).run().decisions
 
 
-def test_the_other_site_is_in_order_and_true_to_its_labels() -> None:
+@pytest.mark.parametrize(("site", "kinds"), [(Campus, campus.ATTACKS), (Hosted, hosted.ATTACKS)])
+def test_other_sites_are_in_order_and_true_to_their_labels(site: type[Campus | Hosted], kinds: Iterable[str]) -> None:
     """Time only goes forward, every family is there, and each attack's events are its own."""
-    campus = Campus(1, accounts=40)
-    made = list(campus.events())
+    month = site(1, accounts=60)
+    made = list(month.events())
     times = [event.time for event in made]
     assert times == sorted(times)
-    attacks = {attack.number: attack for attack in campus.attacks}
-    assert {attack.family for attack in campus.attacks} == set(ATTACKS)
+    attacks = {attack.number: attack for attack in month.attacks}
+    assert {attack.family for attack in month.attacks} == set(kinds)
     for event in made:
-        if event.attack:
+        if event.attack > 0:
             assert attacks[event.attack].account == (event.account if isinstance(event, Mail) else "")
         elif isinstance(event, Mail):
-            assert event.account in campus.labels()
+            assert event.account in month.labels()
 
 
 def test_what_is_refused_is_not_delivered() -> None:

@@ -113,6 +113,32 @@ class TestFar:
         assert unusual("far", queued(0), queued(7), refused, later) == [0, 0, 1, 1]
 
 
+class TestAway:
+    def test_a_neighbourhood_is_away_for_a_day(self) -> None:
+        rows = [queued(0), *(queued(8 + part, client=ABROAD) for part in (0, 0.9, 1.1))]
+        assert unusual("away", *rows) == [0, 1, 1, 0]
+
+    def test_whoever_else_uses_it(self) -> None:
+        others = [queued(1, client=ABROAD, account=name) for name in ("bob", "carol", "dave")]
+        assert unusual("away", queued(0), *others, queued(8, client=ABROAD))[-1] == 1
+
+    def test_another_network_next_door_is_not(self) -> None:
+        assert unusual("away", queued(0), queued(8, client="client:192.0.99.1")) == [0, 0]
+
+    def test_not_on_the_first_day_of_an_account(self) -> None:
+        bob = [queued(8 + part, client=where, account="bob") for part, where in ((0, HOME), (0.9, ABROAD))]
+        assert unusual("away", queued(0), *bob) == [0, 0, 0]
+        assert unusual("away", queued(0), bob[0], queued(9.1, client=ABROAD, account="bob")) == [0, 0, 1]
+
+    def test_nor_in_the_first_week_of_the_log(self) -> None:
+        assert unusual("away", queued(0), queued(6.9, client=ABROAD)) == [0, 0]
+
+    def test_a_condemned_day_teaches_nothing(self) -> None:
+        days = [queued(0)], [queued(8, client=ABROAD)], [queued(10, client=ABROAD)]
+        assert TestCondemned().found("away", *days) == [1]
+        assert TestCondemned().found("away", *days, acquitted=True) == [0]
+
+
 class TestCondemned:
     """A day on which something was decided teaches nothing, once it is over."""
 
@@ -252,6 +278,32 @@ def test_restarts_change_nothing(data: st.DataObject, drawn: list[Any]) -> None:
     after = second.observe(rows_of(table, cut, len(drawn)))
     for name in FOUND:
         assert [*before[name], *after[name]] == whole[name].tolist()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 0.3, 0.9, 1, 5, 8]), st.sampled_from(["queued", "verdict"]),
+            st.sampled_from(["alice", "bob"]), st.sampled_from([HOME, ABROAD, "client:2001:db8::1"]),
+        ),
+        max_size=30,
+    )
+)  # fmt: skip
+def test_away_is_what_a_look_at_all_that_went_before_finds(drawn: list[Any]) -> None:
+    days = np.cumsum([row[0] for row in drawn]).tolist()
+    rows = [(day, *row[1:]) for day, row in zip(days, drawn, strict=True)]
+
+    def away(place: int) -> bool:
+        day, _, account, client = rows[place]
+        before = [row for row in rows[:place] if row[1] == "queued" and row[2] == account]
+        here = [row[0] for row in before if row[3] == client]
+        settled = bool(before) and day - before[0][0] >= 1
+        return day - rows[0][0] >= 7 and settled and (not here or day - here[0] < 1)
+
+    made = [{**queued(day, client=client, account=account), "event": event} for day, event, account, client in rows]
+    found = unusual("away", *made) if made else []
+    assert found == [away(place) for place in range(len(rows))]
 
 
 class TestContacts:

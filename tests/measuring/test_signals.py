@@ -12,7 +12,15 @@ from logwatch.measuring.habits import Habits
 from logwatch.measuring.signals import amounts, shown
 from logwatch.schema import ADDITIVE, DISTINCT
 
-HABITS = {"new_recipients", "far_strangers", "new_networks", "odd_countries", "far_recipients", "odd_senders"}
+HABITS = {
+    "new_recipients",
+    "far_strangers",
+    "new_networks",
+    "odd_countries",
+    "far_recipients",
+    "away_recipients",
+    "odd_senders",
+}
 OPEN = (
     b"Nov 25 03:27:47 mx1 postfix/submission/smtpd[13612]: connect from unknown[192.0.2.1]\n"
     b"Nov 25 03:27:47 mx1 postfix/submission/smtpd[13612]: 4jZ4r31mvlzJ9bM: client=unknown[192.0.2.1], "
