@@ -6,6 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC
+from operator import attrgetter
 
 import pytest
 
@@ -18,7 +19,7 @@ from benchmarks.traffic.hosted import Hosted
 from benchmarks.traffic.month import DAYS, Month
 from benchmarks.traffic.postfix import Writer
 from benchmarks.traffic.profile import PROVIDER
-from benchmarks.traffic.scene import DAY, START, UNKNOWN, Event, Guess, Incoming, Mail
+from benchmarks.traffic.scene import DAY, SENT, START, UNKNOWN, Event, Guess, Incoming, Mail
 from benchmarks.traffic.sending import Process
 from benchmarks.traffic.sendmail import SendmailWriter
 from logwatch.core import Core
@@ -157,3 +158,30 @@ def test_a_policy_without_rules_stops_nothing_and_harms_nobody() -> None:
     assert all(sum(outcome.delivered) == outcome.attempted for outcome in result.outcomes)
     assert {row[0] for row in families([result])} == set(kinds)
     assert all(row[2] == row[4] == "0" for row in alarms([result]))
+
+
+CONTACTS = [f"friend{number}@partner.example" for number in range(24)]
+HOME, CARRIER = "192.0.2.7", "198.51.100"
+
+
+def written(time: float, account: str, client: str, to: str) -> Mail:
+    login = f"{account}@site.example"
+    return Mail(START + time, login, client, login, (to,), (SENT,))
+
+
+@pytest.mark.parametrize(("client", "rules"), [(f"{CARRIER}.9", ["many-from-elsewhere"]), (HOME, [])])
+def test_a_run_to_own_contacts_is_held_against_the_place_that_it_comes_from(client: str, rules: list[str]) -> None:
+    """From a carrier that others use, but not she; the same from home may be hers."""
+    made = [written(day * DAY + 60 * n, "alice", HOME, CONTACTS[2 * day + n]) for day in range(12) for n in range(2)]
+    made += [
+        written(day * DAY + 7200, name, f"{CARRIER}.{place}", "boss@partner.example")
+        for day in range(12)
+        for place, name in enumerate(("bob", "carol", "dave"), 1)
+    ]
+    made += [written(12 * DAY + 90 * n, "alice", client, CONTACTS[n]) for n in range(24)]
+    writer = Writer("test")
+    for event in sorted(made, key=attrgetter("time")):
+        writer.write(event)
+    core = Core(Judge(parse(SHIPPED.read_text())), zone=UTC, start=START)
+    found = core.feed(writer.until(START + 13 * DAY)).decisions
+    assert [decision.rule for decision in found if decision.key == "account:alice@site.example"][:1] == rules
