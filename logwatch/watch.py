@@ -241,7 +241,8 @@ class Controller:
         effective = [decision for decision in step.decisions if not self._released(decision)]
         if effective or step.caps:
             self._table.publish([*effective, *step.caps], self._now())
-        self._herald.decided(self._table.to_tell(effective, self._now()), self.core.judge.guarded, self._now())
+        judge, told = self.core.judge, self._table.to_tell(effective, self._now())
+        self._herald.decided(told, judge.held, judge.guarded, self._now())
 
     def _told(self, happening: Happening) -> None:
         """Pass on what people are to hear of, once, whichever controllers see it."""

@@ -337,6 +337,8 @@ _REMEDIES = {
     errno.EPERM: "permission denied: run this as the user of the controller, or as root",
     errno.ENOSPC: "the disk is full: make room; the table is as it was",
     errno.EDQUOT: "the disk quota is used up: make room; the table is as it was",
+    errno.EEXIST: "something else stands in its place: move that away",
+    errno.ENOTDIR: "something else stands in its place: move that away",
     errno.EROFS: "the file system is read-only: mount it writable, or configure another state directory",
 }
 

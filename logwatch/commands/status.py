@@ -15,6 +15,7 @@ from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.daemon import needs_cluster
 from logwatch.commands.output import now, number, when, write_json, write_table
 
+_DAY = 86400.0
 _OLD = 30.0  # seconds without a heartbeat: six were missed
 _STREAM = "stream"  # the position of a controller in a cluster
 
@@ -76,7 +77,7 @@ def _controller(config: Config) -> Found:
     except JournalError as error:
         return {}, [str(error)]
     facts = journal.noted("facts")
-    standing = journal.standing(now())
+    standing, guarded = journal.standing(now()), journal.held_back_since(now() - _DAY)
     journal.close()
     if facts is None:
         return {}, [f"{config.journal}: no log line has been read yet"]
@@ -87,12 +88,8 @@ def _controller(config: Config) -> Found:
         **modes,
         **_counters(facts),
     }
-    guarded = (
-        [f"the guard turned {facts['guarded']} decisions into observe: a rule hits too many accounts at once"]
-        if facts["guarded"]
-        else []
-    )
-    return read, guarded
+    said = f"the guard turned {number(guarded)} decision{'s' * (guarded != 1)} into observe within the last day"
+    return read, [f"{said}: a rule hits too many accounts at once"] if guarded else []
 
 
 def _counters(facts: Mapping[str, Any]) -> dict[str, int]:

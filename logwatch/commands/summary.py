@@ -14,7 +14,6 @@ from logwatch.core import Core, Step
 from logwatch.judging.ceiling import Cut
 from logwatch.judging.conditions import Rate
 from logwatch.judging.policy import SEVERITY
-from logwatch.reading import loss
 from logwatch.schema import ALWAYS, KINDS, USUAL, Decision, Span
 from logwatch.settings import zone_of
 from logwatch.weighing.nearest import Nearest
@@ -65,8 +64,8 @@ class Reading:
             )
         if steps := self._core.reader.facts()["clock_steps"]:
             print(
-                f"{number(steps)} {loss.KINDS['clock_steps']}: at each, what had been counted was forgotten, so much "
-                "may have been missed. Is a host's clock or zone wrong?"
+                f"The log's clock went back by more than an hour {_times(steps)}: what had been counted was forgotten, "
+                "so much may have been missed. Is a host's clock or zone wrong?"
             )
         if math.isfinite(span.begin):
             print(f"What comes before {clock(span.begin, zone)} was read to learn, and is not told.")

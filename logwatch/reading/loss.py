@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-# what is counted, and how a number of them is said
+# what is counted, and what stands before their number
 KINDS = {
     "log_loss": "times the logger said that it had dropped lines (see RateLimitIntervalSec of journald, or "
     "ratelimit.interval of rsyslog)",
@@ -105,5 +105,5 @@ class Warner:
             return ""
         self._said, self._when = Counter(found), now
         words = KINDS | ON_THE_WAY
-        what = "; ".join(f"{count} {words[kind]}" for kind, count in new.items())
+        what = "; ".join(f"{words[kind]}: {count}" for kind, count in new.items())
         return f"the log is not complete, so rates may be too low: {'; '.join([what, *notices])}"

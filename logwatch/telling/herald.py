@@ -5,7 +5,7 @@ The controller says what it did; what of that is new, and worth telling, is deci
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from logwatch.schema import Decision, iso
 from logwatch.telling.metrics import Meter
@@ -29,15 +29,19 @@ class Herald:
         self._tell = tell
         self._guarded = guarded
 
-    def decided(self, decisions: Iterable[Decision], guarded: int, now: float) -> None:
-        """Decisions were taken, and published; what has ended by now is history, and told to nobody."""
+    def decided(self, decisions: Iterable[Decision], held: Collection[int], guarded: int, now: float) -> None:
+        """Decisions were taken, and published; what has ended by now is history, and told to nobody.
+
+        `held`: those that the guard has just held back; `guarded`: how many it ever has.
+        """
         decisions = list(decisions)
         self.meter.decided(decisions)
         for decision in self.standing.take(decisions, now):
             self._tell(Happening("decision", decision.time, line(decision), decision))
         if guarded > self._guarded:
-            more = guarded - self._guarded
-            what = f"{more} decisions were turned into observe: a rule hits too many accounts at once"
+            rules = sorted({decision.rule for decision in decisions if decision.seq in held})
+            who = f"the rule {' and the rule '.join(rules)}" if rules else "a rule"
+            what = f"{who} hits too many accounts at once: those beyond the guard's bound are only observed"
             self._tell(Happening("guard", now, what))
         self._guarded = guarded
 

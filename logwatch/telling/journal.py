@@ -221,6 +221,12 @@ class Journal:
         """The decisions that the guard turned into observe."""
         return {seq for (seq,) in self._db.execute("SELECT seq FROM guarded")}
 
+    def held_back_since(self, time: float) -> int:
+        """How many decisions the guard has held back from an event time on."""
+        rows = self._db.execute("SELECT count(*) FROM guarded JOIN decisions USING (seq) WHERE time >= ?", (time,))
+        (count,) = rows.fetchone()
+        return int(count)
+
     def case(self, ref_or_key: str) -> list[Decision]:
         """Every decision with this reference or on this key, newest first."""
         return self._decisions("WHERE ref = ? OR key = ? ORDER BY seq DESC", ref_or_key, ref_or_key)

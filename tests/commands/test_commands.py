@@ -380,5 +380,5 @@ def test_a_log_of_two_clocks_is_not_taken_for_a_quiet_one(tmp_path: Path) -> Non
     log.write_text("".join(f"{stamp} mx1 postfix/smtpd[7]: connect from pc[192.0.2.9]\n" for stamp in stamps))
     done = mailbrake("replay", log)
     assert done.returncode == 0, done.stderr
-    assert "\n5 steps of the log's clock back by more than an hour: " in done.stdout
-    assert "clock back" not in mailbrake("replay", DEMO).stdout
+    assert "\nThe log's clock went back by more than an hour 5 times: " in done.stdout
+    assert "clock went back" not in mailbrake("replay", DEMO).stdout

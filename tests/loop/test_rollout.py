@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
 from pathlib import Path
@@ -52,7 +53,7 @@ class Weeks(Site):
         self.postfix.rotate()  # what was only sent to be copied is not of these weeks
         self.send(USERS[0], 2)
         history = self.directory / "history.log"
-        today = datetime.now().replace(hour=12, minute=0, second=0)
+        today = datetime.now().replace(hour=11, minute=0, second=0)
         with history.open("w") as log:
             for day in range(14, 1, -1):
                 noon = today - timedelta(days=day)
@@ -102,9 +103,21 @@ class Weeks(Site):
         return found
 
 
+@contextmanager
+def noon() -> Iterator[None]:
+    """Make it noon here: what is told of days must not depend on when this runs, nor on a change to summer time."""
+    now = time.gmtime()
+    ahead = (12 - now.tm_hour) * 60 - now.tm_min  # minutes before UTC, as far as another zone is
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TZ", f"NOON{'-' if ahead >= 0 else '+'}{abs(ahead) // 60}:{abs(ahead) % 60:02}")
+        time.tzset()
+        yield
+    time.tzset()
+
+
 @pytest.fixture(scope="module")
 def site() -> Iterator[Weeks]:
-    with Weeks(POLICY.format(mode="observe"), "observe", [*USERS, NEWS, STOLEN]) as site:
+    with noon(), Weeks(POLICY.format(mode="observe"), "observe", [*USERS, NEWS, STOLEN]) as site:
         yield site
 
 

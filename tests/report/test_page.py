@@ -160,7 +160,7 @@ def test_the_page_loads_nothing() -> None:
         ({"cases": [case(verdict="confirmed")]}, "confirmed"),
         ({"rules": []}, "no longer in the policy"),
         ({"guard": Guard(3)}, "It turned 3 decisions into observe"),
-        ({"losses": {"lines that were left out": 7}}, "7 lines that were left out"),
+        ({"losses": {"lines that were left out": 7}}, "lines that were left out: 7"),
         ({"said": {"flood": Said(9, 0)}}, "75%"),  # nine refused, three came through
         ({"said": {"": Said(1, 4)}}, "cases that are not among these"),
         ({"cases": [case(key=f"account:u{i}", ref=f"R{i}") for i in range(600)]}, "and 100 more"),

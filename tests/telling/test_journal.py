@@ -290,5 +290,6 @@ def test_what_the_guard_held_back_is_kept_as_long_as_its_decision(journal: Journ
         journal.hold_back([1, 2])
         journal.hold_back([2])
     assert journal.held_back() == {1, 2}
+    assert [journal.held_back_since(time) for time in (NOW, NOW + 1, NOW + 2e6)] == [2, 1, 0]
     journal.prune(NOW + 5000)
     assert journal.held_back() == {2}

@@ -80,7 +80,7 @@ class TestMeter:
     def test_counts_decisions_by_rule_action_and_mode_alone(self) -> None:
         """However many accounts and cases there are; from zero on, so that Prometheus sees the first one."""
         herald = Herald(lambda _: None, [], 0, [("flood", "tempfail")])
-        herald.decided([decision(n, key=f"account:u{n}", ref=f"REF{n}") for n in range(1, 101)], 0, NOW)
+        herald.decided([decision(n, key=f"account:u{n}", ref=f"REF{n}") for n in range(1, 101)], (), 0, NOW)
         herald.meter.take(seen())
         assert herald.meter.snapshot["mailbrake_decisions_total"] == {
             ("flood", "tempfail", "enforce"): 100,

@@ -139,6 +139,13 @@ class TestMessage:
         assert told.subject(HOST).endswith("] the guard has tripped, 2 accounts were braked, there is trouble")
         assert told.text().index("tripped") < told.text().index("u1@") < told.text().index("disk")
 
+    def test_what_happened_again_is_said_once(self) -> None:
+        """As a rule that trips the guard does with every line, until somebody looks."""
+        told = message(trouble(), *(Happening("guard", NOW + number, "tripped") for number in range(9)))
+        assert told.text().count("tripped") == 1
+        assert "tripped (9 times)\n" in told.text()
+        assert "the disk is full\n" in told.text()
+
     def test_what_senders_write_stays_in_its_line(self) -> None:
         """A login is the sender's own words: no header and no second line come of it."""
         evil = "account:a\r\nBcc: all@example.com\x1b[2J\udc80"
@@ -202,15 +209,16 @@ class TestStanding:
 
 
 def test_the_guard_is_told_when_it_trips_not_that_it_once_did() -> None:
-    """With how many decisions it turned into observe."""
+    """With the rule that it was for."""
     told: list[Happening] = []
     herald = Herald(told.append, [], guarded=3)
-    herald.decided([], 3, NOW)
+    herald.decided([], (), 3, NOW)
     assert told == []
-    herald.decided([decision(mode="observe")], 5, NOW)
-    herald.decided([], 5, NOW)
+    herald.decided([decision(1, mode="observe"), decision(2, mode="observe", rule="seen")], [1], 5, NOW)
+    herald.decided([], [], 5, NOW)
     (only,) = told
-    assert (only.about, only.text[:11]) == ("guard", "2 decisions")
+    assert (only.about, only.text[:18]) == ("guard", "the rule flood hit")
+    assert "seen" not in only.text
 
 
 class Telling(Machine):

@@ -22,6 +22,7 @@ from enforce.config import Notify
 from logwatch.telling.notify.message import Message
 
 TIMEOUT = 20.0  # seconds for anything that is waited for
+_HEADER = 998  # characters of a header's line (RFC 5322)
 _TEMPFAIL = 75  # exit status: try again (sysexits.h)
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP answers after which trying again makes sense
 
@@ -79,6 +80,7 @@ def mail(
     letter["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
     letter["Auto-Submitted"] = "auto-generated"
     letter.set_content(message.text(), cte="quoted-printable")
+    letter.policy = letter.policy.clone(max_line_length=_HEADER)  # else the subject would begin with a line of its own
     hand_over(letter, sender, recipients)
 
 

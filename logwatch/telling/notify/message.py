@@ -13,7 +13,8 @@ before.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from logwatch.schema import Decision, iso
@@ -28,7 +29,7 @@ KINDS = {
 }
 _LONGEST = 1000  # characters of what happened
 _HINTS = {
-    "guard": "`mailbrake rollout` shows which rule hits too many; `mailbrake status` how things are.",
+    "guard": "`mailbrake status` has the number, `mailbrake rollout` shows whom each rule hits.",
     "decision": "`mailbrake why CASE` explains a case, `mailbrake review` lists all that are open.",
     "loss": "`mailbrake status` has the totals.",
     "trouble": "`mailbrake status` tells how things are now.",
@@ -65,7 +66,7 @@ class Message(NamedTuple):
         parts = []
         for about, count in self._counted():
             told = [happening for happening in self.happenings if happening.about == about]
-            rows = [f"{iso(happening.time)}  {cleaned(happening.text)}" for happening in told]
+            rows = _rows(told)
             rows += [f"… and {count - len(told)} more"] * (count > len(told))
             parts.append("\n".join([*rows, _HINTS[about]]))
         if self.lost:
@@ -88,6 +89,17 @@ class Message(NamedTuple):
 
     def _counted(self) -> list[tuple[str, int]]:
         return [(about, self.counts[about]) for about in KINDS if self.counts.get(about)]
+
+
+def _rows(told: Sequence[Happening]) -> list[str]:
+    """A line for each, once where the same happened again."""
+    times = Counter(happening.text for happening in told)
+    first = {happening.text: happening for happening in reversed(told)}
+    found = []
+    for text, count in times.items():
+        again = f" ({count} times)" if count > 1 else ""
+        found.append(f"{iso(int(first[text].time))}  {cleaned(text)}{again}")
+    return found
 
 
 def cleaned(text: str) -> str:

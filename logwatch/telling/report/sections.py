@@ -292,7 +292,7 @@ def _guard(found: Findings) -> Markup:
 def _loss(found: Findings) -> Markup:
     if not any(found.losses.values()):
         return tag("p", "No sign that lines are missing.", class_="good")
-    said = [tag("li", tag("b", number(count)), " ", what) for what, count in found.losses.items() if count]
+    said = [tag("li", what, ": ", tag("b", number(count))) for what, count in found.losses.items() if count]
     return escaped(
         (tag("p", "The log is not complete, so rates may have been too low:", class_="bad"), tag("ul", said))
     )
