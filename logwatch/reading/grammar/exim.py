@@ -20,7 +20,7 @@ import re
 
 import pyparsing as pp
 
-from logwatch.reading.grammar.parts import END, address, lit, opt, rest, rx, seq, until
+from logwatch.reading.grammar.parts import END, address, lit, many, opt, rest, rx, seq, until
 
 NAME = "exim"
 
@@ -34,7 +34,7 @@ BARE = seq(rx(_STAMP, "stamp"), lit(" "), rx(_PROCESS))
 
 _ID = r"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})"
 _QUOTED = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
-_PATH = rf'(?:[^"\s]++|{_QUOTED})++'
+_PATH = many(rf'[^"\s]++|{_QUOTED}', "+")
 _IP = r"[0-9A-Fa-f:.]+"
 _HOST = rf"(?:[^\s()\[\]=]+ )?(?:\([^\s()]*\) )?\[{_IP}\]"
 

@@ -56,7 +56,16 @@ def until(stop: str, column: str = "") -> pp.ParserElement:
 
 def _until(stop: str) -> str:
     head = stop[:2] if stop[0] == "\\" else stop[0]
-    return rf"[^{head}\r\n]*+(?:{head}(?!{stop[len(head) :]})[^{head}\r\n]*+)*+"
+    return rf"[^{head}\r\n]*+" + many(rf"{head}(?!{stop[len(head) :]})[^{head}\r\n]*+")
+
+
+def many(pattern: str, times: str = "*") -> str:
+    """`pattern` so many times, never to be matched in another way.
+
+    Not `(?:…)*+`: up to Python 3.11.4, Debian 12's among them, `re` then goes on from where the last attempt failed,
+    not from where it began (CPython issues 100061, 106052).
+    """
+    return rf"(?>(?:{pattern}){times})"
 
 
 def rest(column: str = "") -> pp.ParserElement:
@@ -75,10 +84,11 @@ def address(successor: str, column: str) -> pp.ParserElement:
     A `>` inside a quoted local part is part of it. Postfix before 3.5 logged addresses without their quotes: where
     quotes do not come out even, the first successor ends the address.
     """
-    quoted = rf'(?:"(?:[^"\\\r\n]++|\\[^\r\n])*+"|[^">\r\n]++)*+(?=>{successor})'
+    quoted = many(rf"{QUOTED}|" + r'[^">\r\n]++') + rf"(?=>{successor})"
     return rx(rf"{quoted}|{_until(f'>{successor}')}", column)
 
 
+QUOTED = '"' + many(r'[^"\\\r\n]++|\\[^\r\n]') + '"'
 IPV4_OR_6 = r"[0-9A-Fa-f:.]+"
 
 # Shapes only, for speed: whether a stamp names a moment is found out when it is converted (reading.stamp).

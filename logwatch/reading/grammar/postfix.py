@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logwatch.reading.grammar.parts import END, IPV4_OR_6, address, lit, opt, rest, rx, seq, until
+from logwatch.reading.grammar.parts import END, IPV4_OR_6, QUOTED, address, lit, many, opt, rest, rx, seq, until
 
 NAME = "postfix"
 
@@ -89,7 +89,7 @@ DELIVERY = seq(
 )
 
 _STAGE = r"[A-Z][A-Z-]*"
-_ADDRESS = r'(?>(?:[^"<>\\ \r\n]++|"(?:[^"\\\r\n]++|\\[^\r\n])*+")*+)'  # with its quotes, since 3.5
+_ADDRESS = many(r'[^"<>\\ \r\n]++|' + QUOTED)  # with its quotes, since 3.5
 _WHAT = rf"<{_ADDRESS}>: "  # what smtpd refused: address, client, HELO name
 _CASE = r"\(case [0-9A-Z]{6}\)"
 
@@ -122,8 +122,8 @@ def _refusal(milter: bool = False, comma: str = "", named: bool = True) -> pp.Pa
     login = r"(?: sasl_(?:(?!; (?:from=<|to=<|proto=))[^\r\n])*)?"
     whole = rf"{envelope}{login}{END}"
     ahead = rf"(?={END}|{whole})"
-    text = rf"(?:[^;(\r\n]++|;(?!{envelope[1:]})|\((?!{_CASE[2:]}))*+{ahead}"
-    before_case = rf"(?:[^; \r\n]++|;(?!{envelope[1:]})| (?!{_CASE}{ahead}))*+(?= {_CASE})"
+    text = many(rf"[^;(\r\n]++|;(?!{envelope[1:]})|\((?!{_CASE[2:]})") + ahead
+    before_case = many(rf"[^; \r\n]++|;(?!{envelope[1:]})| (?!{_CASE}{ahead})") + rf"(?= {_CASE})"
     return seq(
         rx(_STAGE, "stage"),
         lit(" from "),
