@@ -37,7 +37,7 @@ bench-reading: .venv/dev
 	@$(BIN)/python -m benchmarks.reading
 
 bench-detection: .venv/dev
-	@$(BIN)/python -m benchmarks.detection --seeds 41,42 --attacks 2 --accounts 300 --simple --conditions --write docs/detection.md
+	@$(BIN)/python -m benchmarks.detection --seeds 43,44 --attacks 4 --accounts 300 --simple --conditions --write docs/detection.md
 
 format: .venv/dev
 	$(BIN)/ruff format .

@@ -1,4 +1,4 @@
-"""A second site, made from another point of view, on which no number of the shipped policy was tuned.
+"""A third site, made from another point of view, on which no number of the shipped policy was tuned.
 
 A university and its web shop. Nothing is shared with the other generator but what an event is and how lines look:
 

@@ -1,4 +1,4 @@
-"""A third site, written after the policy was settled and used for nothing but a last look at it.
+"""A fourth site, written when the policy was settled, for a look at it from elsewhere.
 
 Mailboxes of small customers at a hoster, by published and measured numbers wherever there are any (rates, sessions,
 first contacts, hours, recipients, attacks); nothing is shared with the other generators but what an event is, how lines
