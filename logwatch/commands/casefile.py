@@ -41,7 +41,12 @@ class CaseFile:
     guarded: bool  # whether the guard turned it into observe
     now: float
     published: list[Change]  # what it changed in the table, in order; of logs nothing, as there is no table
-    live: bool = True  # whether there is a controller, to which verdicts can be given
+    logs: str = ""  # that were asked instead of a controller, as words of a shell
+
+    @property
+    def live(self) -> bool:
+        """Whether there is a controller, to which verdicts can be given."""
+        return not self.logs
 
     @property
     def begun(self) -> Decision:
@@ -105,7 +110,7 @@ class CaseFile:
         if not self.begun.key.startswith("account:") or self.verdict in FALSE_ALARMS:
             return []
         since = iso(self.begun.time - 86400)[:16]
-        command = f"mailbrake cleanup {_word(self.begun.key)} LOG --since {since}"
+        command = f"mailbrake cleanup {_word(self.begun.key)} {self.logs or 'LOG'} --since {since}"
         return [("mail still queued, recipients reached, other logins from there", command)]
 
     def as_json(self) -> dict[str, Any]:
@@ -134,8 +139,8 @@ class CaseFile:
         }
 
 
-def files(journal: Journal, decisions: Iterable[Decision], config: Config, now: float, *, live: bool) -> list[CaseFile]:
-    """The cases that decisions (newest first) belong to, the newest case first."""
+def files(journal: Journal, decisions: Iterable[Decision], config: Config, now: float, logs: str) -> list[CaseFile]:
+    """The cases that decisions (newest first) belong to, the newest case first; `logs` as in a case."""
     from logwatch.telling.journal import Effect
 
     cases: dict[tuple[str, str, str], list[Decision]] = {}
@@ -147,8 +152,8 @@ def files(journal: Journal, decisions: Iterable[Decision], config: Config, now: 
         lines = journal.lines(case[0].seq)
         effect, reviews = effects.get(name, Effect(*name)), journal.reviews(name[1])[::-1]
         guarded = case[-1].seq in held
-        published = [change for change in journal.published(name[1]) if change.ref == name[0]] if live else []
-        found.append(CaseFile(case, effect, reviews, lines, addresses(lines, config), guarded, now, published, live))
+        published = [change for change in journal.published(name[1]) if change.ref == name[0]] if not logs else []
+        found.append(CaseFile(case, effect, reviews, lines, addresses(lines, config), guarded, now, published, logs))
     return found
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import logging
+import shlex
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from logwatch.commands.output import now, progress
 if TYPE_CHECKING:
     from logwatch.telling.journal import Journal
 
+_NAMED = 3  # logs
+
 
 def logs_argument(parser: argparse.ArgumentParser) -> None:
     """`[LOG…]`, and how to read them."""
@@ -31,6 +34,19 @@ def logs_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--policy", metavar="FILE", help="with LOG: the policy; default: the configured or shipped one")
     parser.add_argument("--zone", help='with LOG: time zone of stamps that carry none, such as "Europe/Berlin"')
     parser.add_argument("--default-realm", metavar="DOMAIN", help="domain of logins that have none")
+
+
+def named(args: argparse.Namespace) -> str:
+    """The logs that were asked, as words of a shell; LOG for many, "" for none."""
+    logs: list[str] = args.log
+    return " ".join(map(shlex.quote, logs)) if len(logs) <= _NAMED else "LOG"
+
+
+def asked(args: argparse.Namespace) -> str:
+    """What asks the same logs in the same way, to be put behind a command; "" for the running controller."""
+    given = (("--policy", args.policy), ("--zone", args.zone), ("--default-realm", args.default_realm))
+    options = [f"{option} {shlex.quote(value)}" for option, value in given if value]
+    return "".join(f" {word}" for word in (named(args), *options)) if args.log else ""
 
 
 @contextmanager

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # most commands need no DataFrame
     import pandas as pd
 
 Row = Mapping[str, object]
+_LARGE = 100  # from here on, fractions do not matter
 _PACKED = 10  # bytes of a log in a byte of it packed, about
 
 
@@ -81,8 +82,13 @@ def clock(stamp: float, zone: tzinfo | None = None) -> str:
 
 
 def number(value: float) -> str:
-    """A number for people: whole ones with separators, others with three digits."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+    """A number for people: whole and large ones with separators, others with three digits."""
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= _LARGE else f"{value:.3g}"
+
+
+def counted(count: int, what: str) -> str:
+    """So many of something."""
+    return f"{number(count)} {what}{'s' * (count != 1)}"
 
 
 def parquet_is_there() -> None:

@@ -12,8 +12,8 @@ from enforce.checks import as_duration
 from enforce.config import Config
 from logwatch.commands import UsageError
 from logwatch.commands.common import config_argument, config_of, json_argument
-from logwatch.commands.journalled import journal_of, logs_argument
-from logwatch.commands.output import clock, number, safe, write_json, write_table
+from logwatch.commands.journalled import asked, journal_of, logs_argument
+from logwatch.commands.output import clock, counted, number, safe, write_json, write_table
 from logwatch.commands.replay import judged_by
 from logwatch.memory import unplaced
 from logwatch.schema import iso
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
     """All that is shown."""
 
     source: str
-    live: bool  # whether it is a controller's journal
+    asked: str  # behind a command, to ask the same logs in the same way; "" for a controller's journal
     since: float
     rules: list[Row]
     exempt: list[Exempt]
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     except (PolicyError, ValueError) as error:
         raise UsageError(str(error)) from None
     with journal_of(args, config) as (journal, end):
-        seen = _seen(config, policy, journal, args.log, (end - last, end))
+        seen = _seen(config, policy, journal, args, (end - last, end))
     if args.json:
         write_json([*(_rule(row, config) for row in seen.rules), *(_exemption(one, config) for one in seen.exempt)])
     else:
@@ -74,12 +74,14 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _seen(config: Config, policy: Policy, journal: Journal, logs: list[str], span: tuple[float, float]) -> Seen:
+def _seen(
+    config: Config, policy: Policy, journal: Journal, args: argparse.Namespace, span: tuple[float, float]
+) -> Seen:
     from logwatch.judging import language
     from logwatch.weighing.promotion import Stand, exemptions, following, mode_of, stands
 
     since, end = span
-    source, live = ", ".join(logs) or f"the journal {config.journal}", not logs
+    source = ", ".join(args.log) or f"the journal {config.journal}"
     reviews, spared = journal.reviews(), _spared(journal)
     found = stands(journal.since(since), journal.effects(), reviews, journal.held_back())
     text = Path(config.policy.file or language.SHIPPED).read_text(encoding="utf-8-sig")
@@ -87,7 +89,7 @@ def _seen(config: Config, policy: Policy, journal: Journal, logs: list[str], spa
     for rule in policy.rules:
         stand = found.get(rule.name, Stand())
         rows.append(Row(rule, mode_of(rule, policy, config.policy.mode), stand, following(rule, stand, text)))
-    return Seen(source, live, since, rows, exemptions(policy, reviews, spared, since, end))
+    return Seen(source, asked(args), since, rows, exemptions(policy, reviews, spared, since, end))
 
 
 def _spared(journal: Journal) -> dict[str, tuple[float, str]]:
@@ -164,7 +166,7 @@ def _tell(seen: Seen, config: Config) -> None:
     write_table([_summary(row, config) for row in seen.rules], ["rule", "stands", "cases", "senders", "not looked at"])
     for row in seen.rules:
         if row.stand.cases:
-            _tell_rule(row, config, live=seen.live)
+            _tell_rule(row, config, seen.asked)
     quiet = [row for row in seen.rules if not row.stand.cases and row.next]
     if quiet:
         print("\nWithout a case, so that the next step would have changed nothing:")
@@ -192,24 +194,22 @@ def _summary(row: Row, config: Config) -> dict[str, object]:
     return {"not looked at": unseen, **{name: shown[name] for name in ("rule", "stands", "cases", "senders")}}
 
 
-def _tell_rule(row: Row, config: Config, *, live: bool) -> None:
+def _tell_rule(row: Row, config: Config, logs: str) -> None:
     shown = _rule(row, config)
     reviewed = f"{number(shown['confirmed'])} confirmed, {number(shown['released'])} released or exempt"
     print(f"\n{row.rule.name} per {row.rule.kind}: {row.rule.deed}; {row.stands}")
     part = 0 < shown["observed"] < shown["cases"]
     observed = f", {number(shown['observed'])} of the cases only observed" if part else ""
     observed += f" ({number(shown['guarded'])} by the guard)" if shown["guarded"] else ""
-    print(f"  {_count(shown['cases'], 'case')} on {_count(shown['senders'], 'sender')}{observed}; {reviewed}")
+    print(f"  {counted(shown['cases'], 'case')} on {counted(shown['senders'], 'sender')}{observed}; {reviewed}")
     if shown["messages"] or shown["refused"]:
-        print(f"  accepted while they stood: {_mail(shown)}; refused: {_count(shown['refused'], 'attempt')}")
+        print(f"  accepted while they stood: {_mail(shown)}; refused: {counted(shown['refused'], 'attempt')}")
     cases = row.stand.borderline(_BORDERLINE)
     if cases:
-        say = ", and say what they were (mailbrake review)" if live else ""
+        say = ", and say what they were (mailbrake review)" if not logs else ""
         print(f"  look at these first, which passed the limit least{say}:")
         for case in cases:
-            print(
-                f"    mailbrake why {case.begun.ref}{'' if live else ' LOG'}   {safe(case.begun.key)}: {_numbers(case)}"
-            )
+            print(f"    mailbrake why {case.begun.ref}{logs}   {safe(case.begun.key)}: {_numbers(case)}")
     if row.next:
         print(f"  next step: {_change(row.next)}")
         for step in _next(row.next, config)["steps"]:
@@ -254,11 +254,7 @@ def _numbers(case: Case) -> str:
 
 
 def _mail(shown: dict[str, Any]) -> str:
-    return f"{_count(shown['messages'], 'message')} to {_count(shown['recipients'], 'recipient')}"
-
-
-def _count(amount: int, what: str) -> str:
-    return f"{number(amount)} {what}{'' if amount == 1 else 's'}"
+    return f"{counted(shown['messages'], 'message')} to {counted(shown['recipients'], 'recipient')}"
 
 
 def _listed(keys: Iterable[str]) -> str:

@@ -217,5 +217,8 @@ def _tell_next(config: Config) -> None:
     print("\nNothing was changed: this was a replay. What next:")
     if not config.policy.file:
         print("  mailbrake check --policy shipped         the shipped policy, to copy and fit to your site")
+    print("  mailbrake why WHO LOG                    one of them: numbers, what is usual, from where, the log lines")
+    print("  mailbrake rollout LOG                    rule by rule: whom it would have hit if it were turned on")
+    print("  mailbrake report LOG --out FILE          all of it as a page, with pictures")
     print("  mailbrake replay LOG --policy FILE       what another policy would have done")
     print("  mailbrake watch --config FILE            follow the log live; observes until you say enforce")

@@ -13,8 +13,8 @@ from logwatch.commands import Failure, caps
 from logwatch.commands.casefile import CaseFile, files, heading
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.current import as_json, current_of, tell
-from logwatch.commands.journalled import journal_of, logs_argument
-from logwatch.commands.output import clock, now, number, safe, when
+from logwatch.commands.journalled import asked, journal_of, logs_argument, named
+from logwatch.commands.output import clock, counted, now, number, safe, when
 from logwatch.commands.replay import judged_by
 from logwatch.schema import Decision
 from logwatch.settings import zone_of
@@ -49,11 +49,11 @@ def _explain(args: argparse.Namespace, config: Config, journal: Journal, end: fl
     decisions = _found(journal, args.subject.upper()) or _found(journal, _key(args.subject, config))
     if not decisions:
         return 0 if _cap(args, journal, config) else _without_case(args, journal, config)
-    cases = files(journal, decisions, config, end, live=not args.log)
+    cases = files(journal, decisions, config, end, named(args))
     if args.json:
         _write(cases, decisions, journal, config)
     else:
-        _tell_all(cases, journal, config)
+        _tell_all(cases, journal, config, asked(args))
     return 0
 
 
@@ -67,14 +67,14 @@ def _write(cases: list[CaseFile], decisions: list[Decision], journal: Journal, c
         print(json.dumps({**decision.as_json(), "lines": lines, **more}, ensure_ascii=False))
 
 
-def _tell_all(cases: list[CaseFile], journal: Journal, config: Config) -> None:
+def _tell_all(cases: list[CaseFile], journal: Journal, config: Config, logs: str) -> None:
     """The newest case in full, what its key sends now, and earlier cases in a line each."""
     for key in dict.fromkeys(case.begun.key for case in cases):
         newest, *earlier = [case for case in cases if case.begun.key == key]
         _tell(newest, config)
         _tell_current(journal, key, config)
         if earlier:
-            print("\nEarlier cases, newest first (mailbrake why REF):")
+            print(f"\nEarlier cases, newest first (mailbrake why REF{logs}):")
         for case in earlier[:_EARLIER]:
             print(f"  {heading(case, config)}: {case.begun.rule}, {case.begun.action} ({case.begun.mode})")
         if len(earlier) > _EARLIER:
@@ -159,8 +159,9 @@ def _tell(case: CaseFile, config: Config) -> None:
     _tell_changes(case.decisions[1:], zone)
     if case.live and begun.key.startswith(_IN_TABLE):
         _tell_published(case.published, zone)
-    accepted = f"{number(case.effect.messages)} messages to {number(case.effect.recipients)} recipients accepted"
-    print(f"  came of   {accepted} while it stood, {number(case.effect.refused)} attempts refused")
+    effect = case.effect
+    accepted = f"{counted(effect.messages, 'message')} to {counted(effect.recipients, 'recipient')} accepted"
+    print(f"  came of   {accepted} while it stood, {counted(effect.refused, 'attempt')} refused")
     if case.addresses:
         said = (f"{one.client} ({one.country or 'no country'})" for one in case.addresses)
         print(f"  from      {', '.join(said)}")

@@ -13,6 +13,7 @@ from logwatch.judging.policy import Policy, Rule
 from logwatch.schema import ALWAYS, History, RateColumn, Span
 
 _LEAST = 0.5  # what is farther away than this is not near
+_FIRST = 3  # of each rule that come before all others
 _KEPT = 200  # keys of each rule at most; half of them once there are more
 
 
@@ -42,15 +43,19 @@ class Nearest:
                     self._look(rule, history, step.events["clock"][begin:])
 
     def best(self, besides: Iterable[tuple[str, str]] = ()) -> list[tuple[str, str, Near]]:
-        """Rule, key and how near, nearest first, without the (rule, key) `besides`, which have had a case."""
+        """Rule, key and how near, without the (rule, key) `besides`, which have had a case.
+
+        First the three nearest of each rule, then all others, nearest first: a rule that hundreds come near to must
+        not hide the rest.
+        """
         met = set(besides)
-        found = [
-            (rule, key, near)
-            for rule, keys in self._found.items()
-            for key, near in keys.items()
-            if (rule, key) not in met
-        ]
-        return sorted(found, key=lambda item: -item[2].near)
+        found = []
+        for rule, keys in self._found.items():
+            left = [(key, near) for key, near in keys.items() if (rule, key) not in met]
+            left.sort(key=lambda item: -item[1].near)
+            found += [(place >= _FIRST, rule, key, near) for place, (key, near) in enumerate(left)]
+        found.sort(key=lambda item: (item[0], -item[3].near))
+        return [item[1:] for item in found]
 
     def _look(self, rule: Rule, history: History, clocks: Any) -> None:
         near = nearness(rule.condition, history.values, len(history.rows))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -113,7 +114,7 @@ def test_text_and_json_have_the_same_content(machine: Machine) -> None:
     told = mailbrake("why", "bob", *config(machine)).stdout
     (decision,) = objects("why", "bob", "--json", *config(machine))
     assert decision["recipients"] == 7
-    assert "1 messages to 7 recipients accepted while it stood" in told
+    assert "1 message to 7 recipients accepted while it stood, 0 attempts refused" in told
     assert decision["addresses"] == [{"client": "192.0.2.1", "country": None, "lines": 1}]
     (review,) = decision["reviews"]  # type: ignore[misc]
     assert review["note"] == "phished"  # type: ignore[has-type]
@@ -256,7 +257,7 @@ class TestOfLogs:
             assert isinstance(steps, list)
         assert of_logs == live != []
         told = mailbrake("why", "bob", *logs).stdout
-        assert "mailbrake cleanup account:bob LOG" in told
+        assert f"mailbrake cleanup account:bob {machine.log} --since" in told
         assert "mailbrake review" not in told
 
     def test_an_account_without_a_case_is_answered_too(self, machine: Machine) -> None:
@@ -266,12 +267,16 @@ class TestOfLogs:
         assert "recipients by hour, at most 4" in done.stdout
 
     def test_rollout_tells_what_a_draft_would_do(self, machine: Machine) -> None:
-        """Whom each step would have hit, and what to ask."""
+        """Whom each step would have hit, and what to ask: a command to copy, of the same logs and draft."""
         done = mailbrake("rollout", machine.log, "--policy", machine.policy)
         assert done.returncode == 0, done.stderr
         assert f"by {machine.log}:" in done.stdout
         assert "flood  enforce, but the site only observes" in done.stdout
-        assert " LOG   account:bob: recipients in 10m 25, limit 20" in done.stdout
+        ask = next(row for row in done.stdout.splitlines() if row.startswith("    mailbrake why "))
+        command, told = ask.strip().split("   ", 1)
+        assert told == "account:bob: recipients in 10m 25, limit 20"
+        asked = mailbrake(*shlex.split(command)[1:])
+        assert (asked.returncode, "account:bob" in asked.stdout) == (0, True)
 
     @pytest.mark.parametrize("command", ["why bob", "rollout"])
     def test_what_cannot_be_meant_is_said(self, machine: Machine, command: str) -> None:

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logwatch.commands.report import STYLE
-from logwatch.telling.report.charts import nice
+from logwatch.judging.language import SHIPPED, parse
+from logwatch.telling.report.charts import COLOURS, nice
 from logwatch.telling.report.findings import Case, Findings, Guard, Hour, Nearby, Put, Said, Sender, Written
 from logwatch.telling.report.markup import escaped, tag
 from logwatch.telling.report.page import page
@@ -192,3 +193,15 @@ def test_what_was_in_the_table_is_told_by_rule_with_its_delays() -> None:
     assert "In the table" in told
     row = re.findall(r"<span>([^<]*)</span>", told[told.index('id="published"') : told.index('id="senders"')])
     assert row == ["flood", "3", "2", "1", "1", "1", "2 s", "2:01:40"]
+
+
+def test_every_rule_of_the_shipped_policy_has_a_colour_of_its_own() -> None:
+    """In both schemes."""
+    style = STYLE.read_text()
+    assert len(parse(SHIPPED.read_text()).rules) <= COLOURS
+    for number in range(COLOURS):
+        assert f".s{number} {{" in style
+        assert style.count(f"--c{number}: #") == 2
+    for scheme in style.split("prefers-color-scheme: dark")[:2]:
+        colours = re.findall(r"--c\d+: (#\w+)", scheme.split("@media")[0])[:COLOURS]
+        assert len(set(colours)) == len(colours)

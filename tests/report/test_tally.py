@@ -8,6 +8,7 @@ from datetime import UTC
 from logwatch.core import Core, Step
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
+from logwatch.judging.policy import Policy
 from logwatch.schema import Decision
 from logwatch.telling.journal import Effect, Review
 from logwatch.telling.report.findings import Hour, Said
@@ -19,9 +20,9 @@ POLICY = parse("rule burst per account: when recipients in 1h > 10 tempfail for 
 HOUR = int(maillog.START // 3600)
 
 
-def steps(lines: Iterable[maillog.Timed], pieces: int = 1) -> list[Step]:
+def steps(lines: Iterable[maillog.Timed], pieces: int = 1, policy: Policy = POLICY) -> list[Step]:
     """The core's steps over these lines, in so many pieces."""
-    core = Core(Judge(POLICY), zone=UTC, start=maillog.START)
+    core = Core(Judge(policy), zone=UTC, start=maillog.START)
     whole = maillog.log(lines)
     size = -(-len(whole) // pieces)
     return [core.feed(b"".join(whole[begin : begin + size])) for begin in range(0, len(whole), size)]
@@ -116,3 +117,15 @@ def test_the_nearest_are_those_that_did_not_reach_a_limit() -> None:
             ("account:bob", 0.8, 10),
             ("account:joe", 0.7, 86500),
         ]
+
+
+def test_a_rule_that_many_come_near_to_does_not_hide_the_others() -> None:
+    """Three of each come first, however many are nearer."""
+    policy = parse(
+        "rule burst per account: when recipients in 10m > 10 block for 1h\n"
+        "rule large per account: when recipients in 24h > 12 block for 1h\n"
+    )
+    nearest = Nearest(policy)
+    for step in steps([line for n in range(6) for line in message(10 + n, n, 9, f"u{n}")], 1, policy):
+        nearest.add(step)
+    assert [rule for rule, _, _ in nearest.best()] == [*["burst"] * 3, *["large"] * 3, *["burst"] * 3, *["large"] * 3]

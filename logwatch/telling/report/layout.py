@@ -10,11 +10,12 @@ from logwatch.telling.report.findings import Findings
 from logwatch.telling.report.markup import Child, Markup, tag
 
 _DAY = 86400
+_LARGE = 100  # from here on, fractions do not matter
 
 
 def number(value: float) -> str:
-    """A number for people: whole ones with separators, others with three digits."""
-    return f"{value:,.0f}" if value == int(value) else f"{value:.3g}"
+    """A number for people: whole and large ones with separators, others with three digits."""
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= _LARGE else f"{value:.3g}"
 
 
 def moment(stamp: float, found: Findings) -> str:
