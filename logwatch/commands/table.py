@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -128,6 +129,11 @@ def _order(args: argparse.Namespace, config: Config) -> int:
         write_json([export.row(key, record)])
     else:
         print(f"{safe(key)}: {args.action} until {clock(until, zone_of(config))} (case {record.ref}).")
+    if exempt := _exempt(key, config):
+        print(
+            f"mailbrake: {safe(exempt)} is exempt in [milter] exempt: it is refused only once it is taken out there",
+            file=sys.stderr,
+        )
     if alone and record.lease < until:
         print(
             f"mailbrake: no controller is running, so it ends at {clock(record.lease, zone_of(config))} "
@@ -135,6 +141,16 @@ def _order(args: argparse.Namespace, config: Config) -> int:
             file=sys.stderr,
         )
     return 0
+
+
+def _exempt(key: str, config: Config) -> str:
+    """What of a client or network the milter never refuses; "" for accounts, who are judged wherever they come from."""
+    kind, _, where = key.partition(":")
+    if kind not in ("client", "net"):
+        return ""
+    listed = ip_network(where)
+    inside = (own for own in config.milter.exempt if own.version == listed.version and own.overlaps(listed))
+    return next((where if listed.subnet_of(own) else str(own) for own in inside), "")  # type: ignore[arg-type]
 
 
 def _beside(config: Config, key: str, record: Record, moment: float) -> list[Record]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import mkdtemp
 from types import TracebackType
@@ -29,17 +30,29 @@ PATIENT = {"smtpd_hard_error_limit": "100000", "smtpd_soft_error_limit": "100000
 class Gate:
     """`mta` is "postfix" or "sendmail"; `exempt` and other options of [milter] come in `more`.
 
-    `snippet` configures the milter in Sendmail, with the socket that a real machine would have.
+    `snippet` configures the milter in Sendmail, with the socket that a real machine would have; `listeners` are more
+    options of Sendmail's daemons.
     """
 
-    def __init__(self, mta: str, more: str = "exempt = []\n", snippet: str = "") -> None:
+    def __init__(
+        self,
+        mta: str,
+        more: str = "exempt = []\n",
+        snippet: str = "",
+        listeners: Mapping[str, str] | None = None,
+    ) -> None:
         port = _free_port()
         accounts = dict.fromkeys(LOGINS, "secret")
         milter = f"inet:127.0.0.1:{port}"
         self.mta: Postfix | Sendmail = (
             Postfix(accounts, milter, PATIENT)
             if mta == "postfix"
-            else Sendmail(accounts, None if snippet else milter, snippet.replace(SOCKET, f"inet:{port}@127.0.0.1"))
+            else Sendmail(
+                accounts,
+                None if snippet else milter,
+                snippet.replace(SOCKET, f"inet:{port}@127.0.0.1"),
+                listeners=listeners,
+            )
         )
         self.directory = Path(mkdtemp(prefix="mb-gate-"))
         configuration = (

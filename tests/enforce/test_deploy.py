@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,6 +15,7 @@ from logwatch.commands import parser as mailbrake
 from tests.enforce.gate import PATIENT, SOCKET, Gate
 from tests.enforce.records import record
 from tests.mta.postfix import Postfix
+from tests.mta.waiting import wait_for
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = sorted(DEPLOY.glob("*.service"))
@@ -101,6 +103,45 @@ def test_sendmail_works_with_the_snippet_and_without_the_milter() -> None:
         assert gate.send("bob")[0].code == 250
         restart(gate)
         assert gate.send("bob")[0].code == 550
+
+
+LISTENERS = {"submission": (False, True), "smtp": (True, False)}  # refused: what comes without AUTH, and with it
+
+
+@pytest.mark.parametrize("service", LISTENERS)
+def test_postfix_asks_for_one_service_only(service: str) -> None:
+    """By the command of docs/enforcing.md, in an instance whose services are called by their ports."""
+    command = documented("postconf -P 'submission/inet/smtpd_milters=")
+    with Gate("postfix") as gate:
+        assert isinstance(gate.mta, Postfix)
+        ours = gate.mta.run("postconf", "-h", "smtpd_milters").strip()
+        gate.mta.reload({"smtpd_milters": ""})
+        port = gate.mta.submission_port if service == "submission" else gate.mta.smtp_port
+        argument = shlex.split(command)[2].replace("submission/", f"{port}/").replace(SOCKET, ours)
+        gate.mta.run("postconf", "-P", argument)
+        gate.mta.run("postfix", "reload")
+        gate.deny(record("block"))
+        asked = "bob" if service == "submission" else None
+        wait_for(lambda: gate.send(asked)[0].refused, 10, f"{service} to ask", gate.mta.log_path)
+        assert tuple(gate.send(login)[0].refused for login in (None, "bob")) == LISTENERS[service]
+
+
+@pytest.mark.parametrize("service", LISTENERS)
+def test_sendmail_asks_for_one_service_only(service: str) -> None:
+    """With MAIL_FILTER instead of INPUT_MAIL_FILTER, and InputMailFilters of the daemon."""
+    snippet = (DEPLOY / "sendmail.mc").read_text().replace("INPUT_MAIL_FILTER(", "MAIL_FILTER(")
+    option = documented("InputMailFilters=")
+    with Gate("sendmail", snippet=snippet, listeners={"MSA" if service == "submission" else "MTA": option}) as gate:
+        gate.deny(record("block"))
+        assert tuple(gate.send(login)[0].refused for login in (None, "bob")) == LISTENERS[service]
+
+
+def documented(begin: str) -> str:
+    """What stands in docs/enforcing.md in back quotes, or on a line of its own, and begins like this."""
+    text = (DEPLOY.parent / "docs" / "enforcing.md").read_text()
+    found = re.search(rf"^ *({re.escape(begin)}.*)$|`({re.escape(begin)}[^`]*)`", text, re.MULTILINE)
+    assert found is not None
+    return found[1] or found[2]
 
 
 def restart(gate: Gate) -> None:

@@ -89,6 +89,14 @@ def test_everybody_may_be_capped_by_hand_and_nothing_else() -> None:
         assert (done.returncode, "block for everybody is never meant" in done.stderr) == (2, True)
 
 
+def test_an_order_on_a_client_that_is_exempt_says_that_nobody_is_refused(shared: Site) -> None:
+    for key in ("127.0.0.1", "net:127.0.0.0/24", "192.0.2.1"):
+        told = shared.run("table", "block", key, "--for", "1h").stderr
+        shared.run("table", "release", key)
+        where = key.removeprefix("net:")
+        assert (f"mailbrake: {where} is exempt in [milter] exempt" in told) == where.startswith("127.")
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [

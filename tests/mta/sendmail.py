@@ -19,6 +19,7 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
@@ -51,8 +52,8 @@ TRUST_AUTH_MECH(`PLAIN')dnl
 define(`RELAY_MAILER_ARGS', `TCP $h {sink}')dnl
 FEATURE(`accept_unresolvable_domains')FEATURE(`nocanonify')FEATURE(`no_default_msa')dnl
 FEATURE(`mailertable', `text -o -k0 -v1 -z| {folder}/mailertable')dnl
-DAEMON_OPTIONS(`Name=MTA, Family=inet, Addr=127.0.0.1, Port={smtp}')dnl
-DAEMON_OPTIONS(`Name=MSA, Family=inet, Addr=127.0.0.1, Port={submission}, M=Ea')dnl
+DAEMON_OPTIONS(`Name=MTA, Family=inet, Addr=127.0.0.1, Port={smtp}{mta}')dnl
+DAEMON_OPTIONS(`Name=MSA, Family=inet, Addr=127.0.0.1, Port={submission}, M=Ea{msa}')dnl
 {extra}
 MAILER(`smtp')dnl
 """
@@ -83,6 +84,7 @@ class Sendmail:
     `accounts`   login to password for the submission port; kept, not copied, so it may be changed later
     `milter`     `inet:HOST:PORT`; without it mail flows on
     `extra`      more lines for the m4 configuration: `FEATURE(...)dnl`
+    `listeners`  more options of the daemons "MTA" (`smtp_port`) and "MSA" (`submission_port`): `InputMailFilters=m1`
     `name`       under which it logs (`-L`)
     `log_level`  9 is Sendmail's default; more is written from 10 on
 
@@ -90,13 +92,14 @@ class Sendmail:
     only. `replies` is the next host's answer per recipient domain, and may be changed too.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - what a test may want otherwise
         self,
         accounts: dict[str, str] | None = None,
         milter: str | None = None,
         extra: str = "",
         name: str = "sendmail",
         log_level: int = 9,
+        listeners: Mapping[str, str] | None = None,
     ) -> None:
         self.prefix = unpacked(SENDMAIL)
         self.accounts = {"alice": "secret"} if accounts is None else accounts
@@ -106,6 +109,7 @@ class Sendmail:
         self.log_path = self.directory / "mail.log"
         self._extra = _milter(milter) + extra
         self._name, self._log_level = name, log_level
+        self._listeners = {name.lower(): f", {options}" for name, options in (listeners or {}).items()}
         self._servers = ExitStack()
         self._daemon: subprocess.Popen[str] | None = None
 
@@ -217,6 +221,7 @@ class Sendmail:
             submission=self.submission_port,
             log_level=self._log_level,
             extra=self._extra,
+            **{"mta": "", "msa": "", **self._listeners},
         )
         m4 = [str(self.prefix / "usr/bin/m4")]
         done = subprocess.run(m4, check=True, input=text, capture_output=True, text=True, timeout=TIMEOUT)
