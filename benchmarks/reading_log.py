@@ -30,7 +30,7 @@ Session = Iterator[tuple[float, str]]  # seconds after its begin, and text
 
 
 class Site:
-    """The traffic of one gateway."""
+    """The traffic of one gateway, which runs Postfix."""
 
     def __init__(self, seed: int) -> None:
         self._random = pick = random.Random(seed)  # noqa: S311 - traffic needs no secure randomness
@@ -162,9 +162,9 @@ def _stamp(moment: float) -> str:
     return f"{found:%b} {found.day:2} {found:%H:%M:%S}"
 
 
-def lines(count: int, seed: int = 1) -> Iterator[bytes]:
-    """So many lines."""
-    return islice(Site(seed).lines(), count)
+def lines(count: int, seed: int = 1, site: type[Site] = Site) -> Iterator[bytes]:
+    """So many lines; `site` may be one with another MTA."""
+    return islice(site(seed).lines(), count)
 
 
 if __name__ == "__main__":
