@@ -33,8 +33,9 @@ conformance: .venv/dev
 	@$(BIN)/python -m tests.reading.conformance $(CORPUS)
 
 bench-reading: .venv/dev
-	@sh deploy/packages pflogsumm mtail fail2ban
+	@sh deploy/packages pflogsumm mtail fail2ban sma logwatch
 	@$(BIN)/python -m benchmarks.reading
+	@$(BIN)/python -m benchmarks.reading --mta sendmail
 
 bench-detection: .venv/dev
 	@$(BIN)/python -m benchmarks.detection --seeds 43,44 --attacks 4 --accounts 300 --simple --conditions --write docs/detection.md
