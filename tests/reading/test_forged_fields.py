@@ -91,6 +91,17 @@ TEMPLATES: dict[str, tuple[str, dict[str, Any]]] = {
         "user=<eve{a}>, method=PLAIN, rip=198.51.100.66, lip=127.0.0.1, TLS, session=<a>",
         {"event": b"auth_failure", "client_ip": b"198.51.100.66"},
     ),
+    "dovecot 2.4, user": (
+        "dovecot: imap-login: Login aborted: Logged out (auth failed, 1 attempts in 1 secs) (auth_failed): "
+        "user=<eve{a}>, method=PLAIN, rip=198.51.100.66, lip=127.0.0.1, TLS, session=<a>",
+        {"event": b"auth_failure", "client_ip": b"198.51.100.66"},
+    ),
+    "sendmail, recipients of a local program": (
+        "sendmail[7]: 6AP3si0p030580: to={q} <{q}@example.net>,{q} <a@b.example>, ctladdr=www-data (33/33), "
+        "delay=00:00:01, xdelay=00:00:01, mailer=relay, pri=1, relay=[127.0.0.1] [127.0.0.1], dsn=4.0.0, "
+        "stat=Deferred: 450 {a}",
+        {"event": b"delivery", "status": b"deferred", "relay_ip": b"127.0.0.1", "client_ip": None},
+    ),
 }
 
 

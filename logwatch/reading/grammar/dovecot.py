@@ -1,7 +1,7 @@
 """What Dovecot's login processes log, 2.x: who logged in, and who failed to.
 
 One more source of evidence about accounts: a login to IMAP or POP counts for the account and the client as an SMTP
-login does. Written after `client-common.c` (client_get_log_str) and lines of 2.2 and 2.3. Passwords that the
+login does. Written after `client-common.c` (client_get_log_str) and lines of 2.2, 2.3 and 2.4. Passwords that the
 auth workers found wrong stand in lines of their own too (`auth-worker: pam(user,…)`): they are left out, as the login
 process counts the same failure, and Postfix does where Dovecot is only its auth server.
 
@@ -26,9 +26,12 @@ _IP = r"[0-9A-Fa-f:.]+"
 _SERVICE = rx(r"(?:imap|pop3|submission|managesieve)-login: (?:Info: )?")
 
 _CLIENT = seq(
-    lit("user=<"),
-    rx(rf"[^\r\n]*(?=>, (?:method=[^\s,]*, )?rip={_IP}(?:, |{END}))", "sasl_username"),
-    lit(">, "),
+    # left out by 2.0 where no name was given
+    opt(
+        lit("user=<"),
+        rx(rf"[^\r\n]*(?=>, (?:method=[^\s,]*, )?rip={_IP}(?:, |{END}))", "sasl_username"),
+        lit(">, "),
+    ),
     opt(lit("method="), rx(r"[^\s,]*", "sasl_method"), lit(", ")),
     lit("rip="),
     rx(_IP, "client_ip"),
@@ -39,14 +42,14 @@ Kind = tuple[str, pp.ParserElement, pp.ParserElement]
 
 KINDS: dict[str, tuple[Kind, ...]] = {
     "dovecot": (
-        ("auth_ok", seq(_SERVICE, lit("Login: ")), _CLIENT),
+        ("auth_ok", seq(_SERVICE, rx(r"(?:Login|Logged in): ")), _CLIENT),  # 2.3, 2.4
         (
             "auth_failure",
             seq(_SERVICE, rx(r"(?=[A-Z][A-Za-z :]*\(auth failed, [0-9]+ attempts?)")),
             seq(
                 rx(r"[^()]*\("),
                 rx(r"auth failed, [0-9]+ attempts?(?: in [0-9]+ secs)?", "reject_reason"),
-                rx(r"\):? "),
+                rx(r"\)(?: \([a-z_]+\))?:? "),  # 2.4 adds the reason's name
                 _CLIENT,
             ),
         ),

@@ -43,7 +43,7 @@ def _peer() -> pp.ParserElement:
     """NAME [ADDRESS]; before it the user that ident gave, behind it a doubt about the name."""
     return seq(
         opt(rx(r"IDENT:[^\s,\[\]]*@")),
-        opt(first(rx(_TWICE), seq(rx(r"[^\s,\[\]@]+", "client_name"), lit(" ")))),
+        opt(first(rx(_TWICE), seq(opt(rx(r"[^\s,\[\]@]+", "client_name")), lit(" ")))),
         lit("["),
         opt(lit("IPv6:")),
         rx(_IP, "client_ip"),
@@ -122,6 +122,8 @@ _BRACKETS = seq(lit("<"), address(r", size=[0-9]+, class=", "sender"), lit(">"))
 _CLASS = r", class=-?[0-9]+(?:, pri=[0-9]+)?, nrcpts="
 _NO_MESSAGE = rf"(?=, size=[0-9]+{_CLASS}0,|, size=0{_CLASS}[0-9]+, (?!msgid=))"
 _BARE = rf'(?:{_QUOTED}|[^",<>\r\n])+'
+_NAME = rf'(?:{_QUOTED}|[^",<>\r\n])*<'  # in front of the address, as local programs give it
+_NAMED = rf'{_NAME}(?:{_QUOTED}|[^"<>, \r\n]|,(?! ))*>'
 _MAILED = r"(?=[^\r\n]*, mailer=)"  # without one it is the end of a message that a milter refused
 # What follows is only looked at where the recipient ends: at each `>` of a long line it would be a search of its own.
 _STOP = rf"(?:,<|, ctladdr=|, delay={_DELAY}, )"
@@ -189,7 +191,13 @@ _ROWS: tuple[Kind, ...] = (
     (
         "delivery",
         seq(_QUEUE_ID, rx(rf"to={_MAILED}")),
-        seq(rx(_BARE, "recipient"), opt(rx(rf"(?:,(?! ){_BARE})+", "nrcpt")), _outcome()),
+        seq(
+            opt(rx(_NAME)),
+            rx(_BARE, "recipient"),
+            opt(lit(">")),
+            opt(rx(rf"(?:,(?! )(?:{_NAMED}|{_BARE}))+", "nrcpt")),
+            _outcome(),
+        ),
     ),
     ("reject", seq(_QUEUE_ID, lit("<")), seq(address(r"\.\.\. ", "recipient"), lit(">... "), _text())),
     ("milter_hold", seq(_QUEUE_ID, rx(r"milter=[^\s,]*, quarantine=")), _text()),
@@ -224,7 +232,7 @@ _ROWS: tuple[Kind, ...] = (
 _RUN = ("delivery", "notification", "removed")  # what is told of mail that another process has taken in
 
 KINDS: dict[str, tuple[Kind, ...]] = {
-    **dict.fromkeys(("sendmail", "sm-mta"), _ROWS),
+    **dict.fromkeys(("sendmail", "sm-mta", "sm-acceptingconnections"), _ROWS),
     "sm-msp-queue": tuple(row for row in _ROWS if row[0] in _RUN),
 }
 
@@ -268,6 +276,7 @@ def _delivery(fields: Fields) -> None:
     fields["delay"] = _seconds(fields.get("delay"))
 
 
+_UNKNOWN = (b"User unknown", b"No such user here")  # Sendmail's own words; those that cf/README has for virtusertable
 _RECIPIENTS = re.compile(rb',(?:"(?:[^"\\]|\\.)*"|[^",])*')
 
 
@@ -284,7 +293,7 @@ def _refused(fields: Fields) -> None:
     stage = fields.get("stage")
     if stage:
         fields["stage"] = _STAGES.get(stage, stage)
-    if fields.get("reject_reason") == b"User unknown" and not fields.get("dsn"):
+    if fields.get("reject_reason") in _UNKNOWN and not fields.get("dsn"):
         fields["dsn"] = b"5.1.1"
 
 
