@@ -60,17 +60,19 @@ def ours(rooms: str, log: str) -> None:
     from logwatch.reading.scan import Scanner
     from logwatch.reading.source import chunks
     from logwatch.reading.stamp import Stamps
+    from logwatch.schema import Columns
 
     gc.set_threshold(*COLLECTING)  # as every command does
     scanner, attribution, rates = Scanner(Stamps(UTC, START), COLUMNS), Attribution(), Rates(WINDOWS)
     spent = [0.0, 0.0, 0.0]
     begin = time.process_time()
     for chunk in chunks(log):
-        events = scanner.scan(chunk)
+        found = scanner.scan(chunk)
+        events: Columns = found
         spent[0] += (scanned := time.process_time()) - begin
         begin = scanned
         if "attribution" in rooms:
-            events = attribution.attribute(events)
+            events = attribution.attribute(found)
             spent[1] += (attributed := time.process_time()) - begin
             begin = attributed
         if "rates" in rooms:

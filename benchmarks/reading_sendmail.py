@@ -37,10 +37,10 @@ class Sendmail(Site):
         runner = self._process()
         recipients = [f"<friend{pick.randrange(3000)}@remote{pick.randrange(400)}.example>" for _ in range(count)]
         yield 0.5, f"{runner}: STARTTLS=client, relay={pick.choice(self._remotes)}., {_TLS}"
-        yield from self._sent(0.6, f"{runner}: {queue_id}", recipients)
+        yield from self._tried(0.6, f"{runner}: {queue_id}", recipients)
         yield 3.0, f"{runner}: {queue_id}: done; delay=00:00:03, ntries=1"
 
-    def _sent(self, at: float, head: str, recipients: list[str]) -> Session:
+    def _tried(self, at: float, head: str, recipients: list[str]) -> Session:
         pick, relay = self._random, self._random.choice(self._remotes)
         peer = f"{relay}. [203.0.{pick.randrange(100)}.{pick.randrange(1, 255)}]"
         tried = f"{head}: to={','.join(recipients)}, delay=00:00:01, xdelay=00:00:01, mailer=esmtp, pri=30020"
