@@ -38,8 +38,7 @@ from typing import Any, NamedTuple
 
 from logwatch.cluster import wire
 from logwatch.cluster.wire import Batch
-from logwatch.reading.grammar.parts import BSD_STAMP, ISO_STAMP
-from logwatch.reading.stamp import Stamps
+from logwatch.reading.stamp import BSD_STAMP, ISO_STAMP, Stamps
 
 PRESENCE = 3.0
 PACE = 1.0

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from logwatch.reading.names import parts
+from logwatch.reading.repeated import last_line
 from logwatch.reading.source import Lines, Log, SourceError
 
 HEAD = 256  # bytes that tell one log file from another: a stamp, a host, a pid and more
 READ = 1 << 20
+_LINE = 1 << 14  # bytes that are looked at for the line before a position; a longer one is not what is repeated
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,12 @@ class Position:
 class Part:
     """One file of a log, open, and how far it has been read."""
 
-    def __init__(self, log: Log, offset: int = 0, head: bytes = b"", pending: bytes = b"") -> None:
-        """`pending` are bytes that have been unpacked and not been read."""
+    def __init__(self, log: Log, offset: int = 0, head: bytes = b"", pending: bytes = b"", before: bytes = b"") -> None:
+        """`pending` are bytes that have been unpacked and not been read; `before`, those that were."""
         self.log = log
         self.offset = offset  # of the next byte
         self.head = head or self._beginning()
-        self.lines = Lines()
+        self.lines = Lines(last_line(before if log.packed else self._before()))
         self.damaged = False
         self._pending = pending
         self._real = os.path.realpath(log.path) if os.path.islink(log.path) else ""  # noqa: PTH114
@@ -113,6 +115,10 @@ class Part:
 
     def _beginning(self) -> bytes:
         return b"" if self.log.packed else os.pread(self._fd, HEAD, 0)
+
+    def _before(self) -> bytes:
+        begin = max(0, self.offset - _LINE)
+        return os.pread(self._fd, self.offset - begin, begin)
 
     @property
     def _fd(self) -> int:
@@ -212,15 +218,16 @@ def _sought(log: Log, position: Position) -> Part | None:
 
 
 def _unpacked(log: Log, position: Position) -> Part | None:
-    head, pending, offset = b"", b"", 0
+    head, pending, before, offset = b"", b"", b"", 0
     while offset < max(position.offset, position.head_length):
         piece = log.read(READ)
         head += piece[: position.head_length - len(head)]
         if not piece or (len(head) == position.head_length and _fingerprint(head) != position.head):
             return None
-        pending = piece[max(0, position.offset - offset) :]
+        read = max(0, position.offset - offset)
+        pending, before = piece[read:], (before + piece[:read])[-_LINE:]
         offset += len(piece)
-    return Part(log, position.offset, head, pending)
+    return Part(log, position.offset, head, pending, before)
 
 
 def _fingerprint(head: bytes) -> str:

@@ -30,6 +30,7 @@ from logwatch.reading.grammar import (
     translators,
 )
 from logwatch.reading.grammar.compile import Pattern
+from logwatch.reading.repeated import REPEATED, untold
 from logwatch.reading.rows import NEEDED, STAMP, Row, Scanned, names_of
 from logwatch.reading.stamp import Stamps
 from logwatch.schema import INTEGERS, LINE_COLUMNS, NUMBERS, Columns
@@ -38,12 +39,6 @@ from logwatch.schema import INTEGERS, LINE_COLUMNS, NUMBERS, Columns
 _DERIVED = frozenset({"line", "time", "event", "program", "service"})
 _EXAMPLE = 300  # bytes of an unreadable line that are kept
 _MOST_REPEATED = 10_000  # what one line may stand for; more is no log's, and is counted as unreadable
-
-_REPEATED = re.compile(
-    rb"^([^\n\[\]]*\[[0-9]{1,10}\]: (?:\[ID [^\n\]]*\] )?)"
-    rb"message repeated ([0-9]{1,18}) times: \[ ?([^\n]*?)\](?=\r?\n)",
-    re.MULTILINE,
-)
 
 _NONE: Any = None  # to be compared with element by element
 _ASIDE = (UNREAD, FOREIGN)
@@ -74,7 +69,9 @@ class Scanner:
 
     def scan(self, chunk: bytes) -> Scanned:
         """The events of whole lines, `\\n` after each; also `start`, the offset of each event's line in the chunk."""
-        text, repeats = _unfold(chunk) if b"]: message repeated " in chunk else (chunk, ())
+        text, repeats = _unfold(chunk) if b"message repeated " in chunk else (chunk, ())
+        if lost := untold(chunk):
+            self.unreadable["repeated"] += lost
         found = self._found(b"\n" + text)
         columns = self._table(found)
         columns["start"] = np.array(found.starts, dtype=np.int64)
@@ -237,7 +234,7 @@ class _Kind:
 def _unfold(chunk: bytes) -> tuple[bytes, list[tuple[int, int, int]]]:
     """The chunk with what was repeated in place of `message repeated`; and where, how often, and how much shorter."""
     pieces, repeats, done, length = [], [], 0, 0
-    for match in _REPEATED.finditer(chunk):
+    for match in REPEATED.finditer(chunk):
         pieces += [chunk[done : match.start()], match[1], match[3]]
         length += match.start() - done
         repeats.append((length, int(match[2]), len(match[0]) - len(match[1]) - len(match[3])))

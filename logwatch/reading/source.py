@@ -22,6 +22,7 @@ from typing import Any, BinaryIO, Self, cast
 
 from logwatch.reading.entry import plain
 from logwatch.reading.names import PACKED
+from logwatch.reading.repeated import spelled_out
 
 CHUNK = 4 << 20
 LONGEST_LINE = 1 << 20
@@ -36,15 +37,18 @@ class SourceError(Exception):
 class Lines:
     """Cuts a stream of bytes at its last newline, and keeps what comes after for the next piece.
 
-    What comes out is the same whatever the pieces were.
+    What comes out is the same whatever the pieces were. Lines that say that the last one came again (`repeated`) come
+    with what that was.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last: bytes = b"") -> None:
+        """`last` is the line before the first that is taken."""
         self.overlong = 0  # lines dropped for their length
         self.held = 0  # bytes taken in after the last newline
         self._rest = b""
         self._skipping = False
         self._given = b""  # whole lines of the last piece, as they were read
+        self._last = last  # the line that the next may repeat
 
     def take(self, piece: bytes) -> bytes:
         """The whole lines that are complete with this piece."""
@@ -55,7 +59,7 @@ class Lines:
             return b""
         begin = piece.index(b"\n") if self._skipping else 0
         self._given = self._rest + piece[begin:cut]
-        whole = self._cleaned(self._given)
+        whole, self._last = spelled_out(self._cleaned(self._given), self._last)
         self.held, self._skipping = len(piece) - cut, False
         self._keep(piece[cut:])
         return whole
@@ -70,7 +74,8 @@ class Lines:
         """What is left when nothing more will come, as a line."""
         rest, self._rest = self._rest, b""
         self.held, self._skipping = 0, False
-        return rest + b"\n" if rest else b""
+        whole, self._last = spelled_out(rest + b"\n" if rest else b"", self._last)
+        return whole
 
     def _keep(self, rest: bytes) -> None:
         self._rest = b"" if self._skipping else rest.lstrip(b"\0")

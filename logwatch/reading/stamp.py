@@ -14,6 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta, tzinfo
 
+# Shapes only, for speed: whether a stamp names a moment is found out when it is converted.
+BSD_STAMP = r"[A-Z][a-z]{2}[ 0-9:]{10,11}[0-9]"
+ISO_STAMP = r"[0-9]{4}-[0-9T:.,+Z-]{12,31}"
+
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _HALF_HOUR = 1800.0
 _YEARS = (1970, 9999)  # what every clock and calendar here can count

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 
 import pyparsing as pp
 
+from logwatch.reading.stamp import BSD_STAMP, ISO_STAMP
+
 END = r"\r?\n"  # lines are scanned with their newline, of which only this look-ahead takes notice
 
 
@@ -90,10 +92,6 @@ def address(successor: str, column: str) -> pp.ParserElement:
 
 QUOTED = '"' + many(r'[^"\\\r\n]++|\\[^\r\n]') + '"'
 IPV4_OR_6 = r"[0-9A-Fa-f:.]+"
-
-# Shapes only, for speed: whether a stamp names a moment is found out when it is converted (reading.stamp).
-BSD_STAMP = r"[A-Z][a-z]{2}[ 0-9:]{10,11}[0-9]"
-ISO_STAMP = r"[0-9]{4}-[0-9T:.,+Z-]{12,31}"
 
 
 def header() -> pp.ParserElement:

@@ -1,6 +1,6 @@
 """What loggers say of lines that they dropped: evidence is missing, most of it when most is logged.
 
-rsyslog (imjournal, imuxsock, and its `last message repeated`), journald and syslog-ng. Whose lines were lost is in the
+rsyslog (imjournal, imuxsock), journald and syslog-ng. Whose lines were lost is in the
 text at most, so a loss is nobody's.
 """
 
