@@ -41,7 +41,7 @@ def test_a_log_truncated_without_a_copy_is_warned_about_and_counted(
             machine.send()
             controller.once()
     (warning,) = said(caplog)
-    assert "1 logs that were gone or truncated" in warning
+    assert "logs that were gone or truncated before they were read to their end: 1" in warning
     assert f"{machine.log}: was truncated when" in warning
     assert status(machine, capsys)["gaps"] == 2
     caplog.clear()
