@@ -15,10 +15,10 @@ import logging
 import secrets
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from nats.aio.client import Client
 
@@ -36,10 +36,12 @@ from logwatch.ports import Ports, Say, Standing, Written
 from logwatch.settings import zone_of
 from logwatch.telling.journal import Journal, Review
 
+Value = TypeVar("Value")
 _LINEAGE = "lineage"
 log = logging.getLogger("mailbrake.cluster")
 _FIRST = 15.0  # seconds to wait for the first connection
-_ATTEMPTS = 3
+_ATTEMPTS = 5
+_PAUSE = 1.0
 
 
 class LineageError(Exception):
@@ -72,7 +74,7 @@ class Brain:
         link = Link(config)
         link.start()
         try:
-            _prepare(link, config)
+            _insist(link, lambda client: layout.prepare(client, config.cluster))
             journal = Journal.open(config.journal)
             try:
                 origin = str(journal.noted("origin") or secrets.token_hex(8))
@@ -174,16 +176,17 @@ class Brain:
             await bucket.put(client, SHARES, mine.key, None, mine.revision)
 
 
-def _prepare(link: Link, config: Config) -> None:
-    """Make the streams; several servers that have just started may need a while to agree on who leads."""
+def _insist(link: Link, ask: Callable[[Client], Awaitable[Value]]) -> Value:
+    """What is asked of servers that may just have started, and then need a while to agree on who leads."""
     for left in reversed(range(_ATTEMPTS)):
         try:
             link.wait(_FIRST)
-            link.call(lambda client: layout.prepare(client, config.cluster), 3 * PATIENCE)
-            return
+            return link.call(ask, 3 * PATIENCE)
         except LinkError:
             if not left:
                 raise
+            time.sleep(_PAUSE)
+    raise AssertionError
 
 
 class _Memory(NamedTuple):
@@ -209,7 +212,7 @@ class _Memory(NamedTuple):
 
 def _join(link: Link, journal: Journal, memory: _Memory) -> None:
     """Become one of the controllers whose memory is the same; LineageError if it is not."""
-    lineage, created = link.call(lambda client: _lineage(client, memory))
+    lineage, created = _insist(link, lambda client: _lineage(client, memory))
     if lineage == memory.lineage:
         return
     with journal.transaction():

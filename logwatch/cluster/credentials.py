@@ -91,7 +91,7 @@ def make(directory: Path, roster: Roster, now: datetime | None = None) -> None:
             authority.grant(directory / name, name, [_user(name, role)], _ASKS, now)
     pins = [_pin(directory / "server" / f"{_file(server)}.pem") for server in roster.servers]
     for server in roster.servers:
-        _write(directory / "server" / _conf(roster, server), configuration(roster, server, pins).encode())
+        _write(directory / "server" / conf(roster, server), configuration(roster, server, pins).encode())
     _write(directory / "cluster.json", json.dumps(asdict(roster), indent=1).encode())
 
 
@@ -111,7 +111,7 @@ cluster {{
 }}
 """
     return f"""\
-# Written by `mailbrake cluster init`. Start it in this directory: nats-server -c {_conf(roster, server)}
+# Written by `mailbrake cluster init`. Start it in this directory: nats-server -c {conf(roster, server)}
 server_name: "{_file(server)}"
 listen: "0.0.0.0:{roster.port}"
 max_payload: 2MB
@@ -162,7 +162,7 @@ _CONTROLLER = (
 
 def _account(name: str) -> str:
     return f"""\
-  "gateway {name}" {{
+  gateway-{name} {{
     imports: [
       {{ service: {{ account: controllers, subject: "{lines_of(name)}" }} }}
       {{ service: {{ account: controllers, subject: "{_READ}" }} }}
@@ -186,7 +186,8 @@ def _user(name: str, role: str) -> str:
     return f"{name}.{role}.mailbrake"
 
 
-def _conf(roster: Roster, server: str) -> str:
+def conf(roster: Roster, server: str) -> str:
+    """The name of a server's configuration."""
     return "server.conf" if len(roster.servers) == 1 else f"{_file(server)}.conf"
 
 

@@ -11,8 +11,12 @@ needs no consumer of its own, whose deliveries it could have sent wherever it li
 
 from __future__ import annotations
 
+from contextlib import suppress
+from dataclasses import fields
+
+import nats.errors
 from nats.aio.client import Client
-from nats.js import api
+from nats.js import JetStreamContext, api
 from nats.js.errors import BadRequestError, NotFoundError
 
 from enforce.config import Cluster
@@ -23,12 +27,13 @@ TABLE = "KV_table"
 SHARES = "KV_shares"
 BEAT = "beat"
 _TWICE = 120.0  # seconds within which the server itself drops what is sent twice
+_PATIENCE = 2.0  # seconds for an answer
 _TABLE_BYTES = 1 << 30
 
 
 async def prepare(client: Client, cluster: Cluster) -> None:
     """Make what is missing, and bring what is there up to the configuration."""
-    jetstream = client.jetstream()
+    jetstream = client.jetstream(timeout=_PATIENCE)
     lines = api.StreamConfig(
         name=LINES,
         subjects=["lines.*", REVIEWS],
@@ -41,15 +46,20 @@ async def prepare(client: Client, cluster: Cluster) -> None:
         deny_delete=True,
     )
     for stream in (lines, _bucket("table", cluster, republish=True), _bucket("shares", cluster)):
-        assert stream.name
-        try:
-            await jetstream.stream_info(stream.name)
-            await jetstream.update_stream(stream)
-        except NotFoundError:
-            try:
-                await jetstream.add_stream(stream)
-            except BadRequestError:  # another controller was quicker
-                await jetstream.stream_info(stream.name)
+        await _prepare(jetstream, stream)
+
+
+async def _prepare(jetstream: JetStreamContext, wanted: api.StreamConfig) -> None:
+    assert wanted.name
+    try:
+        found = (await jetstream.stream_info(wanted.name)).config
+    except NotFoundError:
+        # another controller may be quicker; of two that ask several servers at once, one may get no answer
+        with suppress(BadRequestError, nats.errors.TimeoutError):
+            await jetstream.add_stream(wanted)
+        found = (await jetstream.stream_info(wanted.name)).config
+    if any(getattr(found, field.name) != value for field in fields(wanted) if (value := getattr(wanted, field.name))):
+        await jetstream.update_stream(wanted)
 
 
 def _bucket(name: str, cluster: Cluster, *, republish: bool = False) -> api.StreamConfig:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import ssl
 import threading
 import time
@@ -23,12 +24,13 @@ from nats.aio.client import Client
 
 from enforce.config import Config
 from logwatch.cluster.names import name_of
+from logwatch.cluster.tasks import first, within
 
 logging.getLogger("asyncio").setLevel(logging.ERROR)  # it warns of every connection with TLS that ends
 T = TypeVar("T")
 Task = Callable[[Client], Awaitable[None]]
 _AGAIN = 0.5  # seconds between two attempts
-_PING = 2  # seconds between signs of life; after two without an answer the connection is dead
+_PING = 2.0  # seconds between signs of life
 PATIENCE = 3.0  # seconds for an answer
 TROUBLES = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError, EOFError)
 
@@ -49,6 +51,8 @@ class Link:
         self._wake = wake
         self._tasks: list[Task] = []
         self._client: Client | None = None
+        self._attempts = secrets.randbelow(len(self._servers))  # not everybody begins with the same one
+        self._server = self._servers[0]  # the one that was tried last
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
@@ -79,12 +83,12 @@ class Link:
         client = self._client
         if client is None:
             raise LinkError(self.problem or "no connection yet")
-        future = asyncio.run_coroutine_threadsafe(asyncio.wait_for(ask(client), patience), self._loop)
+        future = asyncio.run_coroutine_threadsafe(within(patience, ask(client)), self._loop)
         try:
             return future.result(patience + 1)
         except TROUBLES as error:
             future.cancel()
-            raise LinkError(f"{self._servers[0]}: {_words(error)}") from None
+            raise LinkError(f"{self._server}: {_words(error)}") from None
 
     def soon(self, act: Callable[[], object]) -> None:
         """Have the link's thread do something."""
@@ -110,7 +114,7 @@ class Link:
                 await self._once()
             except TROUBLES as error:
                 self.problem = f"{', '.join(self._servers)}: {_words(error)}"
-            await _first(self._stop.wait(), asyncio.sleep(_AGAIN))
+            await first(self._stop.wait(), asyncio.sleep(_AGAIN))
 
     async def _once(self) -> None:
         """One connection, from its beginning to its end."""
@@ -121,20 +125,7 @@ class Link:
 
         client = Client()
         try:
-            await client.connect(
-                self._servers,
-                name=self.name,
-                tls=self._tls,
-                tls_handshake_first=False,
-                allow_reconnect=False,
-                connect_timeout=int(PATIENCE),
-                ping_interval=_PING,
-                max_outstanding_pings=2,
-                inbox_prefix=f"_INBOX_{self.name}",
-                disconnected_cb=end,
-                closed_cb=end,
-                error_cb=_silent,
-            )
+            await self._connect(client, end)
             self._client, self.problem = client, ""
             self._wake()
             await self._serve(client, ended)
@@ -143,35 +134,58 @@ class Link:
             await _closed(client)
             self._wake()
 
+    async def _connect(self, client: Client, end: Callable[..., Awaitable[None]]) -> None:
+        """To the server whose turn it is, or not at all."""
+        why: list[Exception] = []
+
+        async def note(error: Exception) -> None:
+            """Why it could not; what goes wrong later ends the connection, and is said then."""
+            why[:] = [error]
+
+        connecting = client.connect(
+            [self._next()],
+            name=self.name,
+            tls=self._tls,
+            tls_handshake_first=False,
+            allow_reconnect=False,
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
+            connect_timeout=int(PATIENCE),
+            inbox_prefix=f"_INBOX_{self.name}",
+            disconnected_cb=end,
+            closed_cb=end,
+            error_cb=note,
+        )
+        try:
+            await within(PATIENCE, connecting)
+        except nats.errors.NoServersError:
+            raise (why or [LinkError("no server")])[0] from None
+
+    def _next(self) -> str:
+        """The server to try now: each in turn, as one may take connections and do no more."""
+        self._attempts += 1
+        self._server = self._servers[self._attempts % len(self._servers)]
+        return self._server
+
     async def _serve(self, client: Client, ended: asyncio.Event) -> None:
         """Run all tasks until one of them, or the connection, ends."""
         try:
-            await _first(self._stop.wait(), ended.wait(), *(task(client) for task in self._tasks))
+            await first(self._stop.wait(), ended.wait(), _lives(client), *(task(client) for task in self._tasks))
         finally:
             if not self._stop.is_set() and not self.problem:
                 self.problem = f"{', '.join(self._servers)}: the connection was lost"
 
 
-async def _first(*awaitables: Awaitable[object]) -> None:
-    """Until one is done; the others are cancelled. What it raises is raised."""
-    tasks = [asyncio.ensure_future(awaitable) for awaitable in awaitables]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+async def _lives(client: Client) -> None:
+    """Ends when the server no longer answers; the client itself would wait half a minute for its farewell then."""
+    while True:
+        await within(PATIENCE, client.flush(int(PATIENCE)))
+        await asyncio.sleep(_PING)
 
 
 async def _closed(client: Client) -> None:
     with suppress(*TROUBLES):
-        await asyncio.wait_for(client.close(), 1.0)
-
-
-async def _silent(_: Exception) -> None:
-    """What goes wrong on a connection ends it, and is said then."""
+        await within(1.0, client.close())
 
 
 def _words(error: BaseException) -> str:

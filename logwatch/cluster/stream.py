@@ -31,6 +31,7 @@ from logwatch.telling.journal import Review
 NAME = "stream"  # as the position is called
 _WAITING = 2000  # messages that may wait to be read, and their bytes; then the server waits
 _BYTES = 64 << 20
+_ANSWER = 2.0  # seconds for one
 _SILENCE = 1.0  # seconds after which the server says that it is there
 _PIECE = 1 << 20  # bytes of lines after which a piece is given out
 _NOTE = 5.0  # seconds after which a position is given out though no lines came
@@ -253,7 +254,7 @@ class Stream:
         """Have messages from where we are, in order, without a gap; whatever is wrong ends the connection."""
         self._connection += 1
         self._end = -1
-        jetstream = client.jetstream()
+        jetstream = client.jetstream(timeout=_ANSWER)
         try:
             info = await jetstream.stream_info(LINES)
             created = str(info.created)

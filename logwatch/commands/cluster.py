@@ -46,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     except OSError as error:
         raise Failure(f"{directory}: cannot be written: {error.strerror}") from None
-    print(f"{directory}/server       to {', '.join(roster.servers)}; there: nats-server -c server.conf")
+    for server in roster.servers:
+        print(f"{directory}/server       to {server}; there: nats-server -c {credentials.conf(roster, server)}")
     for name in (*roster.gateways, *roster.controllers):
         print(f"{directory}/{name:12} to {name}, as /etc/mailbrake/cluster")
     urls = ", ".join(f'"tls://{server}:{roster.port}"' for server in roster.servers)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from enforce.table import Denied, Reader, State
@@ -59,18 +60,23 @@ class Site:
         gateways: Sequence[str] = ("mx1", "mx2"),
         controllers: Sequence[str] = ("c1", "c2"),
         *,
-        address: str = HERE,
+        servers: Mapping[str, str] = MappingProxyType({"server": HERE}),
         lease: str = "1h",
         places: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self.directory = directory
-        self.gateways, self.controllers = tuple(gateways), tuple(controllers)
+        """`servers`: their machines and addresses."""
+        self.gateways, self.controllers, self.servers = tuple(gateways), tuple(controllers), dict(servers)
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._places = places or {}
         self._messages = 0
         self.port = free_port()
-        self.roster = Roster((address,), self.gateways, self.controllers, str(directory / "stream"), self.port)
+        addresses = tuple(servers.values())
+        self.roster = Roster(addresses, self.gateways, self.controllers, "stream", self.port)
         credentials.make(directory / "keys", self.roster)
+        for server in servers:
+            shutil.copytree(directory / "keys" / "server", directory / server)
+        urls = [f"tls://{address}:{self.port}" for address in addresses]
         (directory / "policy").write_text(POLICY)
         for name in (*gateways, *controllers):
             (directory / f"{name}.log").touch()
@@ -87,31 +93,39 @@ class Site:
                 [milter]
                 syslog = ""
                 [cluster]
-                servers = ["tls://{address}:{self.port}"]
+                servers = {json.dumps(urls)}
                 name = "{name}"
                 credentials = "{directory}/keys/{name}"
+                replicas = {len(servers)}
                 """
             )
 
     # Processes.
 
     def start(self, *parts: str) -> None:
-        """`server`, or a machine's command: `mx1 ship`, `mx1 sync`, `c1 watch`."""
+        """A server by its name, or a machine's command: `mx1 ship`, `mx1 sync`, `c1 watch`."""
         for part in parts:
             machine, _, command = part.partition(" ")
             ours = [sys.executable, "-m", "logwatch", command, "--config", f"{self.directory}/{machine}.toml"]
-            run = [str(SERVER), "-c", "server.conf"] if part == "server" else ours
+            run = [str(SERVER), "-c", self._configuration(part)] if part in self.servers else ours
             with (self.directory / f"{part.replace(' ', '.')}.err").open("ab") as errors:
                 self.running[part] = subprocess.Popen(
                     [*self._places.get(machine, ()), *run],
-                    cwd=self.directory / "keys" / "server" if part == "server" else None,
+                    cwd=self.directory / part if part in self.servers else None,
                     stdout=errors,
                     stderr=errors,
                 )
 
+    def _configuration(self, server: str) -> str:
+        return "server.conf" if len(self.servers) == 1 else f"{self.servers[server]}.conf"
+
+    def store(self, server: str = "server") -> Path:
+        """Where a server keeps its data."""
+        return self.directory / server / "stream"
+
     def start_all(self) -> None:
         """Everything; up when the controllers hold all keys between them."""
-        self.start("server", *(f"{name} watch" for name in self.controllers))
+        self.start(*self.servers, *(f"{name} watch" for name in self.controllers))
         self.start(*(f"{name} {command}" for name in self.gateways for command in ("ship", "sync")))
         wait_for(lambda: not any(self.state(name).reason for name in self.gateways), f"tables; {self.said()}")
 

@@ -33,9 +33,9 @@ def network() -> Iterator[Network]:
 @pytest.fixture(scope="module")
 def site(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     places = {name: network.place(name) for name in ("server", *GATEWAYS, *CONTROLLERS)}
-    address = network.addresses["server"]
+    servers = {"server": network.addresses["server"]}
     made = Site(
-        tmp_path_factory.mktemp("site"), GATEWAYS, CONTROLLERS, address=address, lease=f"{LEASE}s", places=places
+        tmp_path_factory.mktemp("site"), GATEWAYS, CONTROLLERS, servers=servers, lease=f"{LEASE}s", places=places
     )
     try:
         made.start_all()
