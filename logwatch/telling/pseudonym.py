@@ -2,7 +2,8 @@
 
 Logins and addresses become keyed hashes, local part and domain each for itself: the same person is the same name
 everywhere, colleagues share a domain, and nobody without the key can try names out. Internet addresses are cut to their
-network (/24, /48). Other text that might name somebody is hashed as a whole, or left out where strangers wrote freely.
+network (/24, /48). A local user's number stays, his name does not; nor does what a client called its way to log in,
+unless that is one. Other text that might name somebody is hashed as a whole, or left out where strangers wrote freely.
 Letters are folded to lower case first, as accounts are. What column is not known here is hashed.
 
 A pseudonym is no anonymity: who sends what and when may still tell who it is.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,11 +23,17 @@ _BITS = {4: 24, 6: 48}
 
 # Columns of events and fields of decisions that name nobody.
 _PLAIN = frozenset(
-    """line time host program service daemon pid event client_port sasl_method relay_port delay dsn status size nrcpt
-    stage smtp_code rule mode verdict count uid action until seq share max_recipients evidence change messages
+    """line time host program service daemon pid event client_port relay_port delay dsn status size nrcpt
+    stage smtp_code rule mode verdict count action until seq share max_recipients evidence change messages
     recipients against_action against_mode against_rule against_share against_max_recipients""".split()  # noqa: SIM905 - one a line would fill a page
 )
 _LEFT_OUT = frozenset({"response", "reject_reason"})  # free text, with addresses in it
+# RFC 4422's names, as of IANA and of what mail servers offer besides; clients may send anything
+_METHODS = re.compile(
+    r"(?:PLAIN|LOGIN|EXTERNAL|ANONYMOUS|NTLM|GSSAPI|GSS-SPNEGO|GS2-KRB5|OTP|SKEY|XCLIENT|X?OAUTH(?:2|BEARER|10A)|"
+    r"(?:CRAM|DIGEST)-MD5|SCRAM-SHA-(?:1|224|256|384|512)(?:-PLUS)?)(?:[_-](?:SERVER|SASL|LOGIN))?",
+    re.IGNORECASE,
+)
 _WORDS = frozenset({"", "unknown", "none", "local", "virtual"})  # in the place of a name
 
 
@@ -41,6 +49,8 @@ class Pseudonyms:
             **dict.fromkeys(("sasl_username", "sasl_sender", "sender", "recipient", "orig_to"), self.address),
             **dict.fromkeys(("client_ip", "relay_ip"), self.network),
             "key": self.key,
+            "uid": self.user,
+            "sasl_method": self.method,
         }
 
     def address(self, text: str) -> str:
@@ -61,13 +71,21 @@ class Pseudonyms:
         bits = _BITS[address.version]
         return str(ipaddress.ip_network(f"{address}/{bits}", strict=False).network_address)
 
+    def user(self, text: str) -> str:
+        """A local user: the number, or under another name the name, as Exim and Sendmail have it."""
+        return text if text.isascii() and text.isdigit() else self.address(text)
+
+    def method(self, text: str) -> str:
+        """A way to log in."""
+        return text if not text or _METHODS.fullmatch(text) else self._other(text)
+
     def key(self, text: str) -> str:
-        """A key of the rates frame or of a decision; a user id and the site are nobody's name."""
+        """A key of the rates frame or of a decision; the number of a local user and the site are nobody's name."""
         kind, colon, name = text.partition(":")
         if kind == "net":
             wide = ipaddress.ip_network(name, strict=False)
             return f"net:{wide.supernet(new_prefix=min(wide.prefixlen, _BITS[wide.version]))}"
-        of = {"account": self.address, "client": self.network}.get(kind)
+        of = {"account": self.address, "client": self.network, "local": self.user}.get(kind)
         return f"{kind}{colon}{of(name)}" if of else text
 
     def value(self, column: str, value: Any) -> Any:
