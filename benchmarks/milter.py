@@ -35,7 +35,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -79,7 +79,7 @@ def main() -> None:
             path, _ = stack.enter_context(contestants.policyd(directory / "policyd"))
             settings["policyd"] = {contestants.POLICY: f"check_policy_service {path}"}
         site = Site(postfix, programs["smtp_load"], settings)
-        full = _throughput(site, args.rounds, args.messages)
+        full = throughput(site, args.rounds, args.messages)
         _at_ease(site, args.rounds, full / 10)
         _latency(milters)
         _memory(milters)
@@ -152,18 +152,18 @@ def _read(path: Path) -> str:
 # Measurements.
 
 
-def _throughput(site: Site, rounds: int, messages: int) -> float:
-    """At full load; the median of messages/s without a milter."""
+def throughput(site: Site, rounds: int, messages: int, others: Sequence[str] = ("none", "null")) -> float:
+    """At full load, beside each of `others`; the median of messages/s without a milter."""
     found = site.rounds(rounds, messages)
     print(f"\n{rounds} rounds of {messages} messages, {SESSIONS} sessions, {os.cpu_count()} cores\n")
-    print(
-        "| contestant | messages/s | of no milter | of the null milter | CPU, ms a message | of no milter | of null |"
-    )
-    print("| --- |" + " --- |" * 6)
+    beside = [f"of {other}" for other in others]
+    print(f"| contestant | messages/s | {' | '.join(beside)} | CPU, ms a message | {' | '.join(beside)} |")
+    print("| --- |" + " --- |" * (2 + 2 * len(beside)))
     for who, mine in found.items():
-        rates, costs = [_ratios(mine, found, lambda load: load.rate), _ratios(mine, found, lambda load: load.cpu)]
+        rates = _ratios(mine, found, lambda load: load.rate, others)
+        costs = _ratios(mine, found, lambda load: load.cpu, others)
         medians = [statistics.median(load.rate for load in mine), statistics.median(load.cpu for load in mine)]
-        print(f"| {who} | {medians[0]:.0f} | {rates[0]} | {rates[1]} | {medians[1]:.2f} | {costs[0]} | {costs[1]} |")
+        print(f"| {who} | {medians[0]:.0f} | {' | '.join(rates)} | {medians[1]:.2f} | {' | '.join(costs)} |")
     return statistics.median(load.rate for load in found["none"])
 
 
@@ -186,10 +186,12 @@ def _at_ease(site: Site, rounds: int, rate: float) -> None:
         )
 
 
-def _ratios(mine: list[Load], found: dict[str, list[Load]], value: Callable[[Load], float]) -> list[str]:
-    """Of a value to those of `none` and `null` in the same rounds: medians, and extremes."""
+def _ratios(
+    mine: list[Load], found: dict[str, list[Load]], value: Callable[[Load], float], others: Sequence[str] = ("none",)
+) -> list[str]:
+    """Of a value to those of `others` in the same rounds: medians, and extremes."""
     texts = []
-    for other in ("none", "null"):
+    for other in others:
         ratios = sorted(value(one) / value(two) for one, two in zip(mine, found[other], strict=True))
         texts.append(f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}–{ratios[-1]:.2f})")
     return texts
