@@ -5,7 +5,7 @@ PYTHON ?= python3
 CORPUS ?= ../shared/corpora
 BIN := .venv/bin
 
-.PHONY: help demo demo-cluster test check conformance bench-reading format clean bench-detection
+.PHONY: help demo demo-cluster test check conformance bench-reading format clean bench-detection notebooks
 
 help:
 	@echo "make demo    the closed loop on this machine, in under a minute (no MTA needed)"
@@ -39,6 +39,10 @@ bench-reading: .venv/dev
 
 bench-detection: .venv/dev
 	@$(BIN)/python -m benchmarks.detection --seeds 43,44 --attacks 4 --accounts 300 --simple --conditions --write docs/detection.md
+
+# their outputs are committed; to be run again when policy or samples change
+notebooks: .venv/dev
+	@$(BIN)/python -m tests.notebooks.run
 
 format: .venv/dev
 	$(BIN)/ruff format .
