@@ -77,6 +77,11 @@ def test_the_milter_runs_without_pandas(wheel: Path, tmp_path: Path) -> None:
     assert "'milter'" in done.stdout
     for heavy in ("pandas", "numpy", "logwatch", "pyparsing", "watchdog"):
         assert f"'{heavy}'" not in done.stdout
+    thinking = subprocess.run(
+        [str(home / "bin" / "python"), "-m", "logwatch", "status"], capture_output=True, text=True, check=False
+    )
+    assert (thinking.returncode, thinking.stderr.count("\n")) == (1, 1)
+    assert "is not installed: `pip install mailbrake`" in thinking.stderr
 
 
 def _link(name: str, site: Path) -> None:

@@ -15,6 +15,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from enforce.config import ConfigError
 from enforce.table import TableError
@@ -60,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
-        module = importlib.import_module(f"logwatch.commands.{name}")
+        module = _module(name)
         sentence = str(module.__doc__).splitlines()[0]
         command = commands.add_parser(name, help=sentence, description=sentence)
         module.arguments(command)
@@ -68,14 +69,21 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def _module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(f"logwatch.commands.{name}")
+    except ModuleNotFoundError as missing:
+        raise Failure(f"{missing.name} is not installed{_WANTED}") from None
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     # full collections would walk all that is remembered of a log again and again, and nothing in it is garbage
     gc.set_threshold(*COLLECTING)
-    args = parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a stranger chooses letters that the terminal's encoding may not have
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
+        args = parser().parse_args(argv)
         status = int(args.run(args))
         if sys.stdout:  # a daemon may have been started without one
             sys.stdout.flush()
@@ -96,6 +104,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
+_WANTED = (
+    ": `pip install mailbrake`, or `pip install .` in its folder, brings all that this command needs; where only the "
+    "milter was installed, there is mailbrake-milter and no more"
+)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
