@@ -3,6 +3,7 @@
 Commands are taken from blocks of a page and run by a shell as they stand, but for this:
 
 - absolute paths of the guide lie below the directory;
+- a pipe fails if any of its commands does;
 - `systemctl` starts and stops what the unit of that name in deploy/ would start, with its directories made;
 - users of the guide are not made on the machine that tests: what would become one stays root;
 - `apt-get install` asks dpkg whether such packages exist here, `pip install` only builds;
@@ -128,7 +129,7 @@ class Machine:
 
     def _sh(self, command: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["sh", "-c", command],
+            ["bash", "-o", "pipefail", "-c", command],
             cwd=ROOT,
             env=self._environment,
             capture_output=True,

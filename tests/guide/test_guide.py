@@ -13,8 +13,14 @@ from tests.guide.machine import ROOT, Machine
 
 GUIDE = ROOT / "docs" / "rollout.md"
 OTHERS = [ROOT / "docs" / f"{name}.md" for name in ("help-desk", "troubleshooting", "privacy")]
-# exit status 1 says something, too: what is wrong, that there is no case, nothing found
-MAY_SAY_NO = ("mailbrake status", "mailbrake why alice", "grep", "mailbrake table release")
+# exit status 1 says something, too: what is wrong, that there is no case, nothing found, that `head` has seen enough
+MAY_SAY_NO = (
+    "mailbrake status",
+    "mailbrake why alice",
+    "grep",
+    "mailbrake table release",
+    "mailbrake events /var/log/mail.log | head",
+)
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -65,6 +71,16 @@ def test_the_guide_leads_from_nothing_to_enforcing(machine: Machine) -> None:
 def test_the_other_pages_hold_on_the_machine_that_the_guide_made(machine: Machine, page: Path) -> None:
     """In the order in which they are read."""
     assert follow(page.read_text(), machine)
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["mailbrake nonsense", "mailbrake status --nonsense", "mailbrake why nobody", "grep x /nowhere | tail", "false"],
+)
+def test_a_command_that_fails_is_found(machine: Machine, command: str) -> None:
+    """Else none of this shows anything; what may say no may not be misspelt."""
+    with pytest.raises(AssertionError):
+        follow(f"```sh\n{command}\n```\n", machine)
 
 
 def test_pages_whose_commands_are_run_have_no_others() -> None:
