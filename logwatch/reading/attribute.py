@@ -37,6 +37,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -305,6 +306,8 @@ class Attribution:
         return known if client is None or known[1] is None or client == known[1] else _NOBODY
 
     def _message(self, time: float, host: bytes | None, queue_id: bytes | None) -> Owner | None:
+        if queue_id is None:
+            return None
         return self.messages.get((host, queue_id), time - _MESSAGE)
 
     # Time.
@@ -388,7 +391,7 @@ def _filled(column: Any, values: dict[int, int]) -> Any:
 
 def _column(owners: Sequence[Owner], place: int) -> Any:
     column = np.empty(len(owners), dtype=object)
-    column[:] = [owner[place] for owner in owners]
+    column[:] = [*map(itemgetter(place), owners)]
     return column
 
 

@@ -63,7 +63,7 @@ def spelled_out(lines: bytes, last: bytes) -> tuple[bytes, bytes]:
 
 def untold(chunk: bytes) -> int:
     """How many lines repeat one that is not known."""
-    return sum(1 for _ in _LAST.finditer(chunk)) if _MARK in chunk else 0
+    return sum(1 for _ in _LAST.finditer(chunk))
 
 
 def _said(told: re.Match[bytes], last: bytes) -> bytes:

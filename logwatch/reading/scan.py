@@ -69,9 +69,7 @@ class Scanner:
 
     def scan(self, chunk: bytes) -> Scanned:
         """The events of whole lines, `\\n` after each; also `start`, the offset of each event's line in the chunk."""
-        text, repeats = _unfold(chunk) if b"message repeated " in chunk else (chunk, ())
-        if lost := untold(chunk):
-            self.unreadable["repeated"] += lost
+        text, repeats = self._unfolded(chunk) if b"message repeated " in chunk else (chunk, ())
         found = self._found(b"\n" + text)
         columns = self._table(found)
         columns["start"] = np.array(found.starts, dtype=np.int64)
@@ -79,6 +77,11 @@ class Scanner:
             columns["line"] = self._numbers(text, found.starts)
         self.lines += chunk.count(b"\n")
         return self._repeated(columns, found.rows, repeats) if repeats else Scanned(columns, found.rows)
+
+    def _unfolded(self, chunk: bytes) -> tuple[bytes, list[tuple[int, int, int]]]:
+        if lost := untold(chunk):
+            self.unreadable["repeated"] += lost
+        return _unfold(chunk)
 
     # Finding lines.
 

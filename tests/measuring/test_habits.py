@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logwatch.measuring.condemned import DAY, Condemned, short
-from logwatch.measuring.contacts import Contacts
+from logwatch.measuring.contacts import Contacts, place_of
 from logwatch.measuring.habits import FOUND, Habits
 from logwatch.measuring.origin import Site
 
@@ -311,7 +311,8 @@ class TestContacts:
         contacts = Contacts(pairs=1)
         met = [contacts.met("account:a", b"r%d@x" % n, START + n * 7 * DAY) for n in range(20_000)]
         assert not any(met)
-        assert sum(len(marks) for _, (marks, _) in contacts.memory.items()) <= 1 << 14
+        assert sum(len(weeks) for _, (_, weeks) in contacts.memory.items()) <= 1 << 14
+        assert all(len(marks) == 8 * len(weeks) for _, (marks, weeks) in contacts.memory.items())
         assert contacts.met("account:a", b"r19999@x", START + 20_000 * 7 * DAY)
 
     def test_a_pair_used_every_week_writes_once_a_week(self) -> None:
@@ -322,3 +323,12 @@ class TestContacts:
         assert contacts.memory.changes() == []
         assert contacts.met("account:a", b"r@x", START + 7 * DAY)
         assert len(contacts.memory.changes()) == 1
+
+    @given(st.lists(st.binary(min_size=1, max_size=2).map(lambda few: (few * 8)[:8]), unique=True, max_size=9))
+    def test_a_fingerprint_is_found_where_it_is_and_never_across_two(self, marks: list[bytes]) -> None:
+        """Though the end of one and the beginning of the next are the same bytes."""
+        page = bytearray(b"".join(marks))
+        for place, mark in enumerate(marks):
+            assert place_of(page, int.from_bytes(mark, "little")) == place
+            rest = page[: 8 * place] + page[8 * place + 8 :]
+            assert place_of(rest, int.from_bytes(mark, "little")) == -1
