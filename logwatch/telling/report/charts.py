@@ -15,7 +15,7 @@ from logwatch.telling.report.markup import Markup, tag
 
 COLOURS = 16  # series that the style sheet tells apart
 _TOP, _FOOT = 16, 20  # pixels above and below the plot
-_LABELS = 5  # along an axis of time at most: as many as fit a phone
+_LABELS = 5  # along an axis of time; three of them on a phone
 
 
 class Axis(NamedTuple):
@@ -137,8 +137,15 @@ def _times(axis: Axis, height: int) -> list[Markup]:
     moments = [axis.begin + (axis.end - axis.begin) * i / (_LABELS - 1) for i in range(_LABELS)]
     anchors = ["start", *["middle"] * (_LABELS - 2), "end"]
     return [
-        tag("text", axis.label(moment), x=_percent(axis.along(moment)), y=_TOP + height + 15, text_anchor=anchor)
-        for moment, anchor in zip(moments, anchors, strict=True)
+        tag(
+            "text",
+            axis.label(moment),
+            x=_percent(axis.along(moment)),
+            y=_TOP + height + 15,
+            text_anchor=anchor,
+            class_="between" if place % 2 else None,  # left out where there is no room
+        )
+        for place, (moment, anchor) in enumerate(zip(moments, anchors, strict=True))
     ]
 
 
