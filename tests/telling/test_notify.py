@@ -145,6 +145,9 @@ class TestMessage:
         assert told.text().count("tripped") == 1
         assert "tripped (9 times)\n" in told.text()
         assert "the disk is full\n" in told.text()
+        storm = message(*(Happening("guard", NOW + number, "tripped") for number in range(90)))
+        assert "tripped (90 times or alike)\n" in storm.text()
+        assert "more" not in storm.text()
 
     def test_what_senders_write_stays_in_its_line(self) -> None:
         """A login is the sender's own words: no header and no second line come of it."""

@@ -66,8 +66,7 @@ class Message(NamedTuple):
         parts = []
         for about, count in self._counted():
             told = [happening for happening in self.happenings if happening.about == about]
-            rows = _rows(told)
-            rows += [f"… and {count - len(told)} more"] * (count > len(told))
+            rows = _rows(told, count)
             parts.append("\n".join([*rows, _HINTS[about]]))
         if self.lost:
             parts.append(f"Notifications lost before this one: {self.lost}")
@@ -91,15 +90,17 @@ class Message(NamedTuple):
         return [(about, self.counts[about]) for about in KINDS if self.counts.get(about)]
 
 
-def _rows(told: Sequence[Happening]) -> list[str]:
-    """A line for each, once where the same happened again."""
+def _rows(told: Sequence[Happening], count: int) -> list[str]:
+    """A line for each, once where the same happened again, and how many of `count` are not told."""
     times = Counter(happening.text for happening in told)
     first = {happening.text: happening for happening in reversed(told)}
     found = []
-    for text, count in times.items():
-        again = f" ({count} times)" if count > 1 else ""
+    for text, often in times.items():
+        again = f" ({often} times)" if often > 1 else ""
         found.append(f"{iso(int(first[text].time))}  {cleaned(text)}{again}")
-    return found
+    if count > len(told) and len(found) == 1:
+        return [f"{iso(int(told[0].time))}  {cleaned(told[0].text)} ({count} times or alike)"]
+    return [*found, *[f"… and {count - len(told)} more"] * (count > len(told))]
 
 
 def cleaned(text: str) -> str:
