@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from enforce.config import Config
 from logwatch.commands import Failure
 from logwatch.commands.common import config_of, key_of, log_arguments, logs_of, time_of
-from logwatch.commands.output import clock, now, number, progress, safe, write_json
+from logwatch.commands.output import clock, counted, now, number, progress, safe, write_json
 from logwatch.schema import Columns, iso
 from logwatch.settings import zone_of
 
@@ -97,15 +97,15 @@ def _object(found: Cleanup, config: Config) -> dict[str, Any]:
 def _tell(found: Cleanup, config: Config) -> None:
     zone = zone_of(config)
     print(f"{safe(found.account)} since {clock(found.since, zone)}")
-    print(f"\nStill in the queue: {number(len(found.queued))} messages")
+    print(f"\nStill in the queue: {counted(len(found.queued), 'message')}")
     if found.queued:
         print("  hold them:   mailbrake cleanup … --queue-ids | postsuper -h -")
         print("  delete them: mailbrake cleanup … --queue-ids | postsuper -d -")
-    print(f"\nReached: {number(len(found.reached()))} recipients (--recipients lists them)")
+    print(f"\nReached: {counted(len(found.reached()), 'recipient')} (--recipients lists them)")
     suspects = found.suspects()
     print(f"\nAddresses that the account had not used before: {number(len(suspects))}")
     for client, use in list(suspects.items())[:_SHOWN]:
-        print(f"  {client:<46} {clock(use.first, zone)} to {clock(use.last, zone)}, {number(use.messages)} messages")
+        print(f"  {client:<46} {clock(use.first, zone)} to {clock(use.last, zone)}, {counted(use.messages, 'message')}")
     if len(suspects) > _SHOWN:
         print("  …")
     if found.failures and found.first_failure:

@@ -11,7 +11,7 @@ from pathlib import Path
 from enforce.table import Writer
 from logwatch.commands import Failure
 from logwatch.commands.common import config_argument, config_of, json_argument, key_of
-from logwatch.commands.output import number, safe, write_json
+from logwatch.commands.output import counted, safe, write_json
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,9 +46,9 @@ def run(args: argparse.Namespace) -> int:
         write_json([{"key": key, **gone._asdict()}])
         return 0
     print(
-        f"{safe(key)}: removed {number(gone.decisions)} decisions with their log lines, "
-        f"{number(gone.reviews)} reviews,\n{number(gone.lines)} lines of other cases that name it, "
-        f"{number(gone.memories)} entries of what was learned."
+        f"{safe(key)}: removed {counted(gone.decisions, 'decision')} with their log lines, "
+        f"{counted(gone.reviews, 'review')},\n{counted(gone.lines, 'line')} of other cases that named it, "
+        f"{counted(gone.memories, 'record')} of what was learned."
     )
     print("The mail log, reports and notifications that were sent still name it.")
     return 0

@@ -87,7 +87,7 @@ def number(value: float) -> str:
 
 
 def counted(count: int, what: str) -> str:
-    """So many of something."""
+    """So many of something: `1 message`, `2,000 messages`."""
     return f"{number(count)} {what}{'s' * (count != 1)}"
 
 

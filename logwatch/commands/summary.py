@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from enforce.config import Config
 from enforce.key import EVERYBODY
-from logwatch.commands.output import clock, number, safe, write_table
+from logwatch.commands.output import clock, counted, number, safe, write_table
 from logwatch.core import Core, Step
 from logwatch.judging.ceiling import Cut
 from logwatch.judging.conditions import Rate
@@ -48,18 +48,19 @@ class Reading:
         """Print how much of which logs that was; whether it was any mail log at all."""
         scanner, events, zone = self._core.reader.scanner, self._core.events, zone_of(config)
         named = ", ".join(map(safe, logs[:3])) + (", …" if len(logs) > 3 else "")
-        print(f"Read {number(scanner.lines)} lines of {named}")
+        print(f"Read {counted(scanner.lines, 'line')} of {named}")
         if self._first is None:
-            print("None of them is a line of Postfix that mailbrake knows: is this the mail log?")
+            print("None of them is a line that mailbrake knows: is this a log of Postfix, Sendmail, Exim or Dovecot?")
             return False
         print(
             f"from {clock(self._first, zone)} to {clock(self._core.reader.clock, zone)}: "
-            f"{number(events['accept'] + events['pickup'])} messages accepted, {number(len(self._accounts))} accounts "
-            f"(SMTP AUTH logins), {number(events['auth_failure'])} failed logins."
+            f"{counted(events['accept'] + events['pickup'], 'message')} accepted, "
+            f"{counted(len(self._accounts), 'account')} (SMTP AUTH logins), "
+            f"{counted(events['auth_failure'], 'failed login')}."
         )
         if scanner.unreadable:
             print(
-                f"{number(scanner.unreadable.total())} lines of known kinds could not be read; "
+                f"{counted(scanner.unreadable.total(), 'line')} of known kinds could not be read; "
                 "`mailbrake events` shows one."
             )
         if steps := self._core.reader.facts()["clock_steps"]:
@@ -127,15 +128,15 @@ class Summary:
         """What the cap for everybody would have cut."""
         if self._ceiling is None:
             return
-        larger = f"{number(len(self._larger))} accounts have a larger one of their own"
+        larger = f"{counted(len(self._larger), 'account')} with a larger one of their own"
         print(
             f"\nThe cap of {number(self._ceiling.recipients)} recipients per message ({self._ceiling.mode}): {larger}."
         )
         senders = Counter(cut.key for cut in self._cut)
         beyond = sum(cut.recipients - cut.limit for cut in self._cut)
         print(
-            f"It would have cut {number(len(self._cut))} messages of {number(len(senders))} accounts, "
-            f"{number(beyond)} recipients of them{', most often of:' if senders else '.'}"
+            f"It would have cut {counted(len(self._cut), 'message')} of {counted(len(senders), 'account')}, "
+            f"{counted(beyond, 'recipient')} of them{', most often of:' if senders else '.'}"
         )
         for key, count in senders.most_common(_CUT):
             largest = max(cut.recipients for cut in self._cut if cut.key == key)

@@ -190,7 +190,7 @@ class TestReplay:
         """Any other text: no decision, and a hint."""
         done = mailbrake("replay", ROOT / "README.md")
         assert done.returncode == 0
-        assert "is this the mail log?" in done.stdout
+        assert "is this a log of Postfix" in done.stdout
 
     def test_decisions_as_json(self, tmp_path: Path) -> None:
         """DESIGN's decision object, one a line; the rule's own mode without a configuration."""

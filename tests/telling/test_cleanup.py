@@ -35,6 +35,6 @@ def test_lists_for_pipes() -> None:
 def test_the_list_is_for_people() -> None:
     """It says what to do next."""
     told = mailbrake("cleanup", "bob", LOG, "--since", since()).stdout
-    assert "Still in the queue: 1 messages" in told
+    assert "Still in the queue: 1 message" in told
     assert "postsuper -d -" in told
     assert "account:carol" in told
