@@ -25,7 +25,7 @@ def gateways_of(positions: Mapping[str, Any], saved: float, now: float) -> Found
     problems = [f"{name}: {problem}" for name, gateway in found.items() for problem in _problems(gateway)]
     if found and now - saved > _OLD:
         problems.append(f"nothing has come out of the stream for {now - saved:.0f} s: what is told of it is as old")
-    return {name: _row(gateway) for name, gateway in found.items()}, problems
+    return {name: _row(found[name]) for name in sorted(found)}, problems
 
 
 def _row(gateway: Gateway) -> dict[str, Any]:

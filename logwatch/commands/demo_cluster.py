@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import socket
 import subprocess
 import sysconfig
@@ -38,6 +39,13 @@ credentials = "{directory}/keys/{name}"
 """
 
 
+_SCENE = (
+    "Three gateways (mx1, mx2, mx3) ship their logs into a stream, two controllers (c1, c2) decide on all of",
+    "them together, and each gateway gets the table that its milter answers by. The policy:",
+)
+PEOPLE = ("carol", "frank", "grace", "heidi", "ivan", "laura", "nora", "olaf")  # one of each of eight partitions
+
+
 def run(*, keep: bool) -> int:
     """Tell the story; everything it started ends with it."""
     if importlib.util.find_spec("nats") is None or importlib.util.find_spec("cryptography") is None:
@@ -59,35 +67,37 @@ class _Story:
     def tell(self) -> None:
         """From three slices of a flood to a dead gateway, a dead controller and a dead server."""
         self._prepare()
-        self._on.heading("1", "A hijacked account sends through all three gateways: 40 recipients on each, 120 in all")
-        for gateway in GATEWAYS:
-            self._send(gateway, "bob", 8, 5)
-        self._on.say("   No gateway sees more than 40; the limit is 100 in ten minutes.")
-        self._await("bob", GATEWAYS)
-        self._on.heading("2", "kill -9 one controller")
+        self._on.heading("1", "A hijacked account sends through all three gateways")
+        self._flood("bob", 40, *GATEWAYS)
+        self._on.say("   No gateway sees more than 40 recipients; the limit is 100 in ten minutes. Together:")
+        self._await("bob")
+        self._on.heading("2", "kill -9 one of the two controllers")
         self._kill("c1 watch")
-        self._flood("carol", "mx1", "mx2")
-        self._await("carol", GATEWAYS)
-        self._on.say("   The other had decided all the same, and has taken over what the dead one published.")
-        self._on.heading("3", "kill -9 one gateway's own processes; its log goes on")
+        self._on.say("   Each publishes half of the keys. So eight accounts are hijacked, one of each eighth:")
+        self._flood(", ".join(PEOPLE), 60, "mx1", "mx2")
+        self._await(*PEOPLE)
+        self._on.say("   The other had decided on all of them, and has taken over what the dead one published.")
+        self._on.heading("3", "kill -9 what runs on a gateway; its log goes on")
         self._kill("mx3 ship")
         self._kill("mx3 sync")
-        self._flood("dave", "mx3", "mx1")
-        self._on.say("   Half of dave's flood is in the dead gateway's log alone. Its last table stands:")
-        self._show("mx3", "bob")
-        self._on.say("   It is started again:")
+        self._flood("dave", 60, "mx3", "mx1")
+        self._on.say("   Half of dave's flood is in the dead gateway's log alone. There, the last table stands:")
+        self._show("bob", "mx3")
+        self._on.say("   It is started again, and sends what it had not:")
         self._start("mx3 ship", "mx3 sync")
-        self._await("dave", GATEWAYS)
+        self._await("dave")
         self._on.heading("4", "kill -9 the stream's server")
         self._kill("server")
-        self._flood("erin", "mx1", "mx2")
-        self._on.say("   Nobody can decide now; mail flows, and what stood stands:")
-        self._show("mx1", "dave")
-        self._on.say("   It is started again; the lines had waited on the gateways' disks:")
+        self._flood("erin", 60, "mx1", "mx2")
+        self._on.say("   Nobody can decide now. Mail flows, the lines wait on the gateways' disks, what stood stands:")
+        self._show("dave", *GATEWAYS)
+        self._on.say("   It is started again:")
         self._start("server")
-        self._await("erin", GATEWAYS)
-        self._on.heading("5", "In the end  $ mailbrake status    (on the controller that is left)")
+        self._await("erin")
+        self._on.heading("5", "In the end")
         self._on.wait(lambda: len({self._generation(gateway) for gateway in GATEWAYS}) == 1, "equal tables")
+        self._on.say("   On the controller that is left:")
+        self._on.quote("$ mailbrake status")
         for row in self._mailbrake("c2", "status").splitlines():
             if row.startswith(("gateways", "controllers")):
                 self._on.quote(row)
@@ -109,18 +119,24 @@ class _Story:
             (self._directory / f"{name}.log").touch()
             config = _CONFIG.format(directory=self._directory, name=name, port=port)
             (self._directory / f"{name}.toml").write_text(config)
-        self._on.say(
-            "Three gateways (mx1, mx2, mx3) ship their logs; two controllers (c1, c2) decide on all of them; each"
-        )
-        self._on.say("gateway has a table of its own, for its milter. A stream server joins them, by TLS. The policy:")
+        for row in _SCENE:
+            self._on.say(row)
         self._on.quote(_POLICY)
+        self._on.say("   All is being started; each gateway has its table in a moment …")
         self._start("server", *(f"{name} watch" for name in CONTROLLERS))
         self._start(*(f"{name} {command}" for name in GATEWAYS for command in ("ship", "sync")))
-        self._on.wait(lambda: all(self._generation(gateway) is not None for gateway in GATEWAYS), "the tables")
+        self._on.wait(self._ready, "the tables, and both controllers")
 
-    def _flood(self, login: str, *gateways: str) -> None:
+    def _ready(self) -> bool:
+        tables = all(self._generation(gateway) is not None for gateway in GATEWAYS)
+        return tables and all(row["held"] == 4 for row in self._controllers().values())
+
+    def _flood(self, logins: str, recipients: int, *gateways: str) -> None:
+        """So many recipients for each login, on each gateway."""
         for gateway in gateways:
-            self._send(gateway, login, 8, 8)
+            for login in logins.split(", "):
+                self._send(gateway, login, 4, recipients // 4)
+            self._on.say(f"   {gateway}  ", (logins, "red"), f"  a message to {recipients // 4} recipients, four times")
 
     def _send(self, gateway: str, login: str, messages: int, recipients: int) -> None:
         with (self._directory / f"{gateway}.log").open("a") as log:
@@ -133,18 +149,22 @@ class _Story:
                     f"sasl_username={login}\n{head}/qmgr[8]: {queue_id}: from=<{login}@example.com>, size=300, "
                     f"nrcpt={recipients} (queue active)\n"
                 )
-        words = f"   {gateway}  {login}: {messages} messages, {messages * recipients} recipients"
-        self._on.say((words, "red"))
 
-    def _await(self, login: str, gateways: tuple[str, ...]) -> None:
+    def _await(self, *logins: str) -> None:
         begun = time.monotonic()
-        self._on.wait(lambda: all(self._refused(gateway, login) for gateway in gateways), f"{login} to be refused")
-        words = f"   {login} is refused on {', '.join(gateways)}, {time.monotonic() - begun:.1f} s later"
-        self._on.say((words, "bold green"))
+        everywhere = [(gateway, login) for gateway in GATEWAYS for login in logins]
+        who = ", ".join(logins)
+        self._on.wait(lambda: all(self._refused(*where) for where in everywhere), f"{who} to be refused")
+        self._show(who, *GATEWAYS, after=time.monotonic() - begun)
 
-    def _show(self, gateway: str, login: str) -> None:
-        answer = "is refused" if self._refused(gateway, login) else "may send"
-        self._on.say((f"   {login} {answer} on {gateway}", "bold green"))
+    def _show(self, logins: str, *gateways: str, after: float | None = None) -> None:
+        """What the gateways' tables say of accounts."""
+        same = {self._refused(gateway, login) for gateway in gateways for login in logins.split(", ")}
+        answer = "450" if same == {True} else "accepted"
+        when = "" if after is None else f"   {after:.1f} s later"
+        self._on.say(
+            "   ", *(f"{gateway} " for gateway in gateways), " ", (logins, "red"), " → ", (answer, "bold green"), when
+        )
 
     # Means.
 
@@ -173,6 +193,10 @@ class _Story:
 
         answer = Reader(self._directory / gateway / "table").look_up([f"account:{login}"], time.time())
         return isinstance(answer, Denied)
+
+    def _controllers(self) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = json.loads(self._mailbrake("c1", "status", "--json"))["controllers"]
+        return found
 
     def _generation(self, gateway: str) -> int | None:
         from enforce.table import peek

@@ -6,6 +6,8 @@ import re
 import time
 from pathlib import Path
 
+from logwatch.cluster.names import partition
+from logwatch.commands.demo_cluster import PEOPLE
 from tests.commands.test_commands import mailbrake
 
 
@@ -31,9 +33,41 @@ def test_the_demo_shows_the_closed_loop() -> None:
         "bob    MAIL FROM  →  accepted",
         "mailbrake replay /var/log/mail.log",
     ]
+    _assert_told(story, told)
+    assert "alice  MAIL FROM  →  4" not in told
+    assert set(Path("/tmp").glob("mailbrake-demo-*")) == before
+
+
+def test_the_demo_of_a_cluster_kills_one_of_each() -> None:
+    """A flood in three slices; a dead controller, a dead gateway, a dead server; each time all tables have it after."""
+    assert {partition(f"account:{login}", 8) for login in PEOPLE} == set(range(8))
+    before = set(Path("/tmp").glob("mailbrake-demo-*"))
+    done = mailbrake("demo", "--cluster")
+    assert done.returncode == 0, done.stderr
+    everywhere = "mx1 mx2 mx3  {} → 450   "
+    story = [
+        "1  A hijacked account",
+        "mx3  bob  a message to 10 recipients, four times",
+        everywhere.format("bob"),
+        "✗ c1: mailbrake watch is dead",
+        everywhere.format(", ".join(PEOPLE)),
+        "✗ mx3: mailbrake sync is dead",
+        "mx3  bob → 450",
+        everywhere.format("dave"),
+        "✗ server is dead",
+        "mx1 mx2 mx3  dave → 450",
+        everywhere.format("erin"),
+        "gateways     mx1",
+        "controllers  c2",
+        "held 8",
+    ]
+    _assert_told(story, done.stdout)
+    assert set(Path("/tmp").glob("mailbrake-demo-*")) == before
+
+
+def _assert_told(story: list[str], told: str) -> None:
+    """All of it, in this order."""
     place = 0
     for part in story:
         place = told.find(part, place) + 1
         assert place, f"{part!r} is missing, or out of order, in\n{told}"
-    assert "alice  MAIL FROM  →  4" not in told
-    assert set(Path("/tmp").glob("mailbrake-demo-*")) == before
