@@ -19,6 +19,9 @@ if TYPE_CHECKING:  # commands that need only the zone must not wait for pandas
     from logwatch.reading.journald import Journald
 
 
+STREAM = "stream"  # the position of a controller in a cluster, which is in no file
+
+
 def zone_of(config: Config) -> tzinfo | None:
     """The time zone of stamps that carry none; None is the machine's."""
     return zoneinfo.ZoneInfo(config.log.zone) if config.log.zone else None
@@ -33,7 +36,7 @@ def follower_of(config: Config, positions: Mapping[str, Mapping[str, Any]]) -> F
     if config.log.journald:
         return Journald(positions.get(NAME, {}))
     zone = zone_of(config)
-    known = {path: Position(**at) for path, at in positions.items() if path != NAME}
+    known = {path: Position(**at) for path, at in positions.items() if path not in (NAME, STREAM)}
 
     def begun(path: str) -> float:
         from logwatch.rerun import start_of  # a gateway that ships its lines unread has no numpy

@@ -30,10 +30,10 @@ from logwatch.cluster.merging import Limits, Merger
 from logwatch.cluster.names import speaks
 from logwatch.cluster.shared import Shared
 from logwatch.cluster.shares import RENEW, Shares
-from logwatch.cluster.stream import NAME, Stream, anew
+from logwatch.cluster.stream import Stream, anew
 from logwatch.judging.language import SHIPPED
 from logwatch.ports import Ports, Say, Standing, Written
-from logwatch.settings import zone_of
+from logwatch.settings import STREAM, zone_of
 from logwatch.telling.journal import Journal, Review
 
 Value = TypeVar("Value")
@@ -118,7 +118,7 @@ class Brain:
         def merger(state: Mapping[str, Any]) -> Merger:
             return Merger(limits, zone_of(config), lambda gateway, host: speaks(config, gateway, host), state)
 
-        self._stream = Stream(self.link, positions.get(NAME, {}), merger, self._origin)
+        self._stream = Stream(self.link, positions.get(STREAM, {}), merger, self._origin)
         return self._stream
 
     def _table(self, config: Config, standing: Standing, say: Say, written: Written) -> Shared:  # noqa: ARG002 - the port's
@@ -200,7 +200,7 @@ class _Memory(NamedTuple):
     @classmethod
     def of(cls, journal: Journal, *, learns: bool) -> _Memory:
         """`learns`: it soon will remember something."""
-        position = (journal.noted("positions") or {}).get(NAME, {})
+        position = (journal.noted("positions") or {}).get(STREAM, {})
         facts = journal.noted("facts") or {}
         return cls(str(journal.noted(_LINEAGE) or ""), learns or bool(facts), position, facts)
 
@@ -219,7 +219,7 @@ def _join(link: Link, journal: Journal, memory: _Memory) -> None:
         journal.note(_LINEAGE, lineage)
         if memory.position:
             log.warning("the servers have lost the stream; lines that were in it and had not been read are lost")
-            journal.note("positions", {NAME: anew(memory.position, created)})
+            journal.note("positions", {STREAM: anew(memory.position, created)})
 
 
 async def _lineage(client: Client, memory: _Memory) -> tuple[str, str]:

@@ -12,7 +12,8 @@ from logwatch.cluster import bucket
 from logwatch.cluster.layout import SHARES
 from logwatch.cluster.link import Link, LinkError
 from logwatch.cluster.merging import PRESENCE
-from logwatch.cluster.stream import NAME, Gateway, gateways
+from logwatch.cluster.stream import Gateway, gateways
+from logwatch.settings import STREAM
 
 _OLD = 30.0  # seconds
 _SLOW = 5.0
@@ -21,7 +22,7 @@ Found = tuple[dict[str, Any], list[str]]
 
 def gateways_of(positions: Mapping[str, Any], saved: float, now: float) -> Found:
     """Every gateway, as of the stream; `positions` and when they were `saved`, as the journal has them."""
-    found = gateways(positions.get(NAME, {}).get("merger", {}))
+    found = gateways(positions.get(STREAM, {}).get("merger", {}))
     problems = [f"{name}: {problem}" for name, gateway in found.items() for problem in _problems(gateway)]
     if found and now - saved > _OLD:
         problems.append(f"nothing has come out of the stream for {now - saved:.0f} s: what is told of it is as old")

@@ -26,9 +26,9 @@ from logwatch.cluster.layout import LINES, REVIEWS
 from logwatch.cluster.link import Link
 from logwatch.cluster.merging import LOST, Merger
 from logwatch.cluster.names import lines_of
+from logwatch.settings import STREAM
 from logwatch.telling.journal import Review
 
-NAME = "stream"  # as the position is called
 _WAITING = 2000  # messages that may wait to be read, and their bytes; then the server waits
 _BYTES = 64 << 20
 _ANSWER = 2.0  # seconds for one
@@ -159,7 +159,7 @@ class Stream:
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """Where to read on after a restart."""
-        return {NAME: {"created": self._created, "heard": self._heard, "merger": self._merger.state()}}
+        return {STREAM: {"created": self._created, "heard": self._heard, "merger": self._merger.state()}}
 
     def problems(self) -> list[str]:
         """Why the stream cannot be read just now."""

@@ -13,6 +13,7 @@ from enforce.notify import Notifier
 from logwatch.commands import Failure
 from logwatch.commands.common import config_argument, config_of
 from logwatch.commands.daemon import log_to, needs_cluster, until_signal
+from logwatch.settings import STREAM
 
 if TYPE_CHECKING:
     from logwatch.cluster.link import Link
@@ -102,4 +103,4 @@ def begun(config: Config) -> dict[str, Any]:
     except sqlite3.Error:
         return {}
     positions: dict[str, Any] = json.loads(row[0]) if row else {}
-    return {name: position for name, position in positions.items() if name != "stream"}
+    return {name: position for name, position in positions.items() if name != STREAM}

@@ -14,10 +14,10 @@ from enforce.table import peek
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.daemon import needs_cluster
 from logwatch.commands.output import now, number, when, write_json, write_table
+from logwatch.settings import STREAM
 
 _DAY = 86400.0
 _OLD = 30.0  # seconds without a heartbeat: six were missed
-_STREAM = "stream"  # the position of a controller in a cluster
 
 Found = tuple[dict[str, Any], list[str]]
 
@@ -110,7 +110,7 @@ def _log(config: Config) -> Found:
         return {}, []
     problems = []
     for path, position in positions.items():
-        if path == _STREAM:
+        if path == STREAM:
             continue
         if path == JOURNALD:
             found[path] = position["cursor"]

@@ -19,6 +19,7 @@ from tests.mta.waiting import wait_for
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 UNITS = sorted(DEPLOY.glob("*.service"))
+OURS = [path for path in UNITS if path.stem != "mailbrake-stream"]  # which is NATS's own server
 HARDENED = {
     "ProtectSystem": "strict",
     "NoNewPrivileges": "yes",
@@ -38,15 +39,21 @@ def unit(path: Path) -> configparser.ConfigParser:
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
-def test_a_unit_is_hardened_ready_when_it_says_so_and_watched(path: Path) -> None:
+def test_a_unit_is_hardened_and_started_again(path: Path) -> None:
     service = unit(path)["Service"]
     assert {name: service[name] for name in HARDENED} == HARDENED
-    assert (service["Type"], service["Restart"]) == ("notify", "always")
-    assert int(service["WatchdogSec"]) >= 10
+    assert service["Restart"] == "always"
     assert service["User"] in (DEPLOY / "mailbrake.sysusers").read_text()
 
 
-@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
+def test_a_unit_is_ready_when_it_says_so_and_watched(path: Path) -> None:
+    service = unit(path)["Service"]
+    assert service["Type"] == "notify"
+    assert int(service["WatchdogSec"]) >= 10
+
+
+@pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
 def test_a_unit_starts_what_the_package_installs(path: Path) -> None:
     command, *arguments = unit(path)["Service"]["ExecStart"].split()
     scripts = (DEPLOY.parent / "pyproject.toml").read_text()
