@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ LINES = 100
 EVERY = 0.1
 SETTLED = 0.1
 PROMISE = 0.1  # seconds between two promises
+_OF_EXIM = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8}")  # its own file, without a host's name
 _LARGEST = 256 << 10  # bytes of lines in a batch; a single line may be longer
 _NOTE = 2.0  # seconds between two looks at the table
 _SAVE = 1.0
@@ -147,6 +149,12 @@ class Shipper:
 
     def _take(self, name: str, lines: bytes) -> None:
         """The lines of a log: the position after them belongs to the last batch alone."""
+        if _OF_EXIM.match(lines):
+            self.say(
+                f"headless {name}",
+                f"{name}: its lines name no host, and will be left out: have Exim log through syslog "
+                "(log_file_path = syslog), and name the file that syslog writes in [log] files",
+            )
         before = self._read.get(name, _Read())
         at = before.at
         *others, last = _pieces(lines)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from enforce import config as configuration
 from enforce.config import Config, ConfigError
-from logwatch.commands.common import config_argument
+from logwatch.commands.common import asks_in_cluster, config_argument
 
 SHIPPED = "shipped"
 
@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"mailbrake: {error}", file=sys.stderr)
         return 1
     unheard = _unheard(config)
+    if config.cluster.servers and (asks := asks_in_cluster(config, policy, path)):
+        unheard.append(asks)
     for sentence in unheard:
         print(f"mailbrake: {sentence}", file=sys.stderr)
     if args.config and not args.as_written:

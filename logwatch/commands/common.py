@@ -19,6 +19,7 @@ from logwatch.reading.names import expanded
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
+    from logwatch.judging.policy import Policy
     from logwatch.telling.pseudonym import Pseudonyms
 
 
@@ -32,6 +33,22 @@ def config_argument(parser: argparse.ArgumentParser, *, again: bool = False) -> 
         metavar="FILE",
         default=argparse.SUPPRESS if again else os.environ.get(CONFIG),
         help=f"configuration (TOML); default: the one that ${CONFIG} names, else all options at their defaults",
+    )
+
+
+def asks_in_cluster(config: Config, policy: Policy, path: str | Path = "") -> str:
+    """Why a policy cannot be used in a cluster, as it asks lists in the DNS; "" if it can. `path`: where it is."""
+    from logwatch.judging import language
+
+    asked = policy.asks()
+    if asked is None:
+        return ""
+    file = path or config.policy.file or language.SHIPPED
+    where = language.place(language.from_disk(Path(file)), asked.at)
+    return (
+        f"{file}:{where}: {asked} cannot be asked in a cluster, whose controllers would each have other answers and "
+        "decide otherwise: leave it out of the policy, and have the MTA ask (Postfix: postscreen_dnsbl_sites), or take "
+        f"[cluster] out of {config.file}"
     )
 
 

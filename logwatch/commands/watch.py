@@ -16,7 +16,7 @@ from enforce import exposition
 from enforce.config import Config, Notify
 from enforce.notify import Notifier
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_argument, config_of
+from logwatch.commands.common import asks_in_cluster, config_argument, config_of
 from logwatch.commands.daemon import log_to, needs_cluster, until_signal
 from logwatch.commands.output import now
 
@@ -61,8 +61,9 @@ def run(args: argparse.Namespace) -> int:
     except (JournalError, BusyError, LearnedError, SourceError) as error:
         raise Failure(str(error)) from None
     if brain and controller.asker:
+        problem = asks_in_cluster(config, controller.core.judge.policy)
         controller.close()
-        raise UsageError("in a cluster a policy cannot ask lists in the DNS: each controller would have other answers")
+        raise UsageError(problem)
     gc.freeze()  # a full collection would walk what has just been taken up, while decisions wait
     wake = Wake(controller.source.directories)
     controller.source.notify(wake.wake)

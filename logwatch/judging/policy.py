@@ -275,6 +275,11 @@ class Policy:
         looked_at = any(Rate("reputation", 0) in rule.rates() for rule in self.rules)
         return tuple(dict.fromkeys(of.zone for _, of in self._dnsbls())) if looked_at else ()
 
+    def asks(self) -> Dnsbl | None:
+        """The first DNS block list that is to be asked."""
+        zones = self.zones()
+        return next((of for _, of in self._dnsbls() if of.zone in zones), None)
+
     def _dnsbls(self) -> Iterator[tuple[Score, Dnsbl]]:
         return ((score, item) for score in self.scores for item in score.items if isinstance(item, Dnsbl))
 

@@ -178,6 +178,15 @@ def test_a_full_spool_drops_the_oldest_and_says_so(tmp_path: Path, caplog: pytes
     gateway.shipper.close()
 
 
+def test_a_log_whose_lines_name_no_host_is_said(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody could tell then whose they are."""
+    gateway.write(
+        b"2025-11-25 10:00:00 1uABCD-000000001ab-2cde <= bob@example.com H=x [192.0.2.1] P=esmtpsa A=login:bob"
+    )
+    gateway.step()
+    assert f"{gateway.log}: its lines name no host, and will be left out: have Exim log through syslog" in caplog.text
+
+
 def test_a_first_start_goes_on_where_this_machines_own_controller_stopped(tmp_path: Path) -> None:
     """From one machine to many: what `watch` has read is not sent again."""
     gateway = Gateway(tmp_path)
