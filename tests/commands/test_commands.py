@@ -305,9 +305,7 @@ class TestCheck:
     def test_lists_in_the_dns_are_refused_in_a_cluster(self, config: Path, tmp_path: Path) -> None:
         """With where they stand, and what to do; `watch` says the same."""
         policy = tmp_path / "policy"
-        policy.write_text(
-            'score 5 for dnsbl "bl.example"\n\nrule r per account: when reputation >= 5 block for 1h\n'
-        )
+        policy.write_text('score 5 for dnsbl "bl.example"\n\nrule r per account: when reputation >= 5 block for 1h\n')
         config.write_text(f'{config.read_text()}[policy]\nfile = "{policy}"\n')
         assert "in a cluster" not in mailbrake("check", "--config", config).stderr
         config.write_text(f'{config.read_text()}[cluster]\nservers = ["nats://127.0.0.1:1"]\n')
