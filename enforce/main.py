@@ -262,9 +262,6 @@ def _clear(path: Path) -> None:
     """Remove the socket that a killed milter left at `path`; SocketError if a new one cannot be made there."""
     if not path.parent.is_dir():
         raise SocketError(path, f"there is no directory {path.parent}: make it, writable by the milter's user")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        whom = f"user {os.geteuid()}, group {os.getegid()}"
-        raise SocketError(path, f"permission denied: {path.parent} must be writable by the milter's user (here {whom})")
     if len(os.fsencode(path)) > _LONGEST_PATH:
         raise SocketError(path, f"the path of a unix socket may have {_LONGEST_PATH} bytes: use a shorter one")
     try:
@@ -276,6 +273,21 @@ def _clear(path: Path) -> None:
         pass
     except OSError as error:
         raise SocketError(path, f"the socket there cannot be replaced: {error.strerror}") from None
+    _try_out(path)
+
+
+def _try_out(path: Path) -> None:
+    """SocketError, with the reason that libmilter would keep to itself, if no socket can be made at `path`."""
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.bind(str(path))
+        path.unlink()
+    except PermissionError:
+        whom = f"here user {os.geteuid()}, group {os.getegid()}"
+        allowed = "writable by the milter's user, and be allowed to it by SELinux or AppArmor where these are in force"
+        raise SocketError(path, f"permission denied: {path.parent} must be {allowed} ({whom})") from None
+    except OSError as error:
+        raise SocketError(path, f"cannot listen there: {error.strerror}") from None
 
 
 def _refuse_if_answered(path: Path) -> None:

@@ -6,6 +6,7 @@ import configparser
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -91,6 +92,27 @@ def test_postfix_works_with_the_snippet_and_without_the_milter() -> None:
         assert gate.send("bob")[0].code == 250
         assert gate.mta.lines("warning: (?!connect to Milter)") == []
         restart(gate)
+
+
+@pytest.mark.parametrize("mta", ["postfix", "sendmail"])
+def test_mail_flows_while_the_milter_hangs(mta: str) -> None:
+    """As on a disk that does not answer; the snippets' timeouts are a second here."""
+    hasty = (DEPLOY / "sendmail.mc").read_text().replace("5s", "1s")
+    with Gate(mta, snippet=hasty if mta == "sendmail" else "") as gate:
+        if isinstance(gate.mta, Postfix):
+            ours = gate.mta.run("postconf", "-h", "smtpd_milters").strip()
+            asked = settings("postfix-main.cf")["smtpd_milters"].replace(SOCKET, ours).replace("5s", "1s")
+            gate.mta.reload(
+                {"smtpd_milters": asked, "milter_default_action": "tempfail"}
+            )  # the snippet's own comes first
+        gate.deny(bob=record("block"))
+        assert gate.send("bob")[0].code == 550
+        gate.milter.signal(signal.SIGSTOP)
+        try:
+            assert (gate.send("bob")[0].code, gate.send(None)[0].code) == (250, 250)
+        finally:
+            gate.milter.signal(signal.SIGCONT)
+        assert gate.send("bob")[0].code == 550
 
 
 def test_the_snippet_for_maps_names_restrictions_that_postfix_has() -> None:

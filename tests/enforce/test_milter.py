@@ -825,7 +825,7 @@ def test_it_says_who_may_not_write_where_and_which_group_is_missing() -> None:
         told = failure(directory, command=("-c", code))
         assert told == (
             f"1 mailbrake: {directory}/milter.sock: permission denied: {directory} must be writable by the milter's "
-            "user (here user 65534, group 65534)"
+            "user, and be allowed to it by SELinux or AppArmor where these are in force (here user 65534, group 65534)"
         )
         directory.chmod(0o777)
         where = f'[milter]\nsocket = "unix:{directory}/milter.sock"\nsocket_group = "daemon"'
