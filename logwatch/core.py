@@ -45,6 +45,17 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """An operator's word that a key is abused indeed; it counts for what comes after `time` (epoch seconds)."""
+
+    key: str
+    time: float
+
+
+Word = Release | Confirmation
+
+
+@dataclass(frozen=True)
 class Step:
     """What came of a chunk: its events (attributed; `start` is a line's offset), rates by kind, decisions.
 
@@ -84,7 +95,7 @@ class Core:
             site=Site(zone, country, judge.policy.price, judge.reputation),
         )
         self.judge = judge
-        self.releases: list[Release] = []  # not yet reached by the log's clock
+        self.words: list[Word] = []  # of operators, not yet reached by the log's clock
         self.answers: list[Listing] = []  # of DNS block lists, in order of time; not yet reached either
         self.events: Counter[str] = Counter()
         self.silences = Silences()
@@ -106,11 +117,11 @@ class Core:
         self.rates.expire(before)
         return step
 
-    def release(self, release: Release) -> float:
-        """Have a release take effect; the event time from which it does: not before what was already judged."""
-        effective = max(release.time, self.reader.clock)
-        self.releases.append(replace(release, time=effective))
-        self.releases.sort(key=lambda r: r.time)
+    def hear(self, word: Word) -> float:
+        """Have an operator's word take effect; the event time from which it does: after all that was already judged."""
+        effective = max(word.time, self.reader.clock)
+        self.words.append(replace(word, time=effective))
+        self.words.sort(key=_order)
         return effective
 
     def answer(self, listing: Listing) -> Listing:
@@ -138,7 +149,9 @@ class Core:
             "events": dict(self.events),
             "silences": self.silences.state(),
             "guarded": self.judge.guarded,
-            "releases": [[release.key, release.time, release.until] for release in self.releases],
+            "releases": [[word.key, word.time, word.until] for word in self.words if isinstance(word, Release)],
+            "confirmations": [[word.key, word.time] for word in self.words if isinstance(word, Confirmation)],
+            "places": {"taken": self.judge.restraint.admission.taken, "of": self.judge.restraint.admission.places},
             "answers": self.answers,
         }
 
@@ -153,7 +166,9 @@ class Core:
         self.events = Counter(facts["events"])
         self.silences.restore(facts["silences"])
         self.judge.restraint.guarded = facts["guarded"]
-        self.releases = [Release(*release) for release in facts["releases"]]
+        releases = [Release(*release) for release in facts["releases"]]
+        confirmations = [Confirmation(*confirmation) for confirmation in facts.get("confirmations", ())]
+        self.words = sorted((*releases, *confirmations), key=_order)
         self.answers = [Listing(*answer)._replace(codes=tuple(answer[-1])) for answer in facts.get("answers", ())]
         return not anew
 
@@ -163,13 +178,13 @@ class Core:
             self.rates.turn_back()
             step.decisions.extend(self.judge.turn_back(clock))
             step.caps.extend(self.judge.ceilings.turn_back(clock))
-        released = list(self._released(clock))
+        released = list(self._heard(clock))
         self.rates.condemn(released)
         step.decisions.extend(released)
         while self.answers and self.answers[0].time < float(events["clock"][-1]):
             self.rates.listings.learn(self.answers.pop(0), clock)
         step.rates.append(self.rates.add(events, self.judge.needs()))
-        self.judge.restraint.active = self.rates.habits.active
+        self.judge.restraint.admission.active = self.rates.habits.active
         decided = self.judge.decide(events, step.rates[-1])
         self.rates.condemn(decided)
         step.decisions.extend(decided)
@@ -178,20 +193,28 @@ class Core:
         step.caps.extend(capped.caps)
         step.cut.extend(capped.cut)
 
-    def _released(self, clock: float) -> Iterator[Decision]:
-        """Releases that the clock has passed."""
-        while self.releases and self.releases[0].time < clock:
-            release = self.releases.pop(0)
-            yield from self.judge.release(release.key, self.rates.totals(release.key, release.time), release.time)
-            if release.until:
-                self.judge.excuse(release.key, release.until, release.time)
+    def _heard(self, clock: float) -> Iterator[Decision]:
+        """What comes of operators' words that the clock has passed."""
+        while self.words and self.words[0].time < clock:
+            word = self.words.pop(0)
+            if isinstance(word, Confirmation):
+                self.judge.confirm(word.key, word.time)
+                continue
+            yield from self.judge.release(word.key, self.rates.totals(word.key, word.time), word.time)
+            if word.until:
+                self.judge.excuse(word.key, word.until, word.time)
 
     def _segments(self, clocks: Any, before: float) -> Iterator[tuple[int, int]]:
-        """Rows that can be judged at once: of one day, no step back of the clock and no release in between."""
+        """Rows that can be judged at once: of one day, no step back of the clock and no operator's word in between."""
         steps = np.flatnonzero(np.diff(clocks, prepend=before) < 0).tolist()
         days = np.flatnonzero(np.diff(clocks // _DAY)) + 1
-        passed = [np.flatnonzero(clocks > release.time)[:1].tolist() for release in self.releases]
+        passed = [np.flatnonzero(clocks > word.time)[:1].tolist() for word in self.words]
         yield from pairwise(sorted({0, len(clocks), *steps, *days.tolist(), *chain.from_iterable(passed)}))
+
+
+def _order(word: Word) -> tuple[float, bool]:
+    """By time; of what was said at one time, what lets a key send again comes last."""
+    return word.time, isinstance(word, Release)
 
 
 def _distincts(columns: Iterable[RateColumn]) -> set[str]:

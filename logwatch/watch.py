@@ -20,7 +20,7 @@ from pathlib import Path
 from enforce.config import Config
 from enforce.key import EVERYBODY
 from logwatch.asking import Asker
-from logwatch.core import Release, Step
+from logwatch.core import Confirmation, Release, Step
 from logwatch.judging.language import PolicyError
 from logwatch.lists import Lists
 from logwatch.ports import Ports, Say, Standing, Table, Written
@@ -37,6 +37,7 @@ from logwatch.telling.keeper import Keeper
 from logwatch.telling.metrics import Seen, Snapshot
 from logwatch.telling.notify import Happening
 from logwatch.telling.recorder import Recorder
+from logwatch.telling.verdicts import CONFIRMED
 
 POLL = 1.0  # seconds after which files are looked at though nothing woke us
 _LATELY = 3600.0  # seconds: clients of older lines are not asked about
@@ -305,10 +306,12 @@ class Controller:
     def _take(self, review: Review) -> None:
         effective, said = review.time, f"{review.verdict.split()[0]} by {review.by}"
         if review.verdict in TAKEN_BACK:
-            effective = self.core.release(Release(review.key, review.time, review.until or 0.0))
+            effective = self.core.hear(Release(review.key, review.time, review.until or 0.0))
             self._table.forget(review.key, self._now(), said)
             self._table.publish(self._ceilings(review.key), self._now())
             self._herald.standing.forget(review.key)
+        elif review.verdict == CONFIRMED:
+            effective = self.core.hear(Confirmation(review.key, review.time))
         elif order := orders.decision_of(review):
             self._table.publish([order], self._now(), said)
             self._herald.standing.take([order], self._now())
@@ -338,7 +341,8 @@ class Controller:
 
     def _released(self, decision: Decision) -> bool:
         """Whether a release that the log's clock has not passed yet takes this decision back."""
-        return any(r.key == decision.key and decision.time <= r.time for r in self.core.releases)
+        releases = (word for word in self.core.words if isinstance(word, Release))
+        return any(release.key == decision.key and decision.time <= release.time for release in releases)
 
     def _say(self, about: str, problem: str, quiet: float = _QUIET) -> None:
         now = self._now()

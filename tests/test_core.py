@@ -32,24 +32,24 @@ def test_an_empty_chunk_is_no_step() -> None:
 def test_a_release_takes_effect_not_before_what_was_already_judged() -> None:
     core = core_of()
     core.feed(mail(100, 1, 9))
-    assert core.release(Release("account:alice@example.com", maillog.START + 50)) == maillog.START + 100
-    assert core.release(Release("account:bob@example.com", maillog.START + 150)) == maillog.START + 150
+    assert core.hear(Release("account:alice@example.com", maillog.START + 50)) == maillog.START + 100
+    assert core.hear(Release("account:bob@example.com", maillog.START + 150)) == maillog.START + 150
 
 
 def test_a_release_waits_for_the_logs_clock() -> None:
     """Lines of the same second still belong before it; the first later one brings the end, at the release's time."""
     core = core_of()
     core.feed(mail(100, 1, 9))
-    core.release(Release("account:alice@example.com", maillog.START + 200))
+    core.hear(Release("account:alice@example.com", maillog.START + 200))
     assert core.feed(mail(200, 2, 1)).decisions == []
     (ended,) = core.feed(mail(201, 3, 1)).decisions
     assert (ended.action, ended.time, ended.until) == ("release", maillog.START + 200, maillog.START + 200)
-    assert core.releases == []
+    assert core.words == []
 
 
 def test_a_release_in_the_midst_of_a_chunk_divides_its_evidence() -> None:
     core = core_of()
-    core.release(Release("account:alice@example.com", maillog.START + 200))
+    core.hear(Release("account:alice@example.com", maillog.START + 200))
     found = core.feed(mail(100, 1, 4) + mail(190, 2, 3) + mail(210, 3, 3) + mail(220, 4, 1)).decisions
     assert [(d.time - maillog.START, d.action) for d in found] == [
         (100, "tempfail"),

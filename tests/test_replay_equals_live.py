@@ -18,7 +18,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logwatch.core import Core, Release, Step
+from logwatch.core import Confirmation, Core, Release, Step, Word
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
 from logwatch.schema import Decision, Listing
@@ -28,6 +28,7 @@ from . import maillog
 from .maillog import Timed
 
 POLICY = """
+guard 3
 exempt account in newsletter@example.com
 rule flood per account: when recipients in 10m > 12 or recipients in 1h > 30 tempfail for 20m mode enforce
 rule bounces per account:
@@ -118,7 +119,7 @@ class Day:
     lines: list[bytes]
     cuts: list[int]  # places where a piece ends
     kills: dict[int, bool]  # place of a piece -> whether its transaction had gone through
-    releases: dict[int, tuple[str, float]]  # place of a piece -> before it, release of a key, with a clock ahead
+    words: dict[int, tuple[type[Word], str, float]]  # place of a piece -> before it, what of a key, with a clock ahead
     answers: dict[
         int, tuple[str, float]
     ]  # place of a piece -> before it, a DNS block list's about a client, for how long
@@ -145,9 +146,10 @@ def days(draw: st.DrawFn) -> Day:
     lines = maillog.log(late)
     cuts = sorted(draw(st.lists(st.integers(0, len(lines)), max_size=8)))
     pieces = st.integers(0, len(cuts))
-    # which of two passes of a clock is meant, an event time alone does not say: releases come with a steady clock
-    releases = draw(
-        st.dictionaries(pieces, st.tuples(st.sampled_from(_keys()), st.sampled_from([0.0, 0.0, 30.0, 2000.0])))
+    # which of two passes of a clock is meant, an event time alone does not say: words come with a steady clock
+    what = st.sampled_from([Release, Confirmation])
+    words = draw(
+        st.dictionaries(pieces, st.tuples(what, st.sampled_from(_keys()), st.sampled_from([0.0, 0.0, 30.0, 2000.0])))
         if step is None
         else st.just({})
     )
@@ -156,7 +158,7 @@ def days(draw: st.DrawFn) -> Day:
         if step is None
         else st.just({})
     )
-    return Day(lines, cuts, draw(st.dictionaries(pieces, st.booleans())), releases, answers)
+    return Day(lines, cuts, draw(st.dictionaries(pieces, st.booleans())), words, answers)
 
 
 def _keys() -> list[str]:
@@ -172,20 +174,18 @@ def new_core() -> Core:
     return Core(Judge(parse(POLICY)), zone=UTC, start=maillog.START)
 
 
-def at_once(
-    lines: Sequence[bytes], releases: Sequence[Release] = (), answers: Sequence[Listing] = ()
-) -> list[Decision]:
-    return whole(lines, releases, answers)[0].decisions
+def at_once(lines: Sequence[bytes], words: Sequence[Word] = (), answers: Sequence[Listing] = ()) -> list[Decision]:
+    return whole(lines, words, answers)[0].decisions
 
 
 def whole(
-    lines: Sequence[bytes], releases: Sequence[Release] = (), answers: Sequence[Listing] = ()
+    lines: Sequence[bytes], words: Sequence[Word] = (), answers: Sequence[Listing] = ()
 ) -> tuple[Step, list[Decision]]:
     """The only step, and the caps that stand in the end."""
     core = new_core()
     core.answers = list(answers)
-    for release in releases:
-        core.release(release)
+    for word in words:
+        core.hear(word)
     return core.feed(b"".join(lines)), caps(core)
 
 
@@ -198,7 +198,7 @@ class Live:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.effective: list[Release] = []
+        self.effective: list[Word] = []
         self.start()
 
     def start(self) -> None:
@@ -226,11 +226,11 @@ class Live:
         self.journal.close()
         self.start()
 
-    def release(self, key: str, ahead: float) -> None:
-        effective = self.core.release(Release(key, self.core.reader.clock + ahead))
+    def hear(self, what: type[Word], key: str, ahead: float) -> None:
+        effective = self.core.hear(what(key, self.core.reader.clock + ahead))
         with self.journal.transaction():
             self.journal.note("facts", self.core.facts())
-        self.effective.append(Release(key, effective))
+        self.effective.append(what(key, effective))
 
     def answer(self, client: str, seconds: float) -> None:
         clock = self.core.reader.clock
@@ -247,8 +247,8 @@ def followed(day: Day, live: Live) -> list[Decision]:
     """What the journal holds after the whole day."""
     for number, (begin, end) in enumerate(pairwise([0, *day.cuts, len(day.lines)])):
         lines = day.lines[begin:end]
-        if number in day.releases:
-            live.release(*day.releases[number])
+        if number in day.words:
+            live.hear(*day.words[number])
         if number in day.answers:
             live.answer(*day.answers[number])
         if day.kills.get(number) is False:
@@ -311,13 +311,34 @@ def test_a_release_holds_in_the_replay_too() -> None:
     release = Release(plain[0].key, plain[0].time + 60)
     with tempfile.TemporaryDirectory() as directory:
         live = Live(Path(directory, "journal.sqlite"))
-        live.core.release(release)
+        live.core.hear(release)
         for line in _pieces(lines, 50):
             live.piece(line)
         found = live.decisions()
         live.journal.close()
     assert found == at_once(lines, [release])
     assert {d.time for d in found if d.action == "release"} == {release.time}
+    assert found != plain
+
+
+def test_a_confirmation_opens_the_guard_in_the_replay_too() -> None:
+    """The replay is told whom operators confirmed, and when; and then lets the same cases in at the same event."""
+    lines = _busy(6)
+    plain = at_once(lines)
+    held = next(decision for decision in plain if decision.mode == "observe" and decision.rule == "flood")
+    confirmation = Confirmation(held.key, held.time + 60)
+    with tempfile.TemporaryDirectory() as directory:
+        live = Live(Path(directory, "journal.sqlite"))
+        live.core.hear(confirmation)
+        for piece in _pieces(lines, 50):
+            live.piece(piece)
+            live.kill()
+        found = live.decisions()
+        live.journal.close()
+    assert found == at_once(lines, [confirmation])
+    case = [(decision.mode, decision.time > confirmation.time) for decision in found if decision.ref == held.ref]
+    assert ("enforce", True) in case
+    assert ("observe", True) not in case
     assert found != plain
 
 

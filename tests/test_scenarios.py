@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from logwatch.core import Core, Release
+from logwatch.core import Confirmation, Core, Release
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import load, parse
 from logwatch.judging.policy import render
@@ -26,8 +26,9 @@ SCENARIOS = sorted(path for path in (Path(__file__).parents[1] / "samples/scenar
 def decided(folder: Path) -> list[Decision]:
     """What the folder's policy decides over its log."""
     core = Core(Judge(load(folder / "policy")), zone=UTC)
-    for release in _json_lines(folder / "releases.jsonl"):
-        core.release(Release(release["key"], datetime.fromisoformat(release["time"]).timestamp()))
+    for file, word in {"releases": Release, "confirmations": Confirmation}.items():
+        for said in _json_lines(folder / f"{file}.jsonl"):
+            core.hear(word(said["key"], datetime.fromisoformat(said["time"]).timestamp()))
     return core.feed((folder / "log").read_bytes()).decisions
 
 

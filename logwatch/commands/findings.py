@@ -15,7 +15,6 @@ from logwatch.commands.summary import said
 from logwatch.core import Core
 from logwatch.judging.language import PolicyError
 from logwatch.judging.policy import ENFORCE, Policy
-from logwatch.judging.restraint import GUARD, GUARD_SHARE
 from logwatch.reading.loss import KINDS as LOSSES
 from logwatch.reading.loss import totals
 from logwatch.settings import core_of, policy_of, zone_of
@@ -53,7 +52,7 @@ def of_logs(logs: list[str], config: Config, args: argparse.Namespace) -> Findin
         hours=tally.hours(),
         senders=tally.senders(),
         near=[Nearby(key, rule, found.near, found.time, said(found.rates)) for rule, key, found in near],
-        guard=Guard(core.judge.guarded, GUARD, GUARD_SHARE),
+        guard=Guard(core.judge.guarded, core.judge.policy.guard.bound()),
         losses=_losses(core.facts(), {}),
         said=tally.said() or None,
         zone=zone_of(config),
@@ -92,7 +91,7 @@ def of_journal(path: Path, config: Config, title: str) -> Findings:
         cases=made,
         senders=_last_day(core) if counted else [],
         published=published,
-        guard=Guard(facts["guarded"], GUARD, GUARD_SHARE),
+        guard=Guard(facts["guarded"], policy.guard.bound()),
         losses=_losses(facts, losses),
         zone=zone_of(config),
     )

@@ -24,7 +24,7 @@ from enforce.key import EVERYBODY
 from logwatch.judging import throttle
 from logwatch.judging.cases import Case, Cases, name
 from logwatch.judging.ceiling import Ceilings
-from logwatch.judging.policy import ENFORCE, MODES, OBSERVE, Ceiling, Policy, Rule
+from logwatch.judging.policy import ENFORCE, MODES, OBSERVE, SEVERITY, Ceiling, Policy, Rule
 from logwatch.judging.restraint import Restraint
 from logwatch.memory import Memory
 from logwatch.schema import Columns, Decision, Floor, History, Rates
@@ -53,7 +53,7 @@ class Judge:
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks, `seq` and counters excepted."""
-        others = (*self.restraint.memories(), *self.ceilings.memories())
+        others = (*self.restraint.admission.memories(), *self.ceilings.memories())
         return (*self._cases.memories(), self._floors, self._excuses, self._spared, *others)
 
     @property
@@ -72,7 +72,10 @@ class Judge:
     def decide(self, events: Columns, histories: Mapping[str, History]) -> list[Decision]:
         """What changes at these events, in their order; at one event, in the order of the rules."""
         decisions: list[Decision] = []
+        seen = 0  # rows at which it was looked whether the guard opens
         for hit in sorted(self._hits(histories, events["clock"]), key=lambda hit: hit[:3]):
+            decisions += self._let_in(events["clock"][: hit.row + 1], seen)
+            seen = hit.row + 1
             key, time = histories[hit.rule.kind].keys[hit.place], float(events["clock"][hit.row])
             if not self.policy.scoped(hit.rule, key):
                 continue
@@ -80,6 +83,7 @@ class Judge:
                 decisions += self._judged(hit, key, events)
             elif hit.holds:
                 self._spared.put(key, [time, hit.rule.name], time)
+        decisions += self._let_in(events["clock"], seen)
         self._expire(float(events["clock"][-1]) if len(events["clock"]) else 0.0)
         return decisions
 
@@ -104,14 +108,18 @@ class Judge:
             self.ceilings.release(key)
             self.excuse(key, time + _DAY, time)
         released = []
+        self.restraint.admission.release(key)
         for rule in self.policy.rules:
             case = self._cases.open(rule, key, time)
             if case:
-                self._cases.end(rule.name, key, time)
                 if totals is not None:
                     self._floors.put(name(rule.name, key), [time, totals], time)
                 released.append(self._end(rule.name, key, case, time))
         return released
+
+    def confirm(self, key: str, time: float) -> None:
+        """An operator has said, at an event time, that a key is abused indeed: the guard need not hold it back."""
+        self.restraint.admission.confirm(key, time)
 
     def excuse(self, key: str, until: float, time: float) -> None:
         """No rule counts for a key until an event time."""
@@ -134,9 +142,8 @@ class Judge:
         """
         ended = []
         for rule, key, case in self._cases.written_after(clock):
-            self._cases.end(rule, key, clock)
             ended.append(self._end(rule, key, case, clock))
-        self.restraint.turn_back(clock)
+        self.restraint.admission.turn_back(clock)
         self._floors.clear()  # the rates have been forgotten as well
         return ended
 
@@ -159,19 +166,64 @@ class Judge:
         due = case is None or time - case.written >= case.span * _EXTEND_AFTER
         if due and (hit.holds or (rule.stays and rule.stays.evidence(rates))):
             begun = case or self._cases.begin(rule, key, time, self.seq)
-            guarded = self.restraint.guarded
-            mode = self.restraint.mode(rule, key, time, begun.mode)
-            if self.restraint.guarded > guarded:
-                self.held.append(self.seq + 1)
+            mode = self.restraint.mode(rule, key, time, denied=begun.mode == ENFORCE or self._denied(key, time))
             now = dataclasses.replace(begun, until=time + begun.span, written=time, mode=mode, share=share)
+            self._wait(rule, key, now, _evidence(hit, rates))
         elif case and time - case.written >= throttle.EVERY and throttle.changed(case.share, share):
             now = dataclasses.replace(case, written=time, share=share)
         else:
             return
-        self._cases.keep(rule, key, now)
         yield self._written(rule, key, now, events["queue_id"][hit.row], _evidence(hit, rates))
 
+    def _denied(self, key: str, time: float) -> bool:
+        """Whether anything is enforced on a key."""
+        cases = (self._cases.open(rule, key, time) for rule in self.policy.rules)
+        return any(case.mode == ENFORCE for case in cases if case)
+
+    def _wait(self, rule: Rule, key: str, case: Case, evidence: _Numbers) -> None:
+        """Note whether the guard holds a case back."""
+        if case.mode == OBSERVE and self.restraint.allows(rule, key):
+            self.restraint.admission.wait(rule.name, key, case.written, evidence)
+        else:
+            self.restraint.admission.leave(rule.name, key)
+
+    def _let_in(self, clocks: Any, begin: int) -> Iterator[Decision]:
+        """Enforce what the guard held back, at the first event from a row on at which it opens, and so on."""
+        admission = self.restraint.admission
+        while (opens := admission.opens()) is not None:
+            begin = max(begin, int(clocks.searchsorted(opens, side="right")))
+            if begin >= len(clocks):
+                return
+            time = float(clocks[begin])
+            for rule, key, case, evidence in self._queue(time):
+                if admission.admits(key, time):
+                    admission.leave(rule.name, key)
+                    now = dataclasses.replace(case, written=time, mode=ENFORCE)
+                    yield self._written(rule, key, now, None, evidence)
+
+    def _queue(self, time: float) -> list[tuple[Rule, str, Case, _Numbers]]:
+        """The cases that the guard holds back, in the order in which they are let in; what has ended is left out."""
+        rules = {rule.name: rule for rule in self.policy.rules}
+        found = []
+        for one in self.restraint.admission.waiting():
+            rule = rules.get(one.rule)
+            case = self._cases.open(rule, one.key, time) if rule else None
+            if rule is None or case is None or not self._counts(rule, one.key, time):
+                self.restraint.admission.leave(one.rule, one.key)
+            else:
+                reasons = len(one.evidence) - bool(rule.deed.target)
+                found.append((-SEVERITY[rule.action], -reasons, one.since, one.key, rule, case, one.evidence))
+        found.sort(key=lambda entry: entry[:4])
+        return [(rule, key, case, evidence) for *_, key, rule, case, evidence in found]
+
+    def _counts(self, rule: Rule, key: str, time: float) -> bool:
+        """Whether a rule may do something to a key, exemptions heeded."""
+        return self.policy.concerns(rule, key) and not self._excused(key, time) and self.restraint.allows(rule, key)
+
     def _written(self, rule: Rule, key: str, case: Case, queue_id: bytes | None, evidence: _Numbers) -> Decision:
+        self._cases.keep(rule, key, case)
+        if self.restraint.admission.waits(rule.name, key):
+            self.held.append(self.seq + 1)
         return self._next(
             time=case.written,
             key=key,
@@ -187,6 +239,9 @@ class Judge:
         )
 
     def _end(self, rule: str, key: str, case: Case, time: float) -> Decision:
+        """A case has been ended before its time."""
+        self._cases.end(rule, key, time)
+        self.restraint.admission.leave(rule, key)
         return self._next(time=time, key=key, action="release", mode=case.mode, until=time, rule=rule, ref=case.ref)
 
     def _next(self, **fields: Any) -> Decision:
@@ -212,7 +267,9 @@ class Judge:
         return _replaced(history.values, places, above)
 
     def _expire(self, clock: float) -> None:
-        self._cases.expire(clock, max((rule.longest or rule.duration for rule in self.policy.rules), default=0))
+        longest = max((rule.longest or rule.duration for rule in self.policy.rules), default=0)
+        self._cases.expire(clock, longest)
+        self.restraint.admission.expire(clock, longest)
         self._floors.expire(clock - _LONGEST)
         self._spared.expire(clock - _SPARED)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, NoReturn
 
@@ -33,6 +33,7 @@ from logwatch.judging.policy import (
     Deed,
     Exemption,
     File,
+    Guard,
     Item,
     Let,
     Listed,
@@ -47,7 +48,8 @@ from logwatch.judging.words import either, here, length, mark, refuse, regex, wo
 from logwatch.schema import ACTIONS, KINDS
 
 DURATION = (1, 365 * 86400)  # shortest and longest, in seconds
-STATEMENTS = ("let", "exempt", "price", "score", "cap", "mode", "rule")
+STATEMENTS = ("let", "exempt", "price", "score", "cap", "guard", "mode", "rule")
+MOST_GUARDED = 20  # percent of the active accounts
 NO_LIST_NAMES = ("file", "dnsbl", *STATEMENTS)
 
 # What an element is called in messages, and the words that a near miss may have meant.
@@ -77,6 +79,7 @@ ITEM_OR_LIST = "an address, a network, an account or the name of a list"
 ZONE = 'a DNS block list in quotes such as "zen.spamhaus.org"'
 COUNTRY = "a country in two capital letters such as DE, or others"
 SCOPED = "the name of a list, an account or address in quotes, or file"
+GUARDED = "a number of accounts such as 30, or a percentage such as 5%"
 _AMOUNT = "a whole number"
 _NAME = "a name (small letters, digits, hyphens)"
 
@@ -212,13 +215,37 @@ def _ceiling() -> pp.ParserElement:
     )
 
 
+def _guard() -> pp.ParserElement:
+    """How many accounts may be newly denied within an hour."""
+
+    def accounts(text: str, at: int, tokens: pp.ParseResults) -> int:
+        if int(tokens[0]) == 0:
+            refuse(text, at, "a guard of 0 would deny nobody: write mode observe before the first rule")
+        return int(tokens[0])
+
+    def percent(text: str, at: int, tokens: pp.ParseResults) -> int:
+        found = int(tokens[0][:-1])
+        if not 1 <= found <= MOST_GUARDED:
+            most = f"{MOST_GUARDED}%: a guard of more would guard nothing"
+            refuse(text, at, f"expected a percentage from 1% to {most}; write a number of accounts such as 500")
+        return found
+
+    share = regex(r"[0-9]{1,3}%", "a percentage such as 5%", percent)
+    number = regex(r"[0-9]{1,6}(?![\w.%])", GUARDED, accounts)
+    larger = (mark(",", "a comma") - word("or", '"or" and a percentage such as 5%') | word("or")) - share.copy()
+    alone = share.copy().add_parse_action(lambda tokens: Guard(percent=tokens[0]))
+    both = (number - pp.Opt(larger, default=None)).add_parse_action(lambda tokens: Guard(tokens[0], tokens[1]))
+    whole: pp.ParserElement = word("guard") - here() - (alone | both).set_name(GUARDED)
+    return whole.add_parse_action(lambda tokens: replace(tokens[1], at=tokens[0]))
+
+
 def _misplaced(text: str, at: int, _tokens: pp.ParseResults) -> NoReturn:
     refuse(text, at, "the mode of the whole policy stands before the first rule, and only once")
 
 
 @lru_cache(maxsize=8)
 def grammar(signals: tuple[str, ...]) -> pp.ParserElement:
-    """The grammar of a policy file; its tokens are Let, Exemption, Ceiling, Rule, and at most one Mode."""
+    """The grammar of a policy file; its tokens are Let, Exemption, Ceiling, Guard, Rule, and at most one Mode."""
     name = regex(rf"{NAME}(?![\w-])", _NAME)
     named = (here() + name).add_parse_action(lambda _text, _at, tokens: [tokens[1], tokens[0]])
     mode = word("mode") - (words(MODES, MODE)).add_parse_action(lambda _text, at, tokens: Mode(tokens[0], at))
@@ -242,10 +269,10 @@ def grammar(signals: tuple[str, ...]) -> pp.ParserElement:
     percent = regex("[1-9][0-9]?%", "a percentage", lambda _text, _at, tokens: int(tokens[0][:-1]))
     some = (mode + pp.Opt(percent)).add_parse_action(lambda t: Mode(t[0].mode, t[0].at, *t[1:]))
     rule = (word("rule") - named - per - when - pp.Opt(stays) - deed - pp.Opt(some)).add_parse_action(_rule)
-    ceiling = _ceiling()
-    lists = (let | exempt | price | score | ceiling)[...]
+    ceiling, guard = _ceiling(), _guard()
+    lists = (let | exempt | price | score | ceiling | guard)[...]
     misplaced = word("mode").add_parse_action(_misplaced)
-    body = (let | exempt | price | score | ceiling | rule | misplaced)[...]
+    body = (let | exempt | price | score | ceiling | guard | rule | misplaced)[...]
     policy: pp.ParserElement = lists + pp.Opt(mode) + body - pp.StringEnd().set_name(STATEMENT)
     policy.ignore(pp.Suppress(pp.Regex("#[^\n]*"))).parse_with_tabs()
     return policy.streamline()  # here, as a grammar half prepared (for want of stack) must not stay in the cache

@@ -24,6 +24,7 @@ from logwatch.judging.policy import (
     Ceiling,
     Exemption,
     File,
+    Guard,
     Item,
     Let,
     Listed,
@@ -125,12 +126,16 @@ def _assembled(text: str, statements: Iterable[object]) -> Policy:
     _priced_once(text, prices)
     ceilings = [one for one in found if isinstance(one, Ceiling)]
     _capped_once(text, ceilings, rules)
+    guards = [one for one in found if isinstance(one, Guard)]
+    for again in guards[1:]:
+        refuse(text, again.at, f"a guard stands in line {pp.lineno(guards[0].at, text)} already")
     named = [item for exemption in exemptions for item in exemption.items]
     named += [item for score in scores for item in score.items if not isinstance(item, Dnsbl)]
     named += [item for rule in rules if rule.scope for item in rule.scope.items]
     _defined(text, lists, named)
     mode = next((one.mode for one in found if isinstance(one, Mode)), ENFORCE)
-    return Policy(rules, exemptions, lists, mode, prices, scores, ceilings[0] if ceilings else None)
+    ceiling, guard = next(iter(ceilings), None), next(iter(guards), Guard())
+    return Policy(rules, exemptions, lists, mode, prices, scores, ceiling, guard)
 
 
 def _resolved(reading: _Reading) -> Policy:

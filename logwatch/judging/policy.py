@@ -229,6 +229,30 @@ class Ceiling:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """`guard ACCOUNTS, or PERCENT%`: the larger of both is how many accounts may be newly denied within an hour.
+
+    PERCENT is of the accounts that were active on the day before.
+    """
+
+    accounts: int = 10
+    percent: int | None = 2
+    at: int = _offset()
+
+    def places(self, active: int) -> int:
+        """How many that is on a site with so many active accounts."""
+        return max(self.accounts, active * (self.percent or 0) // 100)
+
+    def bound(self) -> str:
+        """The same in words."""
+        share = f"{self.percent} % of the accounts that were active on the day before"
+        return f"the larger of {self.accounts} and {share}" if self.percent else f"{self.accounts}"
+
+    def __str__(self) -> str:
+        return f"guard {self.accounts}" + (f", or {self.percent}%" if self.percent else "")
+
+
+@dataclass(frozen=True)
 class Policy:
     """The whole file; `mode` is the most that any of its rules may do."""
 
@@ -239,6 +263,7 @@ class Policy:
     prices: tuple[Price, ...] = ()
     scores: tuple[Score, ...] = ()
     ceiling: Ceiling | None = None
+    guard: Guard = Guard()
     exempted: Exempted = field(default=Exempted(), compare=False, repr=False)
     exempting: tuple[Exempted, ...] = field(default=(), compare=False, repr=False)  # by exemption, in their order
     scopes: Mapping[str, Exempted] = field(default_factory=dict, compare=False, repr=False)  # by rule
@@ -305,8 +330,9 @@ class Policy:
 
 
 def render(policy: Policy) -> str:
-    """The policy in its own language: mode, lists, exemptions, prices, scores, cap and rules, each in their order."""
+    """A policy in its own language: mode, guard, lists, exemptions, prices, scores, cap, rules, each in their order."""
     mode = [f"mode {policy.mode}"] if policy.mode != ENFORCE else []
+    mode += [str(policy.guard)] if policy.guard != Guard() else []
     parts = (policy.lists, policy.exemptions, policy.prices, policy.scores)
     heads = "\n".join([*mode, *(str(one) for part in parts for one in part)])
     ceiling = str(policy.ceiling) if policy.ceiling else ""

@@ -292,9 +292,12 @@ class Journal:
             self._db.execute("DELETE FROM answers WHERE client IN (?, ?)", (key, key.partition(":")[2]))
             facts = self.noted("facts") or {}
             if facts:  # what the log's clock has not passed yet
-                releases = [one for one in facts.get("releases", ()) if one[0] != key]
+                said = {
+                    name: [one for one in facts.get(name, ()) if one[0] != key]
+                    for name in ("releases", "confirmations")
+                }
                 answers = [one for one in facts.get("answers", ()) if one[2] != key]
-                self.note("facts", {**facts, "releases": releases, "answers": answers})
+                self.note("facts", {**facts, **said, "answers": answers})
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Forgotten(decisions, effects, reviews, len(found), memories)

@@ -22,7 +22,7 @@ _STEPS = (1, 10, 100)  # percent of the keys
 _FEW = 10
 LOOPBACK = ("127.0.0.0/8", "127.0.0.1", "::1", "::1/128")
 _UNSEEN = re.compile(r'"[^"\n]*"|#[^\n]*')  # of a policy's text: what only looks like a mode
-_STATEMENT = re.compile(r"\b(?:let|exempt|price|score)[ \t]|\brule\s")
+_STATEMENT = re.compile(r"\b(?:let|exempt|price|score|guard)[ \t]|\bcap\s+per\s|\brule\s")
 _MODE = re.compile(r"\bmode[ \t]+(?:observe|enforce(?:[ \t]+\d+[ \t]*%)?)")
 
 

@@ -66,7 +66,7 @@ class Controller:
                 self.merger.take(seq, stamp, what)
                 continue
             decided += self._step()
-            time = self.core.release(Release(what, stamp))
+            time = self.core.hear(Release(what, stamp))
             self.effective.append(Release(what, time))
             self.merger.take(seq, stamp, None)
         return decided + self._step()

@@ -30,7 +30,7 @@ class Bench:
     def feed(self, *rows: dict[str, Any]) -> list[Decision]:
         table = events(rows)
         histories = self.rates.add(table, self.judge.needs())
-        self.judge.restraint.active = self.rates.habits.active
+        self.judge.restraint.admission.active = self.rates.habits.active
         decisions = self.judge.decide(table, histories)
         self.rates.condemn(decisions)
         return decisions

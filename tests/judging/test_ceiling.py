@@ -100,7 +100,7 @@ def test_who_is_exempt_has_no_limit(exempt: str) -> None:
 def test_an_operators_exemption_lifts_it_for_as_long() -> None:
     log = Log(core())
     log.send(0, 1)
-    log.core.release(Release(BOB, maillog.START + 60, maillog.START + 2 * DAY))
+    log.core.hear(Release(BOB, maillog.START + 60, maillog.START + 2 * DAY))
     (cap,) = log.send(0.01, 1).caps
     assert (cap.key, cap.max_recipients, cap.until) == (BOB, NO_LIMIT, maillog.START + 2 * DAY)
     assert caps(log.send(2.5, 1))[BOB] == 25
@@ -111,8 +111,8 @@ def test_a_release_of_everybody_holds_for_a_day() -> None:
     log = Log(core())
     log.send(0, 40)
     log.send(1, 1)
-    log.core.release(Release(BOB, maillog.START + DAY + 60))
-    log.core.release(Release(EVERYBODY, maillog.START + DAY + 60))
+    log.core.hear(Release(BOB, maillog.START + DAY + 60))
+    log.core.hear(Release(EVERYBODY, maillog.START + DAY + 60))
     log.send(1.01, 1)
     assert set(stand(log.core)) == {BOB}
     assert EVERYBODY not in caps(log.send(1.9, 1))

@@ -8,7 +8,7 @@ import pytest
 
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
-from logwatch.judging.restraint import GUARD
+from logwatch.judging.policy import Guard
 
 from .bench import START, Bench, message, told
 
@@ -161,30 +161,30 @@ class TestRelease:
 class TestGuard:
     def test_beyond_it_decisions_are_observed(self) -> None:
         bench = Bench(FLOOD)
-        found = bench.feed(*(message(n, 10, f"user{n}") for n in range(GUARD + 2)))
-        assert [d.mode for d in found] == ["enforce"] * GUARD + ["observe"] * 2
+        found = bench.feed(*(message(n, 10, f"user{n}") for n in range(Guard().accounts + 2)))
+        assert [d.mode for d in found] == ["enforce"] * Guard().accounts + ["observe"] * 2
         assert bench.judge.guarded == 2
 
     def test_frees_up_within_the_hour(self) -> None:
         bench = Bench(FLOOD)
-        bench.feed(*(message(n, 10, f"user{n}") for n in range(GUARD)))
-        assert bench.send(3600, 10, "late")[0].mode == "observe"
-        assert bench.send(3600.5, 10, "later")[0].mode == "enforce"
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(Guard().accounts)))
+        assert bench.send(3600, 1) == []
+        assert bench.send(3600.5, 10, "late")[0].mode == "enforce"
 
     def test_an_account_already_denied_takes_no_more_room(self) -> None:
         bench = Bench(BOTH)
-        bench.feed(*(message(n, 10, f"user{n}") for n in range(GUARD)))
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(Guard().accounts)))
         found = bench.feed(message(20, 1, "user1"), message(21, 1, "user1"))
         assert told(found) == [(21, "burst", "block", "enforce")]
 
     def test_extending_an_enforced_case_needs_no_room(self) -> None:
         bench = Bench(FLOOD)
-        bench.feed(*(message(n, 10, f"user{n}") for n in range(GUARD + 1)))
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(Guard().accounts + 1)))
         assert bench.send(400, 10, "user1")[0].mode == "enforce"
 
     def test_a_case_that_was_observed_is_enforced_as_soon_as_there_is_room(self) -> None:
         bench = Bench(FLOOD)
-        bench.feed(*(message(n, 10, f"user{n}") for n in range(GUARD)))
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(Guard().accounts)))
         (observed,) = bench.send(3000, 10, "late")
         (enforced,) = bench.send(3601, 10, "late")
         assert (observed.mode, enforced.mode) == ("observe", "enforce")
@@ -192,7 +192,7 @@ class TestGuard:
 
     def test_clients_are_not_accounts(self) -> None:
         bench = Bench("rule r per client: when messages in 1m > 0 block for 1m mode enforce")
-        found = bench.feed(*(message(n, 1, client=f"client:192.0.2.{n}") for n in range(GUARD + 5)))
+        found = bench.feed(*(message(n, 1, client=f"client:192.0.2.{n}") for n in range(Guard().accounts + 5)))
         assert {d.mode for d in found} == {"enforce"}
 
     def test_what_is_only_observed_takes_no_room(self) -> None:
@@ -262,7 +262,7 @@ class TestClockSetBack:
 
     def test_does_not_block_the_guard_until_the_wrong_hour_comes(self) -> None:
         bench = Bench(FLOOD)
-        bench.feed(*(message(90_000 + n, 10, f"user{n}") for n in range(GUARD)))
+        bench.feed(*(message(90_000 + n, 10, f"user{n}") for n in range(Guard().accounts)))
         bench.judge.turn_back(START)
         bench.rates.turn_back()
         assert bench.send(10, 10)[0].mode == "observe"

@@ -9,7 +9,7 @@ import pytest
 
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
-from logwatch.judging.restraint import GUARD
+from logwatch.judging.policy import Guard
 from logwatch.schema import Decision
 
 from .bench import START, Bench, message, refusal, told
@@ -175,7 +175,7 @@ def test_the_guard_grows_with_the_site() -> None:
     bench.feed(*(message(n, 1, f"user{n}") for n in range(1000)))
     found = bench.feed(*(message(DAY + n // 2, 1, f"user{n // 2}") for n in range(60)))
     assert [d.mode for d in found] == ["enforce"] * 20 + ["observe"] * 10
-    assert len(found) > GUARD
+    assert len(found) > Guard().accounts
 
 
 class TestUsual:

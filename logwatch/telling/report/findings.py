@@ -95,8 +95,7 @@ class Guard:
     """The bound on accounts newly denied within an hour: how many decisions it turned into observe, and what it is."""
 
     guarded: int = 0
-    accounts: int = 10
-    share: float = 0.02
+    bound: str = "10"
 
 
 @dataclass(frozen=True)

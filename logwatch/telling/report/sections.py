@@ -279,12 +279,15 @@ def _near(found: Findings) -> Markup:
 
 
 def _guard(found: Findings) -> Markup:
-    bound = f"the larger of {found.guard.accounts} and {found.guard.share:.0%} of the day's active accounts"
-    what = f"It bounds how many accounts are newly denied within an hour: {bound}. What is beyond is only observed."
+    what = (
+        f"It bounds how many accounts are newly denied within an hour: {found.guard.bound}. What is beyond is only "
+        "observed, until there is room or somebody has confirmed it."
+    )
     if not found.guard.guarded:
         return escaped((note(what), tag("p", "It was not needed.", class_="good")))
     turned = (
-        f"It turned {counted(found.guard.guarded, 'decision')} into observe: a rule hits too many accounts at once."
+        f"It turned {counted(found.guard.guarded, 'decision')} into observe: too many accounts were hit at once, by a "
+        "rule gone wrong or by an attack."
     )
     return escaped((note(what), tag("p", turned, class_="bad")))
 
