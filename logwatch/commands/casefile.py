@@ -38,7 +38,7 @@ class CaseFile:
     reviews: list[Review]
     lines: list[str]
     addresses: list[Address]
-    guarded: bool  # whether the guard turned it into observe
+    guarded: bool  # whether the guard holds it back, or did until it was over
     now: float
     published: list[Change]  # what it changed in the table, in order; of logs nothing, as there is no table
     logs: str = ""  # that were asked instead of a controller, as words of a shell
@@ -104,6 +104,8 @@ class CaseFile:
         if self.verdict == "confirmed":
             again = "when the password has been changed" if account else "when it is over"
             return [(f"{again}, let it send again", release[1])] if self.state == "standing" else []
+        if self.guarded and self.state == "standing":
+            ask += ": it is enforced at once, the guard lets it in"
         return [(ask, f'mailbrake review confirm {ref} --note "…"'), release, exempt]
 
     def _clean_up(self) -> list[tuple[str, str]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Container, Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.checks import as_duration
 from enforce.config import Config
@@ -94,16 +94,30 @@ def _list(args: argparse.Namespace, config: Config) -> int:
         raise Failure(str(error)) from None
     decisions = journal.decisions() if args.all else _cases(journal)
     said = {review.key: review for review in reversed(journal.reviews())}
-    effects = journal.effects()
+    effects, held = journal.effects(), journal.held_back()
     journal.close()
-    rows = [_row(case, effects, said, config) for case in _urgent(decisions, said, everything=args.all)]
+    rows = [_row(case, effects, said, config) for case in _urgent(decisions, said, held, everything=args.all)]
     if args.json:
         write_json(rows)
     elif rows:
-        write_table([{**row, "since": row["since"][:16].replace("T", " ")} for row in rows], list(rows[0]))
+        write_table([_shown(row) for row in rows], [name for name in rows[0] if name != "guarded"])
     else:
         print("No open cases.")
     return 0
+
+
+class Case(NamedTuple):
+    """The decision that began a case; in which mode it stands, and whether the guard holds it back."""
+
+    begun: Decision
+    mode: str
+    guarded: bool
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for people."""
+    mode = f"{row['mode']} (guard)" if row["guarded"] else row["mode"]
+    return {**row, "mode": mode, "since": row["since"][:16].replace("T", " ")}
 
 
 def _cases(journal: Journal) -> list[Decision]:
@@ -112,21 +126,30 @@ def _cases(journal: Journal) -> list[Decision]:
     return [d for ref, key, rule in standing for d in reversed(journal.case(ref)) if (d.key, d.rule) == (key, rule)]
 
 
-def _urgent(decisions: Iterable[Decision], said: dict[str, Any], *, everything: bool) -> list[Decision]:
-    """The first decision of each case, enforced and severe ones first, then the latest; reviewed ones on request."""
-    cases: dict[tuple[str, str, str], Decision] = {}
-    for decision in decisions:
-        cases.setdefault((decision.ref, decision.key, decision.rule), decision)
-    wanted = [d for d in cases.values() if everything or d.key not in said or said[d.key].time < d.time]
+def _urgent(
+    decisions: Iterable[Decision], said: dict[str, Any], held: Container[int], *, everything: bool
+) -> list[Case]:
+    """Enforced and held back ones first, severe ones first, then the latest; reviewed ones on request."""
+    cases: dict[tuple[str, str, str], Case] = {}
+    for one in decisions:
+        name = (one.ref, one.key, one.rule)
+        cases[name] = Case(cases[name].begun if name in cases else one, one.mode, one.seq in held)
+    wanted = [case for case in cases.values() if everything or _is_open(case.begun, said)]
     return sorted(wanted, key=_urgency)
 
 
-def _urgency(decision: Decision) -> tuple[bool, int, float]:
-    severity = _URGENCY.index(decision.action) if decision.action in _URGENCY else len(_URGENCY)
-    return decision.mode != "enforce", severity, -decision.time
+def _is_open(begun: Decision, said: dict[str, Any]) -> bool:
+    return begun.key not in said or bool(said[begun.key].time < begun.time)
 
 
-def _row(case: Decision, effects: dict[Any, Any], said: dict[str, Any], config: Config) -> dict[str, Any]:
+def _urgency(case: Case) -> tuple[bool, int, float]:
+    action = case.begun.action
+    severity = _URGENCY.index(action) if action in _URGENCY else len(_URGENCY)
+    return case.mode != "enforce" and not case.guarded, severity, -case.begun.time
+
+
+def _row(found: Case, effects: dict[Any, Any], said: dict[str, Any], config: Config) -> dict[str, Any]:
+    case = found.begun
     effect = effects.get((case.ref, case.key, case.rule))
     review = said.get(case.key)
     return {
@@ -134,7 +157,8 @@ def _row(case: Decision, effects: dict[Any, Any], said: dict[str, Any], config: 
         "who": case.key,
         "rule": case.rule,
         "action": case.action,
-        "mode": case.mode,
+        "mode": found.mode,
+        "guarded": found.guarded,
         "since": iso(case.time, zone_of(config)),
         "because": "; ".join(f"{what}: {number(e['value'])}" for what, e in case.evidence.items()),
         "recipients since": effect.recipients if effect else 0,

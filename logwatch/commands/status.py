@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from enforce.config import Config
 from enforce.table import peek
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.daemon import needs_cluster
-from logwatch.commands.output import now, number, when, write_json, write_table
+from logwatch.commands.output import now, number, safe, when, write_json, write_table
+from logwatch.schema import Decision
 from logwatch.settings import STREAM
 
 _DAY = 86400.0
+_NAMED = 3  # cases
 _OLD = 30.0  # seconds without a heartbeat: six were missed
 
 Found = tuple[dict[str, Any], list[str]]
@@ -78,6 +80,7 @@ def _controller(config: Config) -> Found:
         return {}, [str(error)]
     facts = journal.noted("facts")
     standing, guarded = journal.standing(now()), journal.held_back_since(now() - _DAY)
+    held = journal.held_back()
     journal.close()
     if facts is None:
         return {}, [f"{config.journal}: no log line has been read yet"]
@@ -87,9 +90,22 @@ def _controller(config: Config) -> Found:
         "decisions": facts["seq"],
         **modes,
         **_counters(facts),
+        "guard": "{taken} of {of} places taken".format_map(facts.get("places", {"taken": 0, "of": 0})),
     }
-    said = f"the guard turned {number(guarded)} decision{'s' * (guarded != 1)} into observe within the last day"
-    return read, [f"{said}: a rule hits too many accounts at once"] if guarded else []
+    waiting = [decision for decision in standing if decision.seq in held]
+    return read, [_guarded(guarded, waiting)] if guarded or waiting else []
+
+
+def _guarded(turned: int, waiting: Sequence[Decision]) -> str:
+    """What the guard did, and what to type."""
+    said = f"the guard turned {number(turned)} decision{'s' * (turned != 1)} into observe within the last day"
+    why = "a rule is wrong, or it is an attack"
+    if not waiting:
+        return f"{said}: {why}; nothing waits any more"
+    who = ", ".join(f"{safe(decision.key)} (case {decision.ref})" for decision in waiting[:_NAMED])
+    more = f" and {number(len(waiting) - _NAMED)} more" if len(waiting) > _NAMED else ""
+    remedy = "`mailbrake review` lists them, `mailbrake review confirm CASE` enforces one at once and makes room"
+    return f"{said}: {why}. Held back now: {who}{more}; {remedy}"
 
 
 def _counters(facts: Mapping[str, Any]) -> dict[str, int]:

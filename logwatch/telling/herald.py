@@ -12,6 +12,7 @@ from logwatch.telling.metrics import Meter
 from logwatch.telling.notify import Happening
 from logwatch.telling.standing import Standing
 
+_NAMED = 5  # cases that the guard held back
 Tell = Callable[[Happening], None]
 
 
@@ -39,10 +40,13 @@ class Herald:
         for decision in self.standing.take(decisions, now):
             self._tell(Happening("decision", decision.time, line(decision), decision))
         if guarded > self._guarded:
-            rules = sorted({decision.rule for decision in decisions if decision.seq in held})
+            back = [decision for decision in decisions if decision.seq in held]
+            rules = sorted({decision.rule for decision in back})
             who = f"the rule {' and the rule '.join(rules)}" if rules else "a rule"
-            what = f"{who} hits too many accounts at once: those beyond the guard's bound are only observed"
-            self._tell(Happening("guard", now, what))
+            cases = ", ".join(f"{decision.key} (case {decision.ref})" for decision in back[:_NAMED])
+            cases += f" and {len(back) - _NAMED} more" if len(back) > _NAMED else ""
+            what = f"{who} hits too many accounts at once: a rule gone wrong, or an attack; only observed for now"
+            self._tell(Happening("guard", now, f"{what}: {cases}" if cases else what))
         self._guarded = guarded
 
     def lost(self, warning: str, now: float) -> None:

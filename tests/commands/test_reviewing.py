@@ -70,6 +70,48 @@ class TestReview:
         assert "account:carol" in told
 
 
+class TestGuarded:
+    """The guard is used up, and somebody is called at night: what is told, what to type, and what comes of it."""
+
+    def test_from_the_alert_to_the_open_guard(self, tmp_path: Path) -> None:
+        """`status` names who waits, `review` puts them first, `why` says what to type; a confirmation lets them in."""
+        machine = Machine(tmp_path)
+        machine.now = time.time() - 60
+        machine.policy.write_text(f"guard 2 {POLICY}")
+        policy = f'[policy]\nfile = "{machine.policy}"\nmode = "enforce"\n'
+        (tmp_path / "mailbrake.toml").write_text(f'[state]\ndirectory = "{tmp_path}/state"\n{policy}')
+        for login in ("trash1", "trash2", "boss", "late"):
+            machine.send(login=login)
+        with machine.controller() as controller:
+            status = mailbrake("status", *config(machine))
+            held, late = (self.case(machine, login) for login in ("boss", "late"))
+            waiting = f"Held back now: account:boss (case {held}), account:late (case {late})"
+            assert waiting in status.stderr
+            assert "2 of 2 places taken" in status.stdout
+            assert "observe (guard)" in mailbrake("review", *config(machine)).stdout
+            told = " ".join(mailbrake("why", held, *config(machine)).stdout.split())
+            assert f"the guard lets it in: mailbrake review confirm {held}" in told
+            assert machine.listed()["account:boss"] == ["observe"]
+
+            for subject in ("trash1", late):
+                assert mailbrake("review", "confirm", subject, *config(machine)).returncode == 0
+            machine.now = time.time() + 1
+            machine.send(login="quiet", recipients=1)
+            controller.once()
+            assert {key: machine.listed()[f"account:{key}"] for key in ("boss", "late")} == {
+                "boss": ["enforce"],
+                "late": ["enforce"],
+            }
+        assert "nothing waits any more" in mailbrake("status", *config(machine)).stderr
+
+    @staticmethod
+    def case(machine: Machine, login: str) -> str:
+        rows = objects("review", "--json", *config(machine))
+        (row,) = (row for row in rows if row["who"] == f"account:{login}")
+        assert (row["mode"], row["guarded"]) == ("observe", True)
+        return str(row["case"])
+
+
 class TestRollout:
     def test_shows_where_each_rule_stands_and_the_line_for_the_next_step(self, machine: Machine) -> None:
         """Cases, mail that went through, reviews, borderline cases; a rule that enforces fully has no next step."""

@@ -221,6 +221,7 @@ def test_the_guard_is_told_when_it_trips_not_that_it_once_did() -> None:
     herald.decided([], [], 5, NOW)
     (only,) = told
     assert (only.about, only.text[:18]) == ("guard", "the rule flood hit")
+    assert only.text.endswith("only observed for now: account:bob@example.com (case 7K2M9Q)")
     assert "seen" not in only.text
 
 

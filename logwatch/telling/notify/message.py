@@ -29,7 +29,8 @@ KINDS = {
 }
 _LONGEST = 1000  # characters of what happened
 _HINTS = {
-    "guard": "`mailbrake status` has the number, `mailbrake rollout` shows whom each rule hits.",
+    "guard": "`mailbrake review` lists them. An attack: `mailbrake review confirm CASE` enforces it at once, and makes "
+    "room for the next. A rule gone wrong (`mailbrake rollout` shows whom each hits): mode observe in it.",
     "decision": "`mailbrake why CASE` explains a case, `mailbrake review` lists all that are open.",
     "loss": "`mailbrake status` has the totals.",
     "trouble": "`mailbrake status` tells how things are now.",
