@@ -15,6 +15,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 from enforce.config import Config
@@ -22,6 +23,7 @@ from enforce.key import EVERYBODY
 from logwatch.asking import Asker
 from logwatch.core import Confirmation, Release, Step
 from logwatch.judging.language import PolicyError
+from logwatch.judging.policy import Policy
 from logwatch.lists import Lists
 from logwatch.ports import Ports, Say, Standing, Table, Written
 from logwatch.reading import loss
@@ -99,7 +101,7 @@ class Controller:
         return self._recorder.journal
 
     def reread(self) -> None:
-        """Have all lists read again, whether they seem to have changed or not; may be called from a signal handler."""
+        """Have the policy and all its lists read again, changed or not; may be called from a signal handler."""
         self._hung_up = True
 
     def run(self, wake: Wake, stopped: Callable[[], bool]) -> None:
@@ -226,15 +228,15 @@ class Controller:
         if chunk:
             self._herald.meter.stepped(begun, self._now(), self.core.reader.clock)
 
-    def _save(self) -> None:
-        """Decisions, what was published, position and memory, all or nothing."""
+    def _save(self) -> bool:
+        """Decisions, what was published, position and memory, all or nothing; whether they are written."""
         self._recorder.published(self._table.changes())
         notes = {
             "facts": self.core.facts(),
             "positions": self.source.positions(),
             "losses": self._lost + self.source.losses(),
         }
-        self._recorder.save(self.core.memories(), notes)
+        return self._recorder.save(self.core.memories(), notes)
 
     def _publish(self, step: Step) -> None:
         for decision in step.decisions:
@@ -253,25 +255,52 @@ class Controller:
     # What the policy's lists hold.
 
     def _relist(self) -> None:
-        """Read lists that have changed; what stands on a key that is exempt now is taken off."""
+        """Read lists that have changed, and what SIGHUP asked for; what does not stand any more is taken off."""
+        hung_up, self._hung_up = self._hung_up, False
         try:
-            policy = self._lists.at_once() if self._hung_up else self._lists.anew(self._now())
+            if hung_up and not self._config.cluster.servers:  # controllers must change at one place between the lines
+                self._adopt(Lists(self._config))
+                return
+            policy = self._lists.at_once() if hung_up else self._lists.anew(self._now())
         except PolicyError as error:
-            self._say("list", f"{error}; all lists stay as they were", quiet=0)
-            policy = None
-        self._hung_up = False
-        if policy is None:
+            self._say("list", f"{error}; policy and lists stay as they were", quiet=0)
             return
-        before = self._standing()
-        self.core.relist(policy)
-        after = self._standing()
-        log.info("lists of the policy were read again, in effect after %s", iso(self.core.reader.clock))
-        for key in {decision.key for decision in before} if len(after) < len(before) else ():
-            left = [decision for decision in after if decision.key == key]
-            if len(left) < sum(decision.key == key for decision in before):
-                self._table.forget(key, self._now(), published.LISTED)
-                self._herald.standing.forget(key)
-                self._table.publish(left, self._now())
+        if policy:
+            self._exchange(partial(self.core.relist, policy), "lists of the policy")
+
+    def _adopt(self, lists: Lists) -> None:
+        """Go on with a policy that was read anew, text and all: from the next line on, as after a restart."""
+        policy, known = lists.policy, self.core.judge.policy
+        if policy.zones() != known.zones():
+            self._say(
+                "list", "the policy asks other lists in the DNS, which needs a restart; it stays as it was", quiet=0
+            )
+        elif policy == known:
+            self._lists = lists
+            self._exchange(partial(self.core.relist, policy), "policy and lists")
+        elif self._save():
+            self._lists = lists
+            self._exchange(partial(self._renew, policy), "a new policy")
+        else:
+            self._say("list", "what is remembered cannot be written; the policy stays as it was", quiet=0)
+
+    def _renew(self, policy: Policy) -> None:
+        """A core with another policy, which remembers what this one has just written down."""
+        self.core = core_of(self._config, policy, self._start())
+        self._take_up()
+
+    def _exchange(self, change: Callable[[], None], what: str) -> None:
+        """Change the policy, and the table where other decisions stand by it."""
+        before = _by_key(self._standing())
+        change()
+        after = _by_key(self._standing())
+        log.info("read again, and in effect after %s: %s", iso(self.core.reader.clock), what)
+        for key in [key for key in before if before[key] != after.get(key, [])]:
+            left = after.get(key, [])
+            self._table.forget(key, self._now(), published.LISTED)
+            self._herald.standing.forget(key)
+            self._herald.standing.take(left, self._now())
+            self._table.publish(left, self._now())
 
     # What DNS block lists say.
 
@@ -350,3 +379,10 @@ class Controller:
             self._troubles[about] = now
             log.warning("%s", problem)
             self._herald.trouble(about, problem, now)
+
+
+def _by_key(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:
+    found: dict[str, list[Decision]] = {}
+    for decision in decisions:
+        found.setdefault(decision.key, []).append(decision)
+    return found

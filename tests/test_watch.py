@@ -32,6 +32,7 @@ class Machine:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        directory.mkdir(exist_ok=True)
         self.now = NOW
         self.log = directory / "mail.log"
         self.log.touch()
@@ -214,7 +215,7 @@ class TestLists:
             controller.once()
             assert machine.listed() == {}
 
-    def test_a_new_text_of_the_policy_waits_for_a_restart(self, machine: Machine, exempted: Path) -> None:
+    def test_a_new_text_of_the_policy_waits_for_a_hangup(self, machine: Machine, exempted: Path) -> None:
         """Lists go on being read."""
         with machine.controller() as controller:
             machine.policy.write_text("rule not finished")
@@ -224,6 +225,87 @@ class TestLists:
             machine.send("alice")
             controller.once()
             assert machine.listed() == {"account:alice": ["enforce"]}
+
+
+class TestReload:
+    """SIGHUP: the policy's own text, read again while the controller runs."""
+
+    @staticmethod
+    def reload(machine: Machine, controller: Controller, text: str) -> None:
+        machine.policy.write_text(text)
+        controller.reread()
+        controller.once()
+        machine.now += 1
+
+    def test_a_rule_that_only_observes_from_now_on_lets_go(self, machine: Machine) -> None:
+        """Its case stands, observed; as after a restart, and with what was counted."""
+        machine.send()
+        with machine.controller() as controller:
+            (decision,) = machine.journal().decisions()
+            self.reload(machine, controller, POLICY.replace("enforce", "observe"))
+            assert machine.listed() == {BOB: ["observe"]}
+            assert machine.record().ref == decision.ref
+            self.reload(machine, controller, "")
+            assert machine.listed() == {}
+
+    def test_what_was_counted_counts_for_another_limit(self, machine: Machine) -> None:
+        """Seven recipients before, and one after."""
+        machine.send(recipients=7)
+        with machine.controller() as controller:
+            self.reload(machine, controller, POLICY.replace("> 20", "> 7"))
+            machine.send(recipients=1)
+            controller.once()
+            assert machine.listed() == {BOB: ["enforce"]}
+        (decision,) = machine.journal().decisions()
+        assert decision.evidence == {"recipients in 10m": {"value": 8, "threshold": 7}}
+
+    def test_an_open_case_goes_on_under_its_reference(self, machine: Machine) -> None:
+        machine.send()
+        with machine.controller() as controller:
+            self.reload(machine, controller, POLICY + POLICY.replace("flood", "other"))
+            machine.now += 400
+            machine.send()
+            controller.once()
+        begun, *more = machine.journal().decisions()
+        assert [(d.rule, d.ref == begun.ref) for d in more] == [("flood", True), ("other", False)]
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("rule not finished", ":1:10: expected "),
+            (f'score 5 for dnsbl "bl.example"\n{POLICY.replace("when", "when reputation >= 5 or")}', "needs a restart"),
+        ],
+    )
+    def test_one_that_cannot_be_used_leaves_the_old_one_in_force(
+        self, machine: Machine, text: str, problem: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Said with file, line and column; lists are still read."""
+        with machine.controller() as controller:
+            self.reload(machine, controller, text)
+            machine.send()
+            controller.once()
+            assert machine.listed() == {BOB: ["enforce"]}
+        assert problem in caplog.text
+        assert "stay" in caplog.text
+
+    def test_a_replay_of_both_parts_gives_the_same_decisions(self, machine: Machine) -> None:
+        """The new policy is one from that line on: as if the controller had been stopped and started with it."""
+        stopped = Machine(machine.directory / "stopped")
+        other = POLICY.replace("> 20", "> 30")
+        for one in (machine, stopped):
+            one.send(recipients=19)
+        with machine.controller() as controller:
+            self.reload(machine, controller, other)
+            machine.send(recipients=12)
+            controller.once()
+        with stopped.controller():
+            pass
+        stopped.policy.write_text(other)
+        stopped.now += 1
+        stopped.send(recipients=12)
+        with stopped.controller():
+            pass
+        assert machine.journal().decisions() == stopped.journal().decisions() != []
 
 
 class TestPublished:

@@ -91,7 +91,7 @@ class Recorder:
         """Decisions that are not written yet."""
         return len(self._pending)
 
-    def save(self, memories: Iterable[Memory[Any]], notes: Mapping[str, object]) -> None:
+    def save(self, memories: Iterable[Memory[Any]], notes: Mapping[str, object]) -> bool:
         """All that waits, with what the core remembers and named values of the checkpoint: all or nothing."""
         memories = tuple(memories)
         try:
@@ -101,11 +101,12 @@ class Recorder:
             self._say(f"{self._path}: cannot be written: {error}; deciding goes on, unrecorded")
             for waiting in (self._pending, self._held, self._changed, self._came_of, self._answered):
                 del waiting[:-_PENDING]
-            return
+            return False
         for written in (self._pending, self._held, self._changed, self._came_of, self._answered, self._taken):
             written.clear()
         for memory in memories:
             memory.settle()
+        return True
 
     def _write(self, memories: Iterable[Memory[Any]], notes: Mapping[str, object]) -> None:
         self.journal.record((d for d, _ in self._pending), {d.seq: lines for d, lines in self._pending})
