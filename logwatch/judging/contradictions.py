@@ -1,4 +1,4 @@
-"""What in a policy cannot be meant: rules that never hold, lists that nothing uses.
+"""What in a policy cannot be meant: rules that never hold, a `while` that keeps nothing, lists that nothing uses.
 
 Only what is certain is called a contradiction: numbers that exclude each other in one `and`, beyond what a signal can
 be (for keys of that kind, with these scores), or in two windows of which one holds the other. A rule with one such
@@ -83,6 +83,7 @@ def notes(policy: Policy) -> list[Problem]:
         for let in policy.lists
         if let.name not in used
     ]
+    found += [Problem(rule.at, sentence) for rule in policy.rules if (sentence := _keeps_nothing(policy, rule))]
     if policy.prices and "cost" not in rates:
         found.append(Problem(policy.prices[0].at, "no rule looks at cost, so that prices mean nothing"))
     if policy.scores and "reputation" not in rates:
@@ -105,6 +106,48 @@ def _nobody(policy: Policy, rule: Rule) -> str:
         return ""
     exempt = all(key in policy.exempted for key in scope.keys)
     return "all that it is for are exempt" if exempt else ""
+
+
+def _keeps_nothing(policy: Policy, rule: Rule) -> str:
+    """What is wrong with a `while` that holds never, or only where the rule holds anyway; empty if nothing is."""
+    if rule.stays is None:
+        return ""
+    begins = f'rule "{rule.name}": its `while` keeps no case standing'
+    if reason := _Judged(policy, rule).impossible(rule.stays):
+        return f"{begins}, as it can never hold: {reason}"
+    if _implies(rule.stays, rule.condition):
+        return f"{begins}, as the rule itself holds whenever it does: lower its limits, or leave it out"
+    return ""
+
+
+def _implies(one: Condition, other: Condition) -> bool:
+    """Whether the second certainly holds where the first does; false where that is not known."""
+    if one == other:
+        return True
+    if isinstance(other, And):
+        return all(_implies(one, part) for part in other.conditions)
+    if isinstance(one, Or):
+        return all(_implies(part, other) for part in one.conditions)
+    if isinstance(one, And) and any(_implies(part, other) for part in one.conditions):
+        return True
+    if isinstance(other, Or | AtLeast):
+        needed = other.count if isinstance(other, AtLeast) else 1
+        return sum(_implies(one, part) for part in other.conditions) >= needed
+    return isinstance(one, Compare) and isinstance(other, Compare) and _tighter(one.mirrored(), other.mirrored())
+
+
+def _tighter(one: Compare, other: Compare) -> bool:
+    """Whether a limit on the same expression leaves less than another."""
+    if one.left != other.left or not (isinstance(one.right, Number) and isinstance(other.right, Number)):
+        return False
+    inner, outer = one.right.value, other.right.value
+    if one.op == "==":
+        return bool(Compare(other.op, Number(inner), Number(outer)).mask({}))
+    sides = (">", ">="), ("<", "<=")
+    if not any(one.op in side and other.op in side for side in sides):
+        return False
+    beyond = inner > outer if one.op in sides[0] else inner < outer
+    return beyond or (inner == outer and (one.op == other.op or one.op in (">", "<")))
 
 
 class _Judged:

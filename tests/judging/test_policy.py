@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import pickle
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +20,7 @@ from logwatch.judging.language import parse
 from logwatch.judging.policy import SEVERITY, Deed, Policy, Rule, render
 from logwatch.schema import ACTIONS
 
-from .strategies import COMPARISONS, policies, untimed
+from .strategies import COMPARISONS, conditions, policies, untimed
 
 LISTS = """
 let webmail = 192.0.2.10, 198.51.100.0/28, 2001:db8:7::/48
@@ -282,6 +283,54 @@ def test_only_what_never_holds_is_called_a_contradiction(both: tuple[Compare, ..
     for condition in (And(both), And((Or(one), *both)), Or((And(both), And(one)))):
         found = contradictions(_rule(condition))
         assert not (found and condition.holds(_VALUES).any())
+
+
+_KEEPS_NOTHING = 'rule "r": its `while` keeps no case standing, as '
+
+
+@pytest.mark.parametrize(
+    ("stays", "reason"),
+    [
+        ("recipients in 1h > 300", "the rule itself holds"),
+        ("recipients in 1h > 200", "the rule itself holds"),
+        ("300 <= recipients in 1h", "the rule itself holds"),
+        ("recipients in 1h == 201", "the rule itself holds"),
+        ("recipients in 1h > 300 and hour > 3", "the rule itself holds"),
+        ("recipients in 1h > 300 or recipients in 1h > 250", "the rule itself holds"),
+        ("bytes in 1h < 0", "it can never hold: bytes in 1h < 0 (it is never below 0)"),
+    ],
+)
+def test_a_while_that_keeps_nothing_is_noted(stays: str, reason: str) -> None:
+    rule = "rule r per account: when recipients in 1h > 200 while {} block for 1h"
+    (problem,) = notes(parse(rule.format(stays)))
+    assert problem.at == 5
+    assert problem.sentence.startswith(_KEEPS_NOTHING + reason)
+
+
+@pytest.mark.parametrize(
+    "stays",
+    ["recipients in 1h > 50", "recipients in 2h > 300", "messages in 1h > 300", "recipients in 1h > 300 or hour > 3"],
+)
+def test_a_while_that_keeps_something_is_left_alone(stays: str) -> None:
+    assert notes(parse(f"rule r per account: when recipients in 1h > 200 while {stays} block for 1h")) == []
+
+
+_grid = {("messages", 60): np.repeat(np.arange(12) / 2, 12), ("bytes", 60): np.tile(np.arange(12) / 2, 12)}
+_two = st.builds(
+    Compare,
+    st.sampled_from(COMPARISONS),
+    st.sampled_from([Rate("messages", 60), Rate("bytes", 60)]),
+    st.integers(0, 4).map(float).map(Number),
+)
+
+
+@untimed
+@given(conditions(_two), conditions(_two))
+def test_only_a_while_within_the_rule_is_said_to_keep_nothing(one: Condition, other: Condition) -> None:
+    """Of any conditions: where it is said, no value is held by `while` alone."""
+    rule = replace(_rule(one).rules[0], stays=other)
+    if notes(Policy(rules=(rule,))):
+        assert not (other.holds(_grid) & ~one.holds(_grid)).any()
 
 
 @untimed
