@@ -63,7 +63,7 @@ clean:
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[demo,cluster]'
 	@touch $@
 
-.venv/dev: pyproject.toml .venv/demo
+.venv/dev: pyproject.toml Makefile .venv/demo
 	@sh deploy/packages postfix postfix-lmdb postfix-cdb chromium iproute2
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@$(BIN)/python -m tests.mta.unpack
