@@ -27,7 +27,7 @@ from logwatch.reading.grammar import (
     UNREADABLE,
     compiled,
     first_look,
-    translators,
+    translator,
 )
 from logwatch.reading.grammar.compile import Pattern
 from logwatch.reading.repeated import REPEATED, untold
@@ -64,6 +64,7 @@ class Scanner:
         self._fields = tuple(dict.fromkeys((*derived_from, *(name for name in columns if name not in _DERIVED))))
         self._events = None if events is None else frozenset(events)
         self._seldom: Counter[str] = Counter()  # lines of dialects that the first look does not know
+        self._met: set[str] = set()  # dialects of which there were lines at all
         self._kinds: dict[int, _Kind] = {}
         self._look_for(frozenset({DIALECTS[0].NAME}))
 
@@ -112,11 +113,13 @@ class Scanner:
                 rows.append(match.group(*groups[tag]))
             else:
                 self._look_again(text, match, found)
-        for number in {number for number in set(kinds) if self._kinds[number].translate}:
+        present = set(kinds)
+        self._met |= {self._kinds[number].dialect for number in present}
+        for number in {number for number in present if self._kinds[number].translate}:
             for place in _places(kinds, number).tolist():
                 rows[place] = self._kinds[number].translated(rows[place])
         if often := {dialect for dialect, lines in self._seldom.items() if lines > _OFTEN} - self._often:
-            self._look_for(self._often | often)
+            self._look_for((self._often & self._met) | often)
         return found
 
     def _look_again(self, text: bytes, match: re.Match[bytes], found: _Found) -> None:
@@ -217,8 +220,8 @@ class _Kind:
     """One kind of line: its event, the groups of its row's fields, and where in a row the wanted columns are."""
 
     def __init__(self, pattern: Pattern, tag: int, wanted: Sequence[str]) -> None:
-        dialect, self.event = pattern.kinds[tag].split()
-        self.translate = translators().get(dialect)
+        self.dialect, self.event = pattern.kinds[tag].split()
+        self.translate = translator(self.dialect, self.event)
         found = pattern.groups[tag]
         names = (*names_of(self.event, wanted if self.translate else [name for name in wanted if name in found]), STAMP)
         self._raw, self._names = tuple(found), names

@@ -164,3 +164,14 @@ def test_a_line_that_is_nothing_but_separators_is_read_to_its_end(before: str, p
     reading = scanner()
     reading.scan(line.encode())
     assert reading.lines == 1
+
+
+def test_a_dialect_may_come_when_others_have_been_read_for_long() -> None:
+    """The first look knows what the log has; what it does not know is looked at again, and in time known."""
+    theirs = b"Nov 25 03:27:47 mx1 sm-mta[7]: NOQUEUE: connect from [192.0.2.9]\n"
+    reader = scanner()
+    for lines in (theirs * 1500, theirs + CONNECT, CONNECT * 1500, theirs + CONNECT):
+        found = reader.scan(lines)
+        assert found["event"].tolist() == ["connect"] * lines.count(b"\n")
+        assert found["client_ip"].tolist()[-1] == (b"192.0.2.1" if lines.endswith(CONNECT) else b"192.0.2.9")
+    assert (reader.unreadable, reader.other) == ({}, 0)

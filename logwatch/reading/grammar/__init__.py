@@ -9,6 +9,7 @@ A dialect is a module with
     BARE     what stands before the text in a file of its own that has no header of syslog's (optional)
     PID      the process id after the program's name, where it is not as usual (optional)
     translate  puts our words in place of the dialect's: event and fields of a line in, None out (optional)
+    TRANSLATED  the events in whose lines it has anything to do (optional; otherwise all)
 
 One more dialect is one more module, one more entry in DIALECTS, and samples.
 
@@ -165,6 +166,10 @@ def first_look(
     return compile_lines(whole, columns)
 
 
-def translators() -> dict[str, Translate]:
-    """By a dialect's name, what puts our words in place of its own, for the dialects that have it."""
-    return {dialect.NAME: dialect.translate for dialect in DIALECTS if hasattr(dialect, "translate")}
+def translator(name: str, event: str) -> Translate | None:
+    """What puts our words in place of a dialect's in lines of an event; None where they are ours."""
+    dialect = next(dialect for dialect in DIALECTS if name == dialect.NAME)
+    if event not in getattr(dialect, "TRANSLATED", (event,)):
+        return None
+    found: Translate | None = getattr(dialect, "translate", None)
+    return found

@@ -261,7 +261,7 @@ def translate(event: str, fields: Fields) -> None:
 
     A delivery's status is its dsn's class, as `stat=` may be the next host's words; old versions have no dsn.
     """
-    _TRANSLATIONS.get(event, lambda _: None)(fields)
+    _TRANSLATIONS[event](fields)
 
 
 def _delivery(fields: Fields) -> None:
@@ -311,3 +311,4 @@ _TRANSLATIONS = {
     "auth_ok": _logged_in,
     **dict.fromkeys(("reject", "milter_reject"), _refused),
 }
+TRANSLATED = frozenset(_TRANSLATIONS)
