@@ -135,6 +135,13 @@ class Site:
         process.kill()
         process.wait()
 
+    def hang(self, part: str) -> None:
+        """It lives, keeps its connections, and does nothing."""
+        self.running[part].send_signal(signal.SIGSTOP)
+
+    def wake(self, part: str) -> None:
+        self.running[part].send_signal(signal.SIGCONT)
+
     def ended(self, part: str) -> bool:
         """Whether a process has ended by itself."""
         return self.running[part].poll() is not None
@@ -155,6 +162,7 @@ class Site:
     def close(self) -> None:
         for process in self.running.values():
             process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGCONT)
         for process in self.running.values():
             try:
                 process.wait(5)

@@ -130,6 +130,29 @@ def test_a_controller_cut_off(site: Site, network: Network) -> None:
     healed(site)
 
 
+@pytest.mark.parametrize("part", ["mx1 ship", "c1 watch"])
+def test_what_hangs_holds_up_nobody(site: Site, part: str) -> None:
+    """It keeps its connection, and is waited for no longer than if it were dead."""
+    login = f"h-{part[:2]}"
+    site.hang(part)
+    honest(site)
+    site.send("mx2", login, recipients=25)
+    refused(site, login)
+    site.wake(part)
+    healed(site)
+
+
+def test_the_server_hangs(site: Site) -> None:
+    """Nobody waits for its answer for ever."""
+    site.hang("server")
+    honest(site)
+    site.send("mx1", "kim", recipients=25)
+    wait_for(lambda: site.state("mx1").age > 6, "everybody has noticed")
+    site.wake("server")
+    refused(site, "kim")
+    healed(site)
+
+
 def test_the_server_killed(site: Site) -> None:
     """What it had acknowledged is there; what was written meanwhile comes; the last table stands."""
     site.send("mx1", "ivan", recipients=15)
@@ -160,5 +183,5 @@ def test_every_line_was_judged_and_nobody_refused_who_should_not_be(site: Site) 
     wait_for(lambda: judged(site) == {written(site)}, f"all lines judged: {written(site)}, {judged(site)}")
     lost = [row["lost"] for row in site.status("c1")["gateways"].values()]
     assert all(set(kinds) <= {"spool", "late", "duplicates"} and not kinds["spool"] for kinds in lost)
-    floods = {"bob", "carol", "dave", "erin", "f-c1", "f-c2", "grace", "heidi", "ivan", "judy"}
+    floods = {"bob", "carol", "dave", "erin", "f-c1", "f-c2", "grace", "h-mx", "h-c1", "heidi", "ivan", "judy", "kim"}
     assert set(site.table("mx1")) == {f"account:{login}" for login in floods}
