@@ -27,7 +27,7 @@ from logwatch.cluster import bucket, layout
 from logwatch.cluster.layout import LINES, REVIEWS, SHARES
 from logwatch.cluster.link import PATIENCE, Link, LinkError
 from logwatch.cluster.merging import Limits, Merger
-from logwatch.cluster.names import speaks
+from logwatch.cluster.names import VERSION, speaks
 from logwatch.cluster.shared import Shared
 from logwatch.cluster.shares import RENEW, Shares
 from logwatch.cluster.stream import Stream, anew
@@ -129,7 +129,10 @@ class Brain:
     def _reviews(self, journal: Journal) -> list[Review]:
         """Send what was said here into the stream; what comes out of it is in effect, for all controllers alike."""
         if others := self._differing():
-            self._say("table", f"configured differently, and so deciding differently: {', '.join(others)}")
+            self._say(
+                "table",
+                f"of another version or configured differently, and so deciding differently: {', '.join(others)}",
+            )
         for review in journal.unseen():
             if review.id not in self._sent and self.link.connected:
                 self._send(review)
@@ -159,7 +162,7 @@ class Brain:
             asked = time.monotonic()
             entries = await bucket.snapshot(client, SHARES)
             fit = self.stream().current() and self._shared.known()
-            said = {"fit": fit, "seq": self.stream().judged(), "rules": self._rules}
+            said = {"fit": fit, "seq": self.stream().judged(), "rules": self._rules, "version": VERSION}
             sign = self.shares.renew(entries, said, asked)
             if sign and await bucket.put(client, SHARES, *sign) is not None:
                 self.shares.renewed(asked)
@@ -250,6 +253,7 @@ def _fingerprint(config: Config) -> str:
     cluster = config.cluster
     policy = Path(config.policy.file or SHIPPED)
     facts = [
+        VERSION,
         policy.read_bytes().hex() if policy.exists() else "",
         config.policy.mode,
         *(getattr(config.log, name) for name in ("zone", "default_realm", "keep_case")),

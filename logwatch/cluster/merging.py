@@ -129,6 +129,7 @@ class Merger:
             host: Counter(counts) for host, counts in state.get("counts", {}).items()
         }
         self.states: dict[str, dict[str, float]] = dict(state.get("states", {}))
+        self.versions: dict[str, str] = dict(state.get("versions", {}))
         self._limits = limits
         self._zone = zone
         self._speaks = speaks
@@ -176,6 +177,7 @@ class Merger:
             "passed": self._passed,
             "seen": self._seen,
             "states": self.states,
+            "versions": self.versions,
             "counts": {host: dict(counts) for host, counts in self.counts.items()},
             "logs": [[*name, *self._saved(log)] for name, log in self._logs.items()],
         }
@@ -208,6 +210,7 @@ class Merger:
         if not again:
             self._seen[host] = self._clock.time
             self.states[host] = dict(batch.state)
+            self.versions[host] = batch.version
         if batch.log == wire.ALL:
             self._promise(seq, batch, stamp, again)
             return

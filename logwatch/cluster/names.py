@@ -6,9 +6,11 @@ import base64
 import hashlib
 import re
 import socket
+from importlib.metadata import version
 
 from enforce.config import Config
 
+VERSION = version("mailbrake")
 SITE = "site"  # the key of what concerns everybody
 _NOT_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
 

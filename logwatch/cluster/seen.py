@@ -12,6 +12,7 @@ from logwatch.cluster import bucket
 from logwatch.cluster.layout import SHARES
 from logwatch.cluster.link import Link, LinkError
 from logwatch.cluster.merging import PRESENCE
+from logwatch.cluster.names import VERSION
 from logwatch.cluster.stream import Gateway, gateways
 from logwatch.settings import STREAM
 
@@ -39,6 +40,7 @@ def _row(gateway: Gateway) -> dict[str, Any]:
 
 
 def _problems(gateway: Gateway) -> list[str]:
+    other = gateway.version
     table_age = gateway.state.get("age")
     said = (
         (gateway.silent > _OLD, f"nothing has come from it for {gateway.silent:.0f} s: is `mailbrake ship` running?"),
@@ -46,6 +48,10 @@ def _problems(gateway: Gateway) -> list[str]:
             gateway.silent <= PRESENCE and gateway.lag > _SLOW,
             f"its log is {gateway.lag:.0f} s behind, and the others' lines wait for it, up to [cluster] hold: "
             "it catches up, or its clock is slow",
+        ),
+        (
+            other not in ("", VERSION),
+            f"it runs mailbrake {other}, and this machine {VERSION}: see docs/cluster.md, Upgrading",
         ),
         (table_age is None, "it has no table: is `mailbrake sync` running?"),
         ((table_age or 0.0) > _OLD, f"its table's last sign of life is {table_age or 0:.0f} s old"),
@@ -78,8 +84,7 @@ def controllers_of(config: Config) -> Found:
         if entry.key.startswith("c.") and entry.value
     }
     holders = [json.loads(e.value)["holder"] for e in entries if e.key.startswith("p.") and e.value]
-    rules = {one.get("rules") for one in said.values()}
-    problems = ["controllers are configured differently, and decide differently"] if len(rules) > 1 else []
+    problems = differences(said)
     if len(holders) < config.cluster.partitions:
         problems.append(f"only {len(holders)} of {config.cluster.partitions} partitions have a controller")
     problems += [f"{name}: no sign of life for {one['silent']:.0f} s" for name, one in said.items() if _dead(one)]
@@ -88,6 +93,22 @@ def controllers_of(config: Config) -> Found:
         for name, one in said.items()
     }
     return rows, problems
+
+
+def differences(controllers: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Why controllers do not decide alike."""
+    versions = {name: str(one.get("version", "")) for name, one in sorted(controllers.items())}
+    if len(set(versions.values())) > 1:
+        named = ", ".join(f"{name} {version}" for name, version in versions.items())
+        return [
+            f"controllers run different versions, and may decide differently: {named}: see docs/cluster.md, Upgrading"
+        ]
+    if len({one.get("rules") for one in controllers.values()}) > 1:
+        return [
+            "controllers are configured differently, and decide differently: policy, [policy] mode, [log] zone, "
+            "default_realm, keep_case, and [cluster] hosts, hold, late, partitions must be the same"
+        ]
+    return []
 
 
 def _dead(controller: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from enforce.config import Config
 from enforce.table import peek
 from logwatch.cluster import wire
-from logwatch.cluster.names import name_of
+from logwatch.cluster.names import VERSION, name_of
 from logwatch.cluster.spool import Spool
 from logwatch.cluster.wire import Batch
 
@@ -166,7 +166,7 @@ class Shipper:
     def _put(self, name: str, read: _Read, lines: bytes, at: int, promise: float = 0.0) -> int:
         """Into the spool: lines that begin at a place, with what the log is to be read on from; where they end."""
         end, count = at + len(lines), lines.count(b"\n")
-        batch = Batch(self._host, name, self._epoch, at, end, lines, count, promise, self._fares())
+        batch = Batch(self._host, name, self._epoch, at, end, lines, count, promise, self._fares(), VERSION)
         head = {"log": name, "from": [read.at, read.position], "identity": wire.identity(batch) if lines else ""}
         self._spool.append(json.dumps(head).encode() + b"\n" + wire.encode(batch), count)
         return end

@@ -62,6 +62,7 @@ class Gateway(NamedTuple):
     silent: float
     state: Mapping[str, float]
     lost: Mapping[str, int]
+    version: str
 
     def missing(self) -> dict[str, int]:
         """All that did not come, or not in time, by kind; `spool`: lines that did not fit into its spool."""
@@ -80,6 +81,7 @@ def gateways(state: Mapping[str, Any]) -> dict[str, Gateway]:
             max(0.0, now - heard),
             dict(state["states"].get(host, {})),
             dict(state["counts"].get(host, {})),
+            str(state.get("versions", {}).get(host, "")),
         )
         for host, heard in state.get("seen", {}).items()
     }

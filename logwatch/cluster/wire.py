@@ -1,6 +1,7 @@
 """A batch of log lines as the bytes of one message, and back. No I/O.
 
-    {"host": …, "log": …, "epoch": …, "at": …, "end": …, "count": …, "promise": …, "state": {…}} \\n zlib(lines)
+    {"host": …, "log": …, "epoch": …, "at": …, "end": …, "count": …, "promise": …, "state": {…},
+     "version": …} \\n zlib(lines)
 
 The lines of a log are one endless sequence of bytes: a batch holds those from `at` to `end`. `epoch` was drawn when
 counting began; with another one it begins anew. So a batch that is sent twice is known, whatever the batches were cut.
@@ -29,6 +30,7 @@ class Batch:
     `promise`: no later line of any log of this host will have an older stamp (epoch seconds). It is made by a batch
     without lines, whose log is `ALL`.
     `state`: how the gateway fares, by name (`spooled` bytes, lines `lost`, its `table`'s generation and `age`).
+    `version`: of mailbrake there. Fields that are not known are passed over, those of a later version too.
     """
 
     host: str
@@ -40,6 +42,7 @@ class Batch:
     count: int = 0
     promise: float = 0.0
     state: Mapping[str, float] = field(default_factory=dict)
+    version: str = ""
 
 
 def encode(batch: Batch) -> bytes:
@@ -71,6 +74,7 @@ def decode(raw: bytes) -> Batch:
         count=_count(fields.get("count")),
         promise=_number(fields.get("promise")),
         state=_state(fields.get("state")),
+        version=_text(fields["version"]) if fields.get("version") else "",
     )
     if batch.end - batch.at != len(lines) or (lines and not lines.endswith(b"\n")):
         raise ValueError("its lines are not those that it says")

@@ -6,17 +6,20 @@ from typing import Any
 
 import pytest
 
-from logwatch.cluster.seen import gateways_of
+from logwatch.cluster.names import VERSION
+from logwatch.cluster.seen import differences, gateways_of
 
 NOW = 1_800_000_000.0
 
 
-def position(*, low: float = 0.1, silent: float = 0.1, age: float | None = 1.0) -> dict[str, Any]:
+def position(
+    *, version: str = VERSION, low: float = 0.1, silent: float = 0.1, age: float | None = 1.0
+) -> dict[str, Any]:
     """Of a stream with one gateway; in seconds before now."""
     state = {"table": 7.0, "spooled": 0.0, "lost": 0.0} | ({} if age is None else {"age": age})
     log = ["mx1", "mail.log", "e", 0, NOW - low, NOW - low, False, 1, 0]
     merger = {"time": NOW, "now": 500.0, "seen": {"mx1": 500.0 - silent}, "logs": [log], "states": {"mx1": state}}
-    return {"stream": {"merger": {**merger, "counts": {}}}}
+    return {"stream": {"merger": {**merger, "counts": {}, "versions": {"mx1": version}}}}
 
 
 @pytest.mark.parametrize(
@@ -26,6 +29,8 @@ def position(*, low: float = 0.1, silent: float = 0.1, age: float | None = 1.0) 
         ({"silent": 40.0, "low": 40.0}, "mx1: nothing has come from it for 40 s: is `mailbrake ship` running?"),
         ({"low": 8.0}, "mx1: its log is 8 s behind, and the others' lines wait for it, up to [cluster] hold: "),
         ({"age": None}, "mx1: it has no table: is `mailbrake sync` running?"),
+        ({"version": "0.0.9"}, f"mx1: it runs mailbrake 0.0.9, and this machine {VERSION}: "),
+        ({"version": ""}, ""),
         ({"age": 90.0}, "mx1: its table's last sign of life is 90 s old"),
     ],
 )
@@ -38,3 +43,12 @@ def test_what_is_wrong_with_a_gateway_is_said(fares: dict[str, Any], problem: st
 def test_a_stream_that_stands_still_is_said() -> None:
     _, problems = gateways_of(position(), NOW - 100, NOW)
     assert problems == ["nothing has come out of the stream for 100 s: what is told of it is as old"]
+
+
+def test_controllers_that_do_not_decide_alike_are_said() -> None:
+    one, other = {"rules": "a", "version": "1.0"}, {"rules": "b", "version": "1.1"}
+    assert differences({"c1": one, "c2": one}) == []
+    (problem,) = differences({"c1": one, "c2": other})
+    assert problem.startswith("controllers run different versions, and may decide differently: c1 1.0, c2 1.1: ")
+    (problem,) = differences({"c1": one, "c2": {**other, "version": "1.0"}})
+    assert problem.startswith("controllers are configured differently")
