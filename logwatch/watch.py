@@ -94,6 +94,7 @@ class Controller:
         )
         self._table = ports.table(config, self._standing, self._say, self._written)
         self._recorder.attend(self._decided())
+        self._note_lists()
 
     @property
     def journal(self) -> Journal:
@@ -289,12 +290,18 @@ class Controller:
         self.core = core_of(self._config, policy, self._start())
         self._take_up()
 
+    def _note_lists(self) -> None:
+        """Say which lists count from now on, so that a replay can be told from what was decided."""
+        for path, digest in self.core.judge.policy.digests.items():
+            log.info("list %s: SHA-256 %s…", path, digest)
+
     def _exchange(self, change: Callable[[], None], what: str) -> None:
         """Change the policy, and the table where other decisions stand by it."""
         before = _by_key(self._standing())
         change()
         after = _by_key(self._standing())
         log.info("read again, and in effect after %s: %s", iso(self.core.reader.clock), what)
+        self._note_lists()
         for key in [key for key in before if before[key] != after.get(key, [])]:
             left = after.get(key, [])
             self._table.forget(key, self._now(), published.LISTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -214,6 +215,17 @@ class TestLists:
             controller.reread()
             controller.once()
             assert machine.listed() == {}
+
+    def test_says_which_lists_it_goes_by(
+        self, machine: Machine, exempted: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """At the start and after a change, by what `sha256sum` prints of them."""
+        caplog.set_level("INFO")
+        with machine.controller() as controller:
+            exempted.write_text("bob\n")
+            self.later(machine, controller)
+        for content in (b"alice\n", b"bob\n"):
+            assert f"list {exempted}: SHA-256 {hashlib.sha256(content).hexdigest()[:16]}…" in caplog.text
 
     def test_a_new_text_of_the_policy_waits_for_a_hangup(self, machine: Machine, exempted: Path) -> None:
         """Lists go on being read."""

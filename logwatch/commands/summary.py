@@ -85,6 +85,7 @@ class Summary:
         self._cases: dict[tuple[str, str, str], list[Decision]] = {}
         self._near = Nearest(core.judge.policy, span)
         self._ceiling = core.judge.policy.ceiling
+        self._lists = core.judge.policy.digests
         self._cut: list[Cut] = []
         self._larger: set[str] = set()
 
@@ -107,6 +108,7 @@ class Summary:
                 print(f"\n{name} would have left everybody alone.")
             self._tell_cut()
             self._tell_near(config)
+            self._tell_lists()
         _tell_next(config)
 
     def _tell_cases(self, name: str, config: Config) -> None:
@@ -123,6 +125,13 @@ class Summary:
             print(f"… and {number(count - _SHOWN)} more; --json has every case of all.")
         if all(case[0].mode == "observe" for case in cases):
             print("\nThese rules only observe: followed live, this would have been logged, and nobody refused.")
+
+    def _tell_lists(self) -> None:
+        """Which lists it went by: the controller may have had others, and logs these digests too."""
+        if self._lists:
+            print("\nIts lists are taken as they are now, whatever they held then (SHA-256 of their text):")
+        for path, digest in self._lists.items():
+            print(f"  {digest}…  {safe(path)}")
 
     def _tell_cut(self) -> None:
         """What the cap for everybody would have cut."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -44,6 +45,7 @@ Reader = Callable[[Path], str]
 
 _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _WORD = re.compile(r'"[^"\n]*"?|(?:[\w.@/+×-]|:(?=[\w:]))+|[<>=!]+|.', re.DOTALL)
+_DIGITS = 16  # of the digest of a list
 _LONGEST = 60  # characters of a word shown in a message
 
 
@@ -110,7 +112,14 @@ def load(
     except (OSError, ValueError) as error:
         raise PolicyError(str(path), *_where(error), f"cannot be read: {_reason(error)}") from None
     account = partial(key.account, default_realm=default_realm, keep_case=keep_case)
-    return parse(text, str(path), signals=signals, account=account, read=read_text)
+    digests: dict[str, str] = {}
+
+    def noted(file: Path) -> str:
+        content = read_text(file)
+        digests[str(file)] = hashlib.sha256(content.encode()).hexdigest()[:_DIGITS]
+        return content
+
+    return replace(parse(text, str(path), signals=signals, account=account, read=noted), digests=digests)
 
 
 def _assembled(text: str, statements: Iterable[object]) -> Policy:

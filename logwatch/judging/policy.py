@@ -268,6 +268,7 @@ class Policy:
     exempting: tuple[Exempted, ...] = field(default=(), compare=False, repr=False)  # by exemption, in their order
     scopes: Mapping[str, Exempted] = field(default_factory=dict, compare=False, repr=False)  # by rule
     scored: tuple[Scored, ...] = field(default=(), compare=False, repr=False)
+    digests: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)  # of files, as they were read
 
     def exempt(self, key: str) -> bool:
         """Whether no rule counts for a key such as `account:bob@example.com` or `client:192.0.2.1`."""

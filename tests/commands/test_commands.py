@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -162,6 +163,15 @@ class TestReplay:
             "Nothing was changed",
         ):
             assert part in told
+
+    def test_says_which_lists_it_went_by(self, tmp_path: Path) -> None:
+        """By the first digits of what `sha256sum` prints; nothing of the kind where the policy names none."""
+        policy, listed = tmp_path / "policy", tmp_path / "bulk.txt"
+        listed.write_text("bulk@example.com\n")
+        policy.write_text('exempt account in file "bulk.txt"\nrule r per site: when hour > 25 block for 1h\n')
+        told = mailbrake("replay", DEMO, "--policy", policy).stdout
+        assert f"{hashlib.sha256(listed.read_bytes()).hexdigest()[:16]}…  {listed}" in told
+        assert "SHA-256" not in mailbrake("replay", DEMO).stdout
 
     def test_each_sender_is_one_row_the_most_urgent_first(self, tmp_path: Path) -> None:
         """Persons before addresses, the most severe answer first; of several cases its first is told."""
