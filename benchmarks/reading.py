@@ -77,7 +77,7 @@ def ours(rooms: str, log: str) -> None:
             begin = attributed
         if "rates" in rooms:
             rates.add(events, {})
-            rates.expire(attribution.clock)
+            rates.expire(attribution.clocks.now)
             spent[2] += (rated := time.process_time()) - begin
             begin = rated
     print(*(f"{seconds:.2f}" for seconds in spent))

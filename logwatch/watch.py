@@ -153,7 +153,8 @@ class Controller:
         """Say what keeps the log from being read, and what is missing from it."""
         for problem in problems:
             self._say("log", problem)
-        if warning := self._warner.warning(self._losses(), self.source.notices(), self._now()):
+        clocks = [f"{host} is {much}" for host, much in loss.clocks_off(self.core.facts()).items()]
+        if warning := self._warner.warning(self._losses(), [*self.source.notices(), *clocks], self._now()):
             log.warning("%s", warning)
             self._herald.lost(warning, self._now())
 

@@ -114,7 +114,7 @@ def _counters(facts: Mapping[str, Any]) -> dict[str, int]:
 
 def _log(config: Config) -> Found:
     from logwatch.reading.journald import NAME as JOURNALD
-    from logwatch.reading.loss import totals
+    from logwatch.reading.loss import clocks_off, totals
     from logwatch.telling.journal import Journal, JournalError
 
     try:
@@ -124,6 +124,8 @@ def _log(config: Config) -> Found:
         journal.close()
     except JournalError:
         return {}, []
+    if off := clocks_off(facts or {}):
+        found["hosts' clocks"] = off
     problems = []
     for path, position in positions.items():
         if path == STREAM:

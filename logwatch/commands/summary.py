@@ -14,6 +14,7 @@ from logwatch.core import Core, Step
 from logwatch.judging.ceiling import Cut
 from logwatch.judging.conditions import Rate
 from logwatch.judging.policy import SEVERITY
+from logwatch.reading.loss import clocks_off
 from logwatch.schema import ALWAYS, KINDS, USUAL, Decision, Span
 from logwatch.settings import zone_of
 from logwatch.weighing.nearest import Nearest
@@ -63,7 +64,11 @@ class Reading:
                 f"{counted(scanner.unreadable.total(), 'line')} of known kinds could not be read; "
                 "`mailbrake events` shows one."
             )
-        if steps := self._core.reader.facts()["clock_steps"]:
+        facts = self._core.reader.facts()
+        if off := clocks_off(facts):
+            said = ", ".join(f"{host} is {much}" for host, much in off.items())
+            print(f"Not all clocks agree: {said}. Their lines count as of the newest of the others.")
+        if steps := facts["clock_steps"]:
             print(
                 f"The log's clock went back by more than an hour {_times(steps)}: what had been counted was forgotten, "
                 "so much may have been missed. Is a host's clock or zone wrong?"

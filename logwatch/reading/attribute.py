@@ -44,12 +44,12 @@ import numpy as np
 
 from enforce import key
 from logwatch.memory import Memory
+from logwatch.reading.clocks import LATE, Clocks
 from logwatch.reading.rows import Row, Scanned
 from logwatch.schema import EVENTS, KEY_COLUMNS, Columns
 
 _SESSION = 86400.0
 _MESSAGE = 6 * _SESSION
-_LATE = 3600.0  # a line older than this against the newest is a clock set back, not a late line
 _RETURN = 3600.0  # how long a content filter may take
 _RETURNS = 3  # how many filters may follow each other
 _CACHED = 100_000  # logins and addresses whose keys are kept ready
@@ -73,8 +73,8 @@ Name = tuple[bytes | None, bytes | None]  # a host, and a queue id, process id o
 class Attribution:
     """Adds `account`, `client`, `local`, `counts` and `clock` to events, chunk after chunk of one log.
 
-    `clock` is the time as of which an event is judged: the newest stamp so far, so that late lines cannot turn
-    it back; only a step back of more than an hour does, as the log's clock itself must then have been wrong.
+    `clock` is the time as of which an event is judged: the site's (see `reading.clocks`), never its own stamp, so that
+    neither late lines nor a host whose clock is wrong can turn it back.
     """
 
     def __init__(self, default_realm: str = "", *, keep_case: bool = False) -> None:
@@ -84,8 +84,7 @@ class Attribution:
             "message ids", 100_000, names=(_name_as_text, _name_from_text)
         )  # newest id, returns
         self.verdicts: Memory[bool] = Memory("verdicts", 100_000)
-        self.clock = 0.0
-        self.clock_steps = 0
+        self.clocks = Clocks()
         self.orphans = 0  # deliveries whose acceptance was never seen
         named = partial(key.account, default_realm=default_realm, keep_case=keep_case)
         self._accounts = _Keys(lambda login: named(login.decode("utf-8", "surrogateescape")))
@@ -93,14 +92,14 @@ class Attribution:
         self._late = 0  # what the line at hand has for its count
 
     def memories(self) -> tuple[Memory[Any], ...]:
-        """All that is remembered between chunks, `clock` excepted."""
-        return (self.messages, self.sessions, self.message_ids, self.verdicts)
+        """All that is remembered between chunks by key."""
+        return (self.messages, self.sessions, self.message_ids, self.verdicts, self.clocks.heard)
 
     def attribute(self, events: Scanned) -> Columns:
         """The same events with the columns named above."""
-        clocks = self._clocks(events["time"])
         owners: list[Owner] = []
-        counts, late, before = [], {}, self.clock
+        counts, late, before = [], {}, self.clocks.now
+        clocks = self.clocks.of(list(map(itemgetter(0), events.rows)), events["time"])
         for clock, event, row in zip(clocks.tolist(), events["event"].tolist(), events.rows, strict=True):
             if clock < before:  # what was too old then must not be young again, whatever the chunks are
                 self._expire(before)
@@ -111,7 +110,7 @@ class Attribution:
             owners.append(owner)
             counts.append(counted)
         self._expire(before)
-        self.clock = before
+        self.clocks.expire()
         keys = {name: _column(owners, place) for place, name in enumerate(KEY_COLUMNS)}
         known = {"counts": np.array(counts, dtype=bool), "clock": clocks}
         told = {"count": _filled(events["count"], late)} if late and "count" in events else {}
@@ -242,7 +241,7 @@ class Attribution:
     def _milter_reject(self, time: float, row: Row) -> Act:
         host, _, queue_id, _, _, ref = row[:6]
         message = self._message(time, host, queue_id)
-        echo = ref and self.verdicts.get(_text(ref), time - _LATE)
+        echo = ref and self.verdicts.get(_text(ref), time - LATE)
         return self._owner(time, row), not (echo or (message and message[3]))
 
     # The same message again.
@@ -310,30 +309,11 @@ class Attribution:
             return None
         return self.messages.get((host, queue_id), time - _MESSAGE)
 
-    # Time.
-
-    def _clocks(self, times: Any) -> Any:
-        if not len(times):
-            return times
-        clocks = np.maximum.accumulate(np.maximum(times, self.clock))
-        if (times < clocks - _LATE).any():
-            clocks = self._stepped(times)
-        return clocks
-
-    def _stepped(self, times: Any) -> Any:
-        clock, clocks = self.clock, []
-        for time in times.tolist():
-            if time < clock - _LATE:
-                clock, self.clock_steps = time, self.clock_steps + 1
-            clock = max(clock, time)
-            clocks.append(clock)
-        return np.array(clocks)
-
     def _expire(self, clock: float) -> None:
         self.messages.expire(clock - _MESSAGE)
         self.sessions.expire(clock - _SESSION)
         self.message_ids.expire(clock - _RETURN)
-        self.verdicts.expire(clock - _LATE)
+        self.verdicts.expire(clock - LATE)
 
 
 class _Keys(dict[bytes | None, str | None]):

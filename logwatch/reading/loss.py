@@ -18,6 +18,7 @@ KINDS = {
     "ratelimit.interval of rsyslog)",
     "orphans": "deliveries of messages whose acceptance was never seen",
     "clock_steps": "steps of the log's clock back by more than an hour",
+    "clocks_off": "hosts whose clock is more than an hour off, or is off by something else than before",
     "silences": "stretches of more than an hour without a line, out of a busy time",
     "unreadable": "lines of a known kind that could not be read",
     "gaps": "logs that were gone or truncated before they were read to their end",
@@ -34,6 +35,7 @@ ON_THE_WAY = {  # where lines come from other machines (logwatch.cluster)
 }
 QUIET = 60.0  # seconds between two warnings at least
 _HOUR = 3600.0
+_NAMED = 5  # hosts
 _BUSY = 100  # events in the hour or two before a silence
 
 Totals = Mapping[str, int]
@@ -45,10 +47,20 @@ def totals(facts: Mapping[str, Any], followed: Totals) -> dict[str, int]:
         "log_loss": facts["events"].get("log_loss", 0),
         "unreadable": sum(facts["unreadable"].values()),
         "silences": facts["silences"][0],
-        **{kind: facts[kind] for kind in ("orphans", "clock_steps")},
+        **{kind: facts.get(kind, 0) for kind in ("orphans", "clock_steps", "clocks_off")},
     }
     known = {kind: counted.get(kind, 0) + followed.get(kind, 0) for kind in KINDS}
     return known | {kind: followed[kind] for kind in ON_THE_WAY if kind in followed}
+
+
+def clocks_off(facts: Mapping[str, Any]) -> dict[str, str]:
+    """By how much the clocks of hosts are off, in words by host, of the core's facts: a few, the latest last."""
+    off = list(facts.get("off", {}).items())[-_NAMED:]
+    return {_printable(host): f"{abs(by) / _HOUR:.1f} h {'ahead' if by > 0 else 'behind'}" for host, by in off}
+
+
+def _printable(host: str) -> str:
+    return "".join(letter if letter.isascii() and letter.isprintable() else "?" for letter in host) or "(no name)"
 
 
 class Silences:
@@ -106,4 +118,7 @@ class Warner:
         self._said, self._when = Counter(found), now
         words = KINDS | ON_THE_WAY
         what = "; ".join(f"{words[kind]}: {count}" for kind, count in new.items())
-        return f"the log is not complete, so rates may be too low: {'; '.join([what, *notices])}"
+        said = "; ".join([what, *notices])
+        if new.keys() == {"clocks_off"}:
+            return f"the log has more than one clock; such lines count as of the newest of the others: {said}"
+        return f"the log is not complete, so rates may be too low: {said}"

@@ -37,7 +37,7 @@ class Reader:
     @property
     def clock(self) -> float:
         """Event time of what was read last (epoch seconds)."""
-        return self.attribution.clock
+        return self.attribution.clocks.now
 
     @property
     def lines(self) -> int:
@@ -54,22 +54,25 @@ class Reader:
 
     def facts(self) -> dict[str, Any]:
         """What is remembered that has no key, as JSON values."""
+        clocks = self.attribution.clocks
         return {
-            "clock": self.attribution.clock,
+            "clock": clocks.now,
             "stamp": self.scanner.stamps.last,
             "lines": self.scanner.lines,
             "unreadable": dict(self.scanner.unreadable),
             "other": self.scanner.other,
             "orphans": self.attribution.orphans,
-            "clock_steps": self.attribution.clock_steps,
+            "clock_steps": clocks.steps,
+            "clocks_off": clocks.wrong,
+            "clocks": clocks.state(),
+            "off": clocks.off(),
         }
 
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Take up what `facts` once gave."""
-        self.attribution.clock = facts["clock"]
         self.scanner.stamps.last = facts["stamp"]
         self.scanner.lines = facts["lines"]
         self.scanner.unreadable = Counter(facts["unreadable"])
         self.scanner.other = facts.get("other", 0)
         self.attribution.orphans = facts["orphans"]
-        self.attribution.clock_steps = facts["clock_steps"]
+        self.attribution.clocks.restore(facts["clock"], facts["clock_steps"], facts.get("clocks", {}))

@@ -464,7 +464,7 @@ def test_late_lines_are_judged_as_of_the_newest() -> None:
         for late in (0, -0.5, 0.5, -3, -2.5)
     ]
     assert clocks == [0, 0, 1800, -3 * 3600, -2.5 * 3600]
-    assert by.clock_steps == 1
+    assert by.clocks.steps == 1
 
 
 def test_an_open_message_is_forgotten_after_six_days() -> None:
@@ -515,7 +515,8 @@ def logs(draw: st.DrawFn) -> list[bytes]:
 def restarted(old: Attribution, kept: dict[str, dict[str, Any]]) -> Attribution:
     """Attribution as a checkpoint brings it back; `kept` is what the journal holds of each memory."""
     new = Attribution()
-    new.clock, new.clock_steps, new.orphans = old.clock, old.clock_steps, old.orphans
+    new.clocks.restore(old.clocks.now, old.clocks.steps, json.loads(json.dumps(old.clocks.state())))
+    new.orphans = old.orphans
     for memory, restored in zip(old.memories(), new.memories(), strict=True):
         rows = kept.setdefault(memory.name, {})
         rows.update((key, (time, value)) for key, time, value in memory.changes())
@@ -541,5 +542,5 @@ def test_chunks_make_no_difference(lines: list[bytes], data: st.DataObject) -> N
         apart.append(parts.attribute(SCANNER.scan(b"".join(lines[begin:end]))))
         parts = restarted(parts, kept)
     assert table(apart) == table(together)
-    assert (parts.orphans, parts.clock_steps) == (whole.orphans, whole.clock_steps)
+    assert (parts.orphans, parts.clocks.steps) == (whole.orphans, whole.clocks.steps)
     assert json.dumps(table(apart), default=bytes.decode)  # plain values, as they are printed

@@ -23,7 +23,7 @@ def recent(bound: int = 1 << 20, pieces: int = 1) -> tuple[Recent, float]:
     for start in range(0, len(lines), size):
         chunk = b"".join(lines[start : start + size])
         kept.add(chunk, attribution.attribute(scanner.scan(chunk)))
-    return kept, attribution.clock
+    return kept, attribution.clocks.now
 
 
 @pytest.mark.parametrize("pieces", [1, 40, 10_000])
@@ -48,8 +48,8 @@ def test_asked_again_and_again_it_finds_what_it_finds_at_once() -> None:
         events = attribution.attribute(scanner.scan(line))
         for kept in (asked, at_the_end):
             kept.add(line, events)
-        asked.lines(decision(key="account:bob", time=attribution.clock))
-    last = decision(key="account:bob", time=attribution.clock)
+        asked.lines(decision(key="account:bob", time=attribution.clocks.now))
+    last = decision(key="account:bob", time=attribution.clocks.now)
     assert asked.lines(last) == at_the_end.lines(last) != []
 
 
