@@ -166,7 +166,7 @@ def rotated(path: str) -> list[list[File]]:
     return now
 
 
-_MOMENTS = 10
+_MOMENTS = 100  # looks at most; a rotation renames for less than a few of them, unless the machine is very busy
 
 
 def _listed(path: str) -> list[list[File]]:
