@@ -127,7 +127,8 @@ class Site:
         """Everything; up when the controllers hold all keys between them."""
         self.start(*self.servers, *(f"{name} watch" for name in self.controllers))
         self.start(*(f"{name} {command}" for name in self.gateways for command in ("ship", "sync")))
-        wait_for(lambda: not any(self.state(name).reason for name in self.gateways), f"tables; {self.said()}")
+        patience = 20.0 * len(self.servers)  # several have to agree on who leads, three times
+        wait_for(lambda: not any(self.state(name).reason for name in self.gateways), "tables", patience)
 
     def kill(self, part: str) -> None:
         """As a power cut does, for the process."""
