@@ -20,8 +20,11 @@ queue to its daemon, is the same message under another queue id: it has the same
 - That answer, `queued as NEW` from a loopback address, or `forwarded as NEW` of local delivery, makes sure of the
   owner, where NEW is such a message too: what an outside host answers proves nothing.
 
-A local program that forges the message id of a message in the queue evades the count once per message, and three
-times in a row at most, with any number of recipients; what comes of it counts for the message's owner.
+What is taken for the same message by its id has at most two recipients more than the first had (`always_bcc` adds
+some); else it is a message of its own, of whoever handed it in. So a local program that forges the id of a message in
+the queue evades the count three times in a row at most, each time with as many recipients as that message, and what
+comes of them counts for the message's owner. Where the filter is one after which aliases are expanded
+(`no_address_mappings` before it), XFORWARD is needed for lists to count for who wrote to them.
 Filters on other machines must send XFORWARD.
 
 **Our own milter.** Its `verdict` line is the count of a refused attempt, and the MTA's `milter-reject` line with the
@@ -52,6 +55,7 @@ _SESSION = 86400.0
 _MESSAGE = 6 * _SESSION
 _RETURN = 3600.0  # how long a content filter may take
 _RETURNS = 3  # how many filters may follow each other
+_ADDED = 2  # recipients that a copy may have more: those of always_bcc and the like
 _CACHED = 100_000  # logins and addresses whose keys are kept ready
 _LONGEST_ID = 255  # bytes of a message id; no program makes longer ones
 
@@ -63,7 +67,8 @@ _FORWARDED = re.compile(rb"forwarded as ([0-9A-Za-z]{5,24})\Z")
 
 _MAY_BE_LOOPBACK = re.compile(rb"127\.|[^.]*:")  # most relays are neither
 
-# Account, client and local key; of a message also whether it has been counted. Never changed in place.
+# Account, client and local key; of a message also whether it has been counted, and how many recipients it had; of one
+# that seems to have come back how many the first had, and whose it is otherwise. Never changed in place.
 Owner = Sequence[Any]
 _NOBODY: Owner = (None, None, None)
 Act = tuple[Owner, bool]
@@ -180,19 +185,20 @@ class Attribution:
         message = self._message(time, host, queue_id) or _NOBODY  # nobody's: a bounce, or something forwarded
         original = self._original(time, (host, message_id), queue_id, message)
         if original:
-            message = (*original[:3], True)
+            message = (*original[:3], True, *(original[4:5] or [None]), *message[:3])
             self.messages.put((host, queue_id), message, time)
         return message, True
 
     def _queued(self, time: float, row: Row) -> Act:
-        host, _, queue_id = row[:3]
+        host, _, queue_id, _, _, _, nrcpt = row[:7]
         message = self._message(time, host, queue_id)
         if message is None:
             return self._arrived(time, row)
-        if message[3]:
+        if message[3] and not (message[5:] and _has_grown(message, nrcpt)):
             return message, False
-        self.messages.put((host, queue_id), (*message[:3], True), time)
-        return message, True
+        owner = message[5:] or message[:3]
+        self.messages.put((host, queue_id), (*owner, True, _count(nrcpt)), time)
+        return owner, True
 
     def _arrived(self, time: float, row: Row) -> Act:
         """Sendmail's or Exim's line of acceptance; Postfix's of bounces, and of what came before the log begins."""
@@ -201,8 +207,11 @@ class Attribution:
         if owner != _NOBODY:
             self._begin(time, row, owner, ip or uid)
         original = self._original(time, (host, message_id), queue_id, owner)
+        if original and _has_grown(original, nrcpt):
+            original = None
         owner = original or owner
-        self.messages.put((host, queue_id), (*owner[:3], True), time)
+        most = original[4:5] if original else [_count(nrcpt)]
+        self.messages.put((host, queue_id), (*owner[:3], True, *most), time)
         return owner, original is None
 
     def _delivery(self, time: float, row: Row) -> Act:
@@ -360,6 +369,16 @@ def _is_from_here(message: Owner | None) -> bool:
         return False
     account, client, local = message[:3]
     return account is None and (client is None or _is_loopback(client) or local is not None)
+
+
+def _count(nrcpt: bytes | None) -> int | None:
+    return int(nrcpt[:9]) if nrcpt else None
+
+
+def _has_grown(message: Owner, nrcpt: bytes | None) -> bool:
+    """Whether this is too many recipients for a copy of a message."""
+    most, found = (message[4] if len(message) > 4 else None), _count(nrcpt)
+    return most is not None and found is not None and found > most + _ADDED
 
 
 def _filled(column: Any, values: dict[int, int]) -> Any:

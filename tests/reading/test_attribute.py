@@ -1,6 +1,7 @@
 """For whom events count. Lines are a real Postfix 3.7.11's, if not said otherwise, with shorter queue ids and names."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -288,6 +289,32 @@ def test_a_content_filter_without_xforward_is_seen_through() -> None:
     rows = attributed(log(*lines))
     assert [row[0] for row in rows] == [*[ALICE] * 3, None, *[ALICE] * 5]
     assert [row[3] for row in rows] == [True, True, True, True, True, False, True, True, True]
+
+
+def grown(queue_id: str, recipients: int) -> str:
+    """Its line in the queue, with another number of recipients."""
+    return re.sub(r"nrcpt=[0-9]+", f"nrcpt={recipients}", queued(queue_id))
+
+
+def test_a_copy_with_more_recipients_is_a_message_of_its_own() -> None:
+    """A web form that forges the id of alice's message: it counts, for the form, and so does what comes of it."""
+    form = ["postfix/pickup[13614]: BBBBB2: uid=33 from=<www>", message_id("BBBBB2"), grown("BBBBB2", 500)]
+    rows = attributed(log(*FIRST, *form, grown("BBBBB2", 500), delivery("BBBBB2")))
+    www = (None, None, "local:33")
+    assert rows[5:] == [(*www, True), (*www, False), (*www, True)]
+
+
+def test_a_copy_may_have_less_recipients_or_a_blind_one() -> None:
+    """A filter splits a message, or its way back adds `always_bcc`: it is the same message, and alice's."""
+    first = [*FIRST[:2], grown("AAAAA1", 10)]
+    for parts in ((1, 9), (10,), (11,), (12, 12)):
+        again = [
+            line
+            for number, part in enumerate(parts)
+            for line in [*back(f"BBBBB{number}")[:2], grown(f"BBBBB{number}", part)]
+        ]
+        rows = attributed(log(*first, *again))[3:]
+        assert [(row[0], row[3]) for row in rows[2::3]] == [(ALICE, False)] * len(parts), parts
 
 
 def test_the_filters_answer_alone_tells_the_owner() -> None:
