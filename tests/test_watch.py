@@ -632,6 +632,22 @@ def test_a_state_directory_that_is_removed_while_in_use_is_put_back(machine: Mac
         assert set(machine.listed()) == {BOB, "account:eve"}
 
 
+@pytest.mark.parametrize("part", ["", "-wal", "-shm"])
+def test_a_file_of_the_journal_that_is_removed_while_in_use_is_put_back(machine: Machine, part: str) -> None:
+    """Alone: the journal, its write-ahead log, or that one's index. Others see what is written afterwards."""
+    machine.send()
+    with machine.controller() as controller:
+        machine.now += BEAT
+        controller.once()
+        Path(f"{machine.config.journal}{part}").unlink()
+        machine.now += BEAT
+        controller.once()
+        machine.send("eve")
+        controller.once()
+        assert [decision.key for decision in machine.journal().standing(machine.now)] == [BOB, "account:eve"]
+    assert [decision.key for decision in machine.journal().standing(machine.now)] == [BOB, "account:eve"]
+
+
 def test_a_journal_that_was_replaced_while_in_use_ends_the_controller(machine: Machine) -> None:
     """Whoever put it there means it: it counts from the next start."""
     with machine.controller() as controller:

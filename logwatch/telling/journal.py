@@ -128,6 +128,7 @@ class Journal:
         self._db = connection
         self._path = path
         self._file = _file_at(path)
+        self._beside: list[tuple[int, int] | None] = []  # its write-ahead log, once it is there, and that one's index
 
     @classmethod
     def open(cls, path: Path) -> Journal:
@@ -166,14 +167,20 @@ class Journal:
         self._db.close()
 
     def in_place(self) -> bool:
-        """Whether its file is there, as far as can be seen; JournalError where another one is."""
+        """Whether its files are there, as far as can be seen; JournalError where another journal is.
+
+        Without the write-ahead log beside it, nobody else would see what is written from now on, nor the next start.
+        """
         try:
             found = _file_at(self._path)
+            beside = [_file_at(self._path.with_name(f"{self._path.name}-{part}")) for part in ("wal", "shm")]
         except OSError:
             return True
         if found not in (None, self._file):
             raise JournalError(f"{self._path}: was replaced while in use; what is there now counts from the next start")
-        return found is not None
+        if not self._beside and None not in beside:
+            self._beside = beside
+        return found is not None and beside == (self._beside or beside)
 
     def put_back(self) -> Journal:
         """A journal in place of this one, whose file was removed: all that it held, which is there while it is open."""

@@ -25,6 +25,8 @@ _PENDING = 10_000
 _MINUTE = 60.0
 _DAY = 86400.0
 
+_LOCK = "controller.lock"
+
 
 class BusyError(Exception):
     """Another controller runs on the same state directory."""
@@ -136,9 +138,10 @@ class Recorder:
         except JournalError as error:
             self._say(f"{error}; deciding goes on, unrecorded")
             return
-        lock = alone(self._path.parent)
-        os.close(self._lock)
-        self._lock = lock
+        if not _is_held(self._path.parent, self._lock):
+            lock = alone(self._path.parent)
+            os.close(self._lock)
+            self._lock = lock
         self._say(f"{self._path}: was removed while in use, and has been put back as it was")
 
     def tidy(self) -> None:
@@ -161,9 +164,17 @@ class Recorder:
         os.close(self._lock)
 
 
+def _is_held(directory: Path, descriptor: int) -> bool:
+    """Whether the lock is still the one that others find, so that it need not be taken again."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), (directory / _LOCK).stat())
+    except FileNotFoundError:
+        return False
+
+
 def alone(directory: Path) -> int:
     """A lock on the state directory, held while its descriptor is open; BusyError if another controller has it."""
-    descriptor = os.open(directory / "controller.lock", os.O_CREAT | os.O_RDWR, 0o600)
+    descriptor = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
