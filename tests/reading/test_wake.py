@@ -100,6 +100,18 @@ def test_a_directory_is_watched_as_soon_as_it_is_there_and_when_it_is_made_anew(
             drained(wake)
 
 
+def test_a_directory_that_is_exchanged_between_two_looks_is_watched(tmp_path: Path) -> None:
+    """Its name was always there, and is another directory's now."""
+    directory = tmp_path / "log"
+    directory.mkdir()
+    with waking(lambda: [str(directory)]) as wake:
+        directory.rename(tmp_path / "old")
+        directory.mkdir()
+        drained(wake)
+        append(directory / "mail.log")
+        assert wake.wait(LONG)
+
+
 def test_the_file_behind_a_symbolic_link_wakes_though_it_lies_elsewhere(tmp_path: Path) -> None:
     link = tmp_path / "mail.log"
     for name in ("one", "two"):
