@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -50,10 +50,8 @@ _SECOND = 10_000  # kinds of the second look are numbered from here; no pattern 
 class Scanner:
     """Reads chunk after chunk of one log; counts what it saw."""
 
-    def __init__(
-        self, stamps: Stamps, columns: Sequence[str] = LINE_COLUMNS, events: Collection[str] | None = None
-    ) -> None:
-        """`columns` and `events`: those that are wanted; the fewer, the faster. Default: all."""
+    def __init__(self, stamps: Stamps, columns: Sequence[str] = LINE_COLUMNS) -> None:
+        """`columns`: those that are wanted; the fewer, the faster. Default: all."""
         self.stamps = stamps
         self.lines = 0
         self.unreadable: Counter[str] = Counter()  # by the event that a line should have been
@@ -62,7 +60,6 @@ class Scanner:
         self._columns = tuple(columns)
         derived_from = ("prefix", "daemon") if "program" in columns else ()
         self._fields = tuple(dict.fromkeys((*derived_from, *(name for name in columns if name not in _DERIVED))))
-        self._events = None if events is None else frozenset(events)
         self._seldom: Counter[str] = Counter()  # lines of dialects that the first look does not know
         self._met: set[str] = set()  # dialects of which there were lines at all
         self._kinds: dict[int, _Kind] = {}
@@ -99,7 +96,7 @@ class Scanner:
         return pattern
 
     def _pattern(self, dialects: frozenset[str]) -> Pattern:
-        return first_look(NEEDED.union(self._fields, (STAMP,)), self._events, dialects)
+        return first_look(NEEDED.union(self._fields, (STAMP,)), dialects)
 
     def _found(self, text: bytes) -> _Found:
         """All lines that are events."""

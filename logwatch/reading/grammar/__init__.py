@@ -22,7 +22,7 @@ dialects only: of lines of the others it says that they are *foreign*, and they 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import groupby
 from types import ModuleType
@@ -52,7 +52,7 @@ def line(dialects: Sequence[ModuleType] = DIALECTS) -> pp.ParserElement:
 
     The text to parse must hold the newline, for lines must match to their end.
     """
-    return _whole_line(*((_dialect(dialect, None, False), _bare(dialect, None, False)) for dialect in dialects))
+    return _whole_line(*((_dialect(dialect, False), _bare(dialect, False)) for dialect in dialects))
 
 
 def _whole_line(*dialects: tuple[pp.ParserElement, pp.ParserElement | None]) -> pp.ParserElement:
@@ -62,22 +62,21 @@ def _whole_line(*dialects: tuple[pp.ParserElement, pp.ParserElement | None]) -> 
     return first(logged, *bare).leave_whitespace(recursive=True).parse_with_tabs()
 
 
-def _dialect(dialect: ModuleType, events: Collection[str] | None, first_look: bool) -> pp.ParserElement:
+def _dialect(dialect: ModuleType, first_look: bool) -> pp.ParserElement:
     alike: dict[tuple[int, ...], list[str]] = {}  # daemons that share their kinds
     for name, kinds in dialect.KINDS.items():
         alike.setdefault(tuple(map(id, kinds)), []).append(name)
     daemons = (
-        seq(*_signed(dialect, names), _texts(dialect, dialect.KINDS[names[0]], events, first_look))
-        for names in alike.values()
+        seq(*_signed(dialect, names), _texts(dialect, dialect.KINDS[names[0]], first_look)) for names in alike.values()
     )
     whole = seq(dialect.PROGRAM, first(*daemons))
     return keep_all(whole) if hasattr(dialect, "translate") else whole
 
 
-def _bare(dialect: ModuleType, events: Collection[str] | None, first_look: bool) -> pp.ParserElement | None:
+def _bare(dialect: ModuleType, first_look: bool) -> pp.ParserElement | None:
     if not hasattr(dialect, "BARE"):
         return None
-    whole = seq(dialect.BARE, _texts(dialect, next(iter(dialect.KINDS.values())), events, first_look))
+    whole = seq(dialect.BARE, _texts(dialect, next(iter(dialect.KINDS.values())), first_look))
     return keep_all(whole) if hasattr(dialect, "translate") else whole
 
 
@@ -93,26 +92,11 @@ def _signed(dialect: ModuleType, daemons: Iterable[str]) -> tuple[pp.ParserEleme
     return rx("|".join(sorted(daemons, reverse=True)), "daemon"), getattr(dialect, "PID", pid())
 
 
-def _texts(dialect: ModuleType, kinds: Kinds, events: Collection[str] | None, first_look: bool) -> pp.ParserElement:
-    wanted = [kind for kind in kinds if events is None or kind[0] in events]
-    silent = [start for event, start, _ in kinds if not (events is None or event in events)]
-    if hasattr(dialect, "SILENT"):
-        silent.append(dialect.SILENT)
+def _texts(dialect: ModuleType, kinds: Kinds, first_look: bool) -> pp.ParserElement:
+    silent = [dialect.SILENT] if hasattr(dialect, "SILENT") else []
     tag = pp.Tag("event", f"{dialect.NAME} {UNREAD if first_look else OTHER}")
-    others = [] if first_look else _broken(dialect.NAME, wanted)
-    return first(*_wanted(dialect.NAME, kinds, events), *others, seq(*nothing_of(silent), rest(), tag))
-
-
-def _wanted(dialect: str, kinds: Kinds, events: Collection[str] | None) -> list[pp.ParserElement]:
-    """The wanted kinds, each only where none of the others that come before it matches: as if all were there."""
-    alternatives: list[pp.ParserElement] = []
-    runs = groupby(kinds, key=lambda kind: events is None or kind[0] in events)
-    for wanted, run in reversed([(wanted, list(run)) for wanted, run in runs]):
-        if wanted:
-            alternatives = [*_whole(dialect, run), *alternatives]
-        elif alternatives:
-            alternatives = [seq(*nothing_of(list(_whole(dialect, run))), first(*alternatives))]
-    return alternatives
+    others = [] if first_look else _broken(dialect.NAME, kinds)
+    return first(*_whole(dialect.NAME, kinds), *others, seq(*nothing_of(silent), rest(), tag))
 
 
 def _whole(dialect: str, kinds: Sequence[Kind]) -> Iterator[pp.ParserElement]:
@@ -147,19 +131,15 @@ def compiled() -> Pattern:
 
 
 @cache
-def first_look(
-    columns: frozenset[str], events: frozenset[str] | None = None, dialects: frozenset[str] = ALL
-) -> Pattern:
-    """The pattern by which logs are scanned, with groups for these columns only, for lines of these kinds only.
+def first_look(columns: frozenset[str], dialects: frozenset[str] = ALL) -> Pattern:
+    """The pattern by which logs are scanned, with groups for these columns only.
 
-    Lines of a known daemon that are of no kind, and known to be neither silent nor unwanted, have the tag UNREAD, and
-    those of a dialect that is not among the `dialects` named FOREIGN. The fewer, the faster.
+    Lines of a known daemon that are of no kind, and not known to be silent, have the tag UNREAD, and those of a dialect
+    that is not among the `dialects` named FOREIGN. The fewer, the faster.
     """
     whole = _whole_line(
         *(
-            (_dialect(dialect, events, True), _bare(dialect, events, True))
-            if dialect.NAME in dialects
-            else _foreign(dialect)
+            (_dialect(dialect, True), _bare(dialect, True)) if dialect.NAME in dialects else _foreign(dialect)
             for dialect in DIALECTS
         )
     )
