@@ -38,7 +38,7 @@ bench-reading: .venv/dev
 	@$(BIN)/python -m benchmarks.reading --mta sendmail
 
 bench-detection: .venv/dev
-	@$(BIN)/python -m benchmarks.detection --seeds 43,44 --attacks 4 --accounts 300 --simple --conditions --write docs/detection.md
+	@$(BIN)/python -m benchmarks.detection --seeds 43,44 --attacks 2 --accounts 300 --simple --conditions --write docs/detection.md
 
 # their outputs are committed; to be run again when policy or samples change
 notebooks: .venv/dev
