@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import os
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -63,7 +64,7 @@ def _journal(config: Config) -> Iterator[Journal]:
 
 
 def _written(config: Config, journal: Journal, why: str, act: Callable[[Writer], bool]) -> bool:
-    """Do something to the table, and write down what that changed."""
+    """Do something to the table, and write down what that changed; it holds, even if that cannot be written."""
     from logwatch.telling.published import Change, changes
 
     moment = now()
@@ -74,5 +75,11 @@ def _written(config: Config, journal: Journal, why: str, act: Callable[[Writer],
 
     with Writer(config.table, seen=seen) as writer:
         done = act(writer)
-    journal.put_down(found)
+    try:
+        journal.put_down(found)
+    except sqlite3.Error as error:
+        print(
+            f"mailbrake: it is in effect, but the journal cannot say since when: {config.journal}: {error}",
+            file=sys.stderr,
+        )
     return done
