@@ -222,6 +222,11 @@ class Decision:
         return cls(**{**fields, **stamps})
 
 
+def side(compared: Mapping[str, float]) -> str:
+    """How a value and its threshold are told: what is `below`, as `<` asks, has passed no `limit`."""
+    return "below" if compared["value"] < compared["threshold"] else "limit"
+
+
 def iso(stamp: float, zone: Any = None) -> str:
     """ISO 8601 with offset, in `zone` (a tzinfo; default the machine's), with fractions only where there are any."""
     moment = datetime.fromtimestamp(stamp).astimezone() if zone is None else datetime.fromtimestamp(stamp, zone)

@@ -16,7 +16,7 @@ from logwatch.commands.journalled import asked, journal_of, logs_argument
 from logwatch.commands.output import clock, counted, number, safe, write_json, write_table
 from logwatch.commands.replay import judged_by
 from logwatch.memory import unplaced
-from logwatch.schema import iso
+from logwatch.schema import iso, side
 from logwatch.settings import policy_of, zone_of
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def _tell_exemptions(exempt: list[Exempt], config: Config) -> None:
 
 def _numbers(case: Case) -> str:
     evidence = list(case.begun.evidence.items())
-    shown = [f"{what} {number(e['value'])}, limit {number(e['threshold'])}" for what, e in evidence[:_SAID]]
+    shown = [f"{what} {number(e['value'])}, {side(e)} {number(e['threshold'])}" for what, e in evidence[:_SAID]]
     return "; ".join(shown) + (f"; and {len(evidence) - _SAID} more" if len(evidence) > _SAID else "")
 
 

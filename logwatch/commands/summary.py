@@ -15,7 +15,7 @@ from logwatch.judging.ceiling import Cut
 from logwatch.judging.conditions import Rate
 from logwatch.judging.policy import SEVERITY
 from logwatch.reading.loss import clocks_off
-from logwatch.schema import ALWAYS, KINDS, USUAL, Decision, Span
+from logwatch.schema import ALWAYS, KINDS, USUAL, Decision, Span, side
 from logwatch.settings import zone_of
 from logwatch.weighing.nearest import Nearest
 
@@ -196,7 +196,7 @@ def _named(signal: str, window: int) -> str:
 
 def because(evidence: Iterable[tuple[str, Any]]) -> str:
     """The numbers of a decision, in a line."""
-    return "; ".join(f"{what}: {number(e['value'])}, limit {number(e['threshold'])}" for what, e in evidence)
+    return "; ".join(f"{what}: {number(e['value'])}, {side(e)} {number(e['threshold'])}" for what, e in evidence)
 
 
 class _Row(NamedTuple):

@@ -16,7 +16,7 @@ from logwatch.commands.current import as_json, current_of, tell
 from logwatch.commands.journalled import asked, journal_of, logs_argument, named
 from logwatch.commands.output import clock, counted, now, number, safe, when
 from logwatch.commands.replay import judged_by
-from logwatch.schema import Decision
+from logwatch.schema import Decision, side
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _tell(case: CaseFile, config: Config) -> None:
     print(f"  rule      {begun.rule} ({begun.mode}){held}")
     for place, (label, compared) in enumerate(begun.evidence.items()):
         start = " " * 8 if place else "because "
-        print(f"  {start}  {label}: {number(compared['value'])}, limit {number(compared['threshold'])}")
+        print(f"  {start}  {label}: {number(compared['value'])}, {side(compared)} {number(compared['threshold'])}")
     _tell_changes(case.decisions[1:], zone)
     if case.live and begun.key.startswith(_IN_TABLE):
         _tell_published(case.published, zone)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from logwatch.schema import Decision, iso
+from logwatch.schema import Decision, iso, side
 from logwatch.telling.metrics import Meter
 from logwatch.telling.notify import Happening
 from logwatch.telling.standing import Standing
@@ -61,6 +61,6 @@ class Herald:
 
 def line(decision: Decision) -> str:
     """A decision in one line, for the log and for people."""
-    why = ", ".join(f"{what} {e['value']:g}, limit {e['threshold']:g}" for what, e in decision.evidence.items())
+    why = ", ".join(f"{what} {e['value']:g}, {side(e)} {e['threshold']:g}" for what, e in decision.evidence.items())
     verb = decision.action if decision.mode == "enforce" else f"would-{decision.action}"
     return f"{verb} {decision.key} until {iso(decision.until)} (rule {decision.rule}, case {decision.ref}): {why}"

@@ -16,7 +16,7 @@ import pytest
 from logwatch.commands.current import bars
 from logwatch.commands.output import clock, when
 from logwatch.telling.journal import Journal, Review
-from tests.commands.test_commands import mailbrake, objects
+from tests.commands.test_commands import ROOT, mailbrake, objects
 from tests.commands.test_reviewing import config
 from tests.test_watch import Machine
 
@@ -101,6 +101,14 @@ def test_several_cases_are_the_newest_in_full_and_a_line_for_each_before(machine
     refs = [row.split()[1].removesuffix(":") for row in earlier if row]
     assert len(refs) == 3
     assert "because   recipients in 10m: 25" in mailbrake("why", refs[-1], *config(machine)).stdout
+
+
+def test_what_a_rule_wants_to_be_small_is_told_as_below() -> None:
+    """`hour < 22` has no limit that was passed: 3 is below it."""
+    scenario = ROOT / "samples" / "scenarios" / "overrides"
+    told = mailbrake("why", "stu@students.example.com", scenario / "log", "--policy", scenario / "policy").stdout
+    assert "messages in 1h: 4, limit 3" in told
+    assert "hour: 3, below 22" in told
 
 
 def test_text_and_json_have_the_same_content(machine: Machine) -> None:

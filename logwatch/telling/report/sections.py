@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median
 
+from logwatch.schema import side
 from logwatch.telling.report import charts
 from logwatch.telling.report.findings import Case, Findings, Said, Written
 from logwatch.telling.report.layout import (
@@ -367,7 +368,7 @@ def _cases(found: Findings) -> Markup:
 
 def _case(case: Case, found: Findings) -> tuple[Child, ...]:
     because = [
-        tag("div", f"{what}: ", tag("b", number(e["value"])), f", limit {number(e['threshold'])}")
+        tag("div", f"{what}: ", tag("b", number(e["value"])), f", {side(e)} {number(e['threshold'])}")
         for what, e in case.evidence.items()
     ]
     then = [
