@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.cluster.sync import Mirror
 
     log_to(config, "sync")
-    changes: queue.Queue[Found | None] = queue.Queue()  # None: look around
+    changes: queue.SimpleQueue[Found | None] = queue.SimpleQueue()  # None: look around; handlers of signals put it, too
 
     async def follow(client: Client) -> None:
         first = True
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _apply(changes: queue.Queue[Found | None], mirror: Mirror) -> None:
+def _apply(changes: queue.SimpleQueue[Found | None], mirror: Mirror) -> None:
     """The next changes, if some come within a second."""
     try:
         found = changes.get(timeout=1.0)

@@ -10,7 +10,7 @@ import dataclasses
 import fnmatch
 import glob
 import os
-import threading
+import queue
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -48,7 +48,7 @@ class Wake(FileSystemEventHandler):
         """`directories` is asked before each wait, as logs come and go; `observer` is watchdog's best by default."""
         self.problem = ""  # why some directory cannot be watched; it is looked at once a second all the same
         self._directories = directories
-        self._event = threading.Event()
+        self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._observer = observer or Observer()
         self._watches: dict[str, tuple[tuple[int, int], ObservedWatch | None]] = {}
         self._woken = float("-inf")
@@ -57,20 +57,27 @@ class Wake(FileSystemEventHandler):
 
     def on_any_event(self, _: FileSystemEvent) -> None:
         """Changes wake; that somebody opened or read a file (we do) is not even reported."""
-        self._event.set()
+        self.wake()
 
     def wake(self) -> None:
-        """End the current or next `wait` at once; may be called from a signal handler or another thread."""
-        self._event.set()
+        """End the current or next `wait` at once; may be called from a signal handler or another thread.
+
+        Not an Event: a handler that runs while the same thread holds the lock of one would wait for itself for ever.
+        """
+        if self._calls.empty():
+            self._calls.put(None)
 
     def wait(self, seconds: float) -> bool:
         """Until something changes (True), `seconds` at most (False); two wakes are `GATHER` apart."""
         self._look()
-        if not self._event.wait(seconds):
+        try:
+            self._calls.get(timeout=seconds)
+        except queue.Empty:
             return False
         time.sleep(max(0.0, self._woken + GATHER - time.monotonic()))
         self._woken = time.monotonic()
-        self._event.clear()
+        while not self._calls.empty():
+            self._calls.get()
         return True
 
     def close(self) -> None:

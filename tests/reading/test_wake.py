@@ -1,5 +1,7 @@
 """Being woken: what is appended wakes at once, our own reading does not, and where nothing wakes, a poll serves."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -162,3 +164,21 @@ def test_a_storm_of_changes_is_taken_in_pieces(tmp_path: Path) -> None:
             wake.wake()
             assert wake.wait(LONG)
         assert monotonic() - begin >= 19 * GATHER
+
+
+STORM = """
+import signal
+from logwatch.reading.follow import Wake
+wake = Wake(lambda: [])
+signal.signal(signal.SIGALRM, lambda *_: wake.wake())
+signal.setitimer(signal.ITIMER_REAL, 2e-5, 2e-5)
+for _ in range(300):
+    wake.wait(1e-4)
+signal.setitimer(signal.ITIMER_REAL, 0)
+wake.close()
+"""
+
+
+def test_a_signal_may_come_at_any_moment() -> None:
+    """Its handler wakes whoever waits, in the midst of waiting; in a process of its own, which else might never end."""
+    subprocess.run([sys.executable, "-c", STORM], check=True, timeout=60)
