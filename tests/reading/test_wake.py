@@ -171,7 +171,7 @@ import signal
 from logwatch.reading.follow import Wake
 wake = Wake(lambda: [])
 signal.signal(signal.SIGALRM, lambda *_: wake.wake())
-signal.setitimer(signal.ITIMER_REAL, 2e-5, 2e-5)
+signal.setitimer(signal.ITIMER_REAL, 2e-4, 2e-4)
 for _ in range(300):
     wake.wait(1e-4)
 signal.setitimer(signal.ITIMER_REAL, 0)
