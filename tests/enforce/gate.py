@@ -71,7 +71,7 @@ class Gate:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._stack.__exit__(kind, error, trace)
 
     def deny(self, *records: Record, **by_login: Record) -> None:
         """Make the table hold exactly these: by login, and those given first on this client's address."""

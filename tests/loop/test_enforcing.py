@@ -159,6 +159,7 @@ def test_a_milter_stopped_and_killed_under_load_costs_no_message(mta: str) -> No
         for thread in threads:
             thread.start()
         for end in (gate.milter.kill, gate.milter.stop, gate.milter.kill, lambda: gate.milter.stop(signal.SIGINT)):
+            gate.milter.wait_for("listening on")  # before, whoever ignores SIGINT lets it ignore it, too
             more(replies, "load with the milter")
             end()
             more(replies, "load without the milter")
