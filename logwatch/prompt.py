@@ -223,7 +223,7 @@ def labels(
 
     From `before` the first case (what a lower threshold would have caught earlier is no false alarm) to the end of the
     last one. Who was released without having been confirmed, or exempted, is not among them: a false alarm, as is
-    everybody on whom nobody has said a word. logwatch.telling.journal.JournalError if there is no journal.
+    everybody on whom nobody has said a word. logwatch.telling.archive.JournalError if there is no journal.
     """
     opened = Journal.read(Path(journal))
     found = verdicts.abused(opened.decisions(), opened.reviews())

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 import logwatch
 from logwatch.judging import language
 from logwatch.judging.language import PolicyError
-from logwatch.telling.journal import Journal, JournalError, Review
+from logwatch.telling.archive import JournalError
+from logwatch.telling.journal import Journal, Review
 from logwatch.weighing.sweeping import with_threshold
 from tests import maillog
 from tests.telling.decisions import NOW, decision

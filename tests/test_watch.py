@@ -18,7 +18,8 @@ from enforce.table import Reader, Record, Unusable
 from logwatch.lists import EVERY
 from logwatch.rerun import rerun, start_of
 from logwatch.settings import core_of, policy_of
-from logwatch.telling.journal import Journal, JournalError, Review
+from logwatch.telling.archive import JournalError
+from logwatch.telling.journal import Journal, Review
 from logwatch.telling.keeper import BEAT
 from logwatch.telling.recorder import BusyError
 from logwatch.watch import Controller, LearnedError

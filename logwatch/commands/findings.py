@@ -18,7 +18,8 @@ from logwatch.judging.policy import ENFORCE, Policy
 from logwatch.reading.loss import KINDS as LOSSES
 from logwatch.reading.loss import totals
 from logwatch.settings import core_of, policy_of, zone_of
-from logwatch.telling.journal import Journal, JournalError
+from logwatch.telling.archive import JournalError
+from logwatch.telling.journal import Journal
 from logwatch.telling.report.findings import Case, Findings, Guard, Nearby, Sender, Written
 from logwatch.telling.report.tally import Tally, cases, put_by_rule
 from logwatch.weighing.nearest import Nearest

@@ -51,7 +51,8 @@ def put(config: Config, key: str, records: Sequence[Record], moment: float) -> N
 
 @contextmanager
 def _journal(config: Config) -> Iterator[Journal]:
-    from logwatch.telling.journal import Journal, JournalError
+    from logwatch.telling.archive import JournalError
+    from logwatch.telling.journal import Journal
 
     if config.cluster.servers and not config.journal.exists():
         raise Failure("in a cluster this is said where `mailbrake watch` runs: its journal is not on this machine")

@@ -203,7 +203,8 @@ def _read(logs: list[str]) -> Iterator[Callable[[int], None]]:
 
 
 def _journal(directory: Path) -> Journal:
-    from logwatch.telling.journal import Journal, JournalError
+    from logwatch.telling.archive import JournalError
+    from logwatch.telling.journal import Journal
 
     try:
         return Journal.read(directory / "journal.sqlite")

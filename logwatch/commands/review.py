@@ -72,7 +72,8 @@ def _until(args: argparse.Namespace, config: Config) -> float:
 
 def _subject(subject: str, config: Config) -> str:
     """The key of a case, or the key itself."""
-    from logwatch.telling.journal import Journal, JournalError
+    from logwatch.telling.archive import JournalError
+    from logwatch.telling.journal import Journal
 
     try:
         journal = Journal.read(config.journal)
@@ -86,7 +87,8 @@ def _subject(subject: str, config: Config) -> str:
 
 
 def _list(args: argparse.Namespace, config: Config) -> int:
-    from logwatch.telling.journal import Journal, JournalError
+    from logwatch.telling.archive import JournalError
+    from logwatch.telling.journal import Journal
 
     try:
         journal = Journal.read(config.journal)

@@ -72,7 +72,8 @@ def _shown(value: Any) -> str:
 
 
 def _controller(config: Config) -> Found:
-    from logwatch.telling.journal import Journal, JournalError
+    from logwatch.telling.archive import JournalError
+    from logwatch.telling.journal import Journal
 
     try:
         journal = Journal.read(config.journal)
@@ -115,7 +116,8 @@ def _counters(facts: Mapping[str, Any]) -> dict[str, int]:
 def _log(config: Config) -> Found:
     from logwatch.reading.journald import NAME as JOURNALD
     from logwatch.reading.loss import clocks_off, totals
-    from logwatch.telling.journal import Journal, JournalError
+    from logwatch.telling.archive import JournalError
+    from logwatch.telling.journal import Journal
 
     try:
         journal = Journal.read(config.journal)
@@ -145,7 +147,8 @@ def _log(config: Config) -> Found:
 
 def _gateways(config: Config) -> Found:
     from logwatch.cluster.seen import gateways_of
-    from logwatch.telling.journal import Journal, JournalError
+    from logwatch.telling.archive import JournalError
+    from logwatch.telling.journal import Journal
 
     try:
         journal = Journal.read(config.journal)

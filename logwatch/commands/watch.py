@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.reading.follow import Wake
     from logwatch.reading.names import expanded
     from logwatch.reading.source import SourceError
-    from logwatch.telling.journal import JournalError
+    from logwatch.telling.archive import JournalError
     from logwatch.telling.recorder import BusyError
     from logwatch.watch import MACHINE, Controller, LearnedError
 
@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _follow(controller: Controller, wake: Wake, stopped: Callable[[], bool]) -> None:
-    from logwatch.telling.journal import JournalError
+    from logwatch.telling.archive import JournalError
     from logwatch.telling.recorder import BusyError
 
     try:
@@ -121,7 +121,7 @@ def _brain(config: Config, *, learns: bool) -> Brain | None:
     needs_cluster(config)
     from logwatch.cluster.brain import Brain, LineageError
     from logwatch.cluster.link import LinkError
-    from logwatch.telling.journal import JournalError
+    from logwatch.telling.archive import JournalError
 
     try:
         return Brain.open(config, learns=learns)

@@ -15,9 +15,10 @@ from typing import Any
 
 from logwatch.memory import Memory
 from logwatch.schema import Columns, Decision, Listing
+from logwatch.telling.archive import JournalError
 from logwatch.telling.effects import Effects
 from logwatch.telling.evidence import Recent
-from logwatch.telling.journal import Effect, Journal, JournalError, Review
+from logwatch.telling.journal import Effect, Journal, Review
 from logwatch.telling.keeper import BEAT
 from logwatch.telling.published import Change
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+import pytest
 
 NETWORK = "10.213.7"
 
@@ -68,3 +70,13 @@ class Network:
         for name in self._cables:
             subprocess.run(["ip", "netns", "del", self.space(name)], capture_output=True, check=False)
         subprocess.run(["ip", "link", "del", self._mark], capture_output=True, check=False)
+
+
+def machines(names: Iterable[str]) -> Iterator[Network]:
+    """For a fixture: a network, as long as it is wanted; tests are left out where there can be none."""
+    try:
+        made = Network(names)
+    except CannotError as error:
+        pytest.skip(f"network namespaces cannot be made here, so no machine can be cut off: {error}")
+    yield made
+    made.close()

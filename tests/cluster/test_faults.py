@@ -13,7 +13,7 @@ import pytest
 
 from logwatch.telling.journal import Journal
 
-from .namespaces import CannotError, Network
+from .namespaces import Network, machines
 from .site import Site, wait_for
 
 GATEWAYS, CONTROLLERS = ("mx1", "mx2"), ("c1", "c2")
@@ -22,12 +22,7 @@ LEASE = 8
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
-    try:
-        made = Network(("server", *GATEWAYS, *CONTROLLERS))
-    except CannotError as error:
-        pytest.skip(f"network namespaces cannot be made here, so no machine can be cut off: {error}")
-    yield made
-    made.close()
+    yield from machines(("server", *GATEWAYS, *CONTROLLERS))
 
 
 @pytest.fixture(scope="module")

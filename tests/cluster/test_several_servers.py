@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .namespaces import CannotError, Network
+from .namespaces import Network, machines
 from .site import SERVER, Site, wait_for
 from .test_faults import healed, honest, judged, written
 
@@ -17,12 +17,7 @@ PATIENCE = 60.0  # servers that are left agree on who leads in seconds, and on a
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
-    try:
-        made = Network((*SERVERS, *GATEWAYS, *CONTROLLERS))
-    except CannotError as error:
-        pytest.skip(f"network namespaces cannot be made here, so there cannot be three servers: {error}")
-    yield made
-    made.close()
+    yield from machines((*SERVERS, *GATEWAYS, *CONTROLLERS))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ import pytest
 
 from logwatch.memory import Memory
 from logwatch.schema import Decision
-from logwatch.telling.journal import Effect, Journal, JournalError, Review
+from logwatch.telling.archive import JournalError
+from logwatch.telling.journal import Effect, Journal, Review
 from logwatch.telling.published import Change
 from tests.telling.decisions import NOW, decision
 

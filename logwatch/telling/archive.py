@@ -1,0 +1,173 @@
+"""The file that the journal is kept in: SQLite with a write-ahead log, its schema, and what may happen to it.
+
+A file of an older version is brought up to date when it is opened for writing. One that is removed while it is in use
+is put back: all that it held is there for as long as it is open.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+_WAL = 16_000  # pages: at 64 MB the write-ahead log is moved into the file, whatever the moment
+_PATIENCE = 1.0  # seconds for another writer to finish; the controller must not stand still
+# What each version of the schema adds to the one before; a journal is brought up to the last when it is opened.
+_VERSIONS = (
+    """
+CREATE TABLE decisions (
+    seq INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, action TEXT NOT NULL, mode TEXT NOT NULL,
+    until REAL NOT NULL, share REAL, max_recipients INTEGER, rule TEXT NOT NULL, ref TEXT NOT NULL, queue_id TEXT,
+    evidence TEXT NOT NULL);
+CREATE INDEX decisions_key ON decisions (key);
+CREATE INDEX decisions_ref ON decisions (ref);
+CREATE INDEX decisions_until ON decisions (until);
+CREATE TABLE lines (seq INTEGER NOT NULL, place INTEGER NOT NULL, line TEXT NOT NULL, PRIMARY KEY (seq, place));
+CREATE TABLE effects (
+    ref TEXT NOT NULL, key TEXT NOT NULL, rule TEXT NOT NULL, messages INTEGER NOT NULL, recipients INTEGER NOT NULL,
+    refused INTEGER NOT NULL, PRIMARY KEY (ref, key, rule)) WITHOUT ROWID;
+CREATE TABLE reviews (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, verdict TEXT NOT NULL, by TEXT NOT NULL,
+    note TEXT NOT NULL, until REAL, effective REAL);
+CREATE TABLE memory (room TEXT NOT NULL, key TEXT NOT NULL, time REAL NOT NULL, value BLOB NOT NULL,
+    PRIMARY KEY (room, key)) WITHOUT ROWID;
+CREATE TABLE checkpoint (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+""",
+    """
+CREATE TABLE answers (
+    time REAL NOT NULL, until REAL NOT NULL, client TEXT NOT NULL, zone TEXT NOT NULL, codes TEXT NOT NULL);
+CREATE INDEX answers_time ON answers (time);
+""",
+    "CREATE TABLE guarded (seq INTEGER PRIMARY KEY);",
+    """
+CREATE TABLE published (
+    id INTEGER PRIMARY KEY, time REAL NOT NULL, key TEXT NOT NULL, change TEXT NOT NULL, action TEXT NOT NULL,
+    mode TEXT NOT NULL, until REAL NOT NULL, share REAL, max_recipients INTEGER, rule TEXT NOT NULL, ref TEXT NOT NULL,
+    why TEXT NOT NULL);
+CREATE INDEX published_key ON published (key);
+CREATE INDEX published_time ON published (time);
+""",
+)
+
+
+class JournalError(Exception):
+    """The journal cannot be used: which file, why, and what to do."""
+
+
+class Archive:
+    """An open file; sqlite3's errors on reading and writing pass through, for the caller decides what to do."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self._db = connection
+        self._path = path
+        self._file = _file_at(path)
+        self._beside: list[tuple[int, int] | None] = []  # its write-ahead log, once it is there, and that one's index
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """The journal at `path` for reading and writing, made (0600, directory 0750) if there is none."""
+        try:
+            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            if not path.exists():
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+            connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            # a power cut may cost the last moments, never consistency
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL}")
+            _migrate(connection, path)
+            return cls(connection, path)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"{path}: cannot be opened: {error}; check owner, permissions and free space") from None
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """A journal for reading only; JournalError if there is none."""
+        if not path.exists():
+            raise JournalError(f"{path}: there is no journal yet; is this the state directory of `mailbrake watch`?")
+        try:
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)
+            if _version(connection, path) < len(_VERSIONS):
+                raise JournalError(
+                    f"{path}: of an older version; `mailbrake watch` brings it up to date when it starts"
+                )
+            return cls(connection, path)
+        except sqlite3.Error as error:
+            raise JournalError(f"{path}: cannot be read: {error}") from None
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._db.close()
+
+    def in_place(self) -> bool:
+        """Whether its files are there, as far as can be seen; JournalError where another journal is.
+
+        Without the write-ahead log beside it, nobody else would see what is written from now on, nor the next start.
+        """
+        try:
+            found = _file_at(self._path)
+            beside = [_file_at(self._path.with_name(f"{self._path.name}-{part}")) for part in ("wal", "shm")]
+        except OSError:
+            return True
+        if found not in (None, self._file):
+            raise JournalError(f"{self._path}: was replaced while in use; what is there now counts from the next start")
+        if not self._beside and None not in beside:
+            self._beside = beside
+        return found is not None and beside == (self._beside or beside)
+
+    def put_back(self) -> Self:
+        """A journal in place of this one, whose file was removed: all that it held, which is there while it is open."""
+        new = self._path.with_name(f"{self._path.name}.new")
+        try:
+            self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            new.unlink(missing_ok=True)
+            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            self._db.execute("VACUUM INTO ?", (str(new),))
+            new.rename(self._path)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"{self._path}: was removed while in use, and cannot be put back: {error}") from None
+        self.close()
+        return self.open(self._path)
+
+    def tidy(self) -> None:
+        """Move what the write-ahead log holds into the file: waits for the disk, so not with every step."""
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found > len(_VERSIONS):
+        raise JournalError(
+            f"{path}: written by another version of mailbrake (schema {found}, this one knows {len(_VERSIONS)}); "
+            "use that version"
+        )
+    return int(found)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the schema up to date, a version at a time, each in a transaction of its own."""
+    for version in range(_version(connection, path), len(_VERSIONS)):
+        connection.executescript(f"BEGIN; {_VERSIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;")
+
+
+def _file_at(path: Path) -> tuple[int, int] | None:
+    """Which file a path names; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
