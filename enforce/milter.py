@@ -43,8 +43,9 @@ from typing import Any, NamedTuple, Protocol
 import milter
 
 from enforce import key
+from enforce.printable import printable
 from enforce.table import NOT_LISTED, Answer, State, Unusable
-from enforce.verdict import ACCEPT, Attempt, Cap, Note, Reply, Said, Verdict, Wording, capped, decide, printable
+from enforce.verdict import ACCEPT, Attempt, Cap, Note, Reply, Said, Verdict, Wording, capped, decide
 
 _UNWANTED = (
     milter.P_NOHELO

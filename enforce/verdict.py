@@ -46,6 +46,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from enforce.key import EVERYBODY
+from enforce.printable import printable
 from enforce.table import ACTIONS, Answer, Denied, Record
 
 _WHOM = {"account": "this account", "client": "your address", "net": "your network"}
@@ -232,8 +233,3 @@ def line(said: Said, count: int = 1) -> str:
     fields = f"verdict: {note.action}, mode={note.mode}, stage={stage}, ref={note.ref}, rule={note.rule}"
     fields += f", key={note.kind}{f', count={count}' if count > 1 else ''}, client_ip={client_ip}"
     return fields if login is None else f"{fields}, sasl_username={printable(login[:_LONGEST_LOGIN])}"
-
-
-def printable(text: str) -> str:
-    """`text` with a `?` for each character that is not printable, line ends among them."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)

@@ -18,6 +18,7 @@ BRIDGES = {
     "enforce.checks": None,
     "enforce.config": None,
     "enforce.key": None,
+    "enforce.printable": None,
     "enforce.table": {
         "telling/publish.py",
         "telling/published.py",

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config
 from enforce.key import EVERYBODY
-from logwatch.commands.output import clock, number, safe
+from enforce.printable import printable
+from logwatch.commands.output import clock, number
 from logwatch.schema import Decision
 from logwatch.settings import policy_of, zone_of
 
@@ -47,7 +48,9 @@ def tell(decision: Decision, config: Config) -> None:
 
     what = "any number of" if limit >= NO_LIMIT else f"up to {number(limit)}"
     why = "it is exempt" if limit >= NO_LIMIT else "it has sent large messages before"
-    print(f"{safe(decision.key)} may write to {what} recipients at once ({decision.mode}), as {why}; until {until}")
+    print(
+        f"{printable(decision.key)} may write to {what} recipients at once ({decision.mode}), as {why}; until {until}"
+    )
 
 
 def as_json(decision: Decision) -> str:

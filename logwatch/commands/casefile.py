@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.config import Config
-from logwatch.commands.output import clock, safe
+from enforce.printable import printable
+from logwatch.commands.output import clock
 from logwatch.schema import Decision, iso
 from logwatch.settings import country_of, zone_of
 from logwatch.telling import orders
@@ -178,11 +179,11 @@ def heading(file: CaseFile, config: Config) -> str:
     zone = zone_of(config)
     begun, last = file.begun, file.last
     stood = f"{clock(begun.time, zone)} to {clock(last.until, zone)}, {file.state}"
-    return f"Case {begun.ref}: {safe(begun.key)}, {stood}"
+    return f"Case {begun.ref}: {printable(begun.key)}, {stood}"
 
 
 def _word(key: str) -> str:
     """A key as a shell takes it."""
-    shown = safe(key)
+    shown = printable(key)
     plain = all(c.isalnum() or c in "@.:/_+-" for c in shown)
     return shown if plain else f"'{shown.translate(_QUOTED)}'"

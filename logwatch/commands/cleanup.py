@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config
+from enforce.printable import printable
 from logwatch.commands import Failure
 from logwatch.commands.common import config_of, key_of, log_arguments, logs_of, time_of
-from logwatch.commands.output import clock, counted, now, number, progress, safe, write_json
+from logwatch.commands.output import clock, counted, now, number, progress, write_json
 from logwatch.schema import Columns, iso
 from logwatch.settings import zone_of
 
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     if args.queue_ids:
         print("\n".join(found.queued))
     elif args.recipients:
-        print("\n".join(map(safe, found.reached())))
+        print("\n".join(map(printable, found.reached())))
     elif args.json:
         write_json([_object(found, config)])
     else:
@@ -96,7 +97,7 @@ def _object(found: Cleanup, config: Config) -> dict[str, Any]:
 
 def _tell(found: Cleanup, config: Config) -> None:
     zone = zone_of(config)
-    print(f"{safe(found.account)} since {clock(found.since, zone)}")
+    print(f"{printable(found.account)} since {clock(found.since, zone)}")
     print(f"\nStill in the queue: {counted(len(found.queued), 'message')}")
     if found.queued:
         print("  hold them:   mailbrake cleanup … --queue-ids | postsuper -h -")
@@ -113,6 +114,6 @@ def _tell(found: Cleanup, config: Config) -> None:
     others = found.others()
     print(f"\nOther accounts seen from those addresses: {number(len(others))}")
     for account, clients in list(others.items())[:_SHOWN]:
-        print(f"  {safe(account)}  from {', '.join(clients[:3])}")
+        print(f"  {printable(account)}  from {', '.join(clients[:3])}")
     if len(others) > _SHOWN:
         print("  … (--json has all)")

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.config import Config
-from logwatch.commands.output import clock, number, safe
+from enforce.printable import printable
+from logwatch.commands.output import clock, number
 from logwatch.memory import unplaced
 from logwatch.schema import iso
 from logwatch.settings import zone_of
@@ -134,7 +135,7 @@ def _tell_places(places: Places, zone: Any) -> None:
     if networks:
         print(f"  networks   the latest {len(networks)} of {len(places.networks)}, with first and last use")
     for net, (first, last) in networks:
-        print(f"    {safe(net.removeprefix('net:')):<20} {clock(first, zone)}   {clock(last, zone)}")
+        print(f"    {printable(net.removeprefix('net:')):<20} {clock(first, zone)}   {clock(last, zone)}")
 
 
 def bars(values: list[int]) -> str:

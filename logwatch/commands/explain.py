@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from logwatch.commands.output import safe
+from enforce.printable import printable
 from logwatch.reading.entry import plain
 from logwatch.reading.grammar.explain import Explanation, Piece, explain
 from logwatch.reading.scan import unfolded
@@ -41,7 +41,7 @@ def joined(pieces: list[Piece]) -> list[Piece]:
 
 def shown(text: str) -> str:
     """A part of a line on a terminal."""
-    return safe(text.encode("latin-1").decode("utf-8", "backslashreplace"))
+    return printable(text.encode("latin-1").decode("utf-8", "backslashreplace"))
 
 
 def verdict(found: Explanation, times: int) -> str:

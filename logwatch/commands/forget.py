@@ -8,10 +8,11 @@ import re
 import sqlite3
 from pathlib import Path
 
+from enforce.printable import printable
 from enforce.table import Writer
 from logwatch.commands import Failure
 from logwatch.commands.common import config_argument, config_of, json_argument, key_of
-from logwatch.commands.output import counted, safe, write_json
+from logwatch.commands.output import counted, write_json
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         write_json([{"key": key, **gone._asdict()}])
         return 0
     print(
-        f"{safe(key)}: removed {counted(gone.decisions, 'decision')} with their log lines, "
+        f"{printable(key)}: removed {counted(gone.decisions, 'decision')} with their log lines, "
         f"{counted(gone.reviews, 'review')},\n{counted(gone.lines, 'line')} of other cases that named it, "
         f"{counted(gone.memories, 'record')} of what was learned."
     )

@@ -24,6 +24,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from enforce.printable import printable
 from logwatch.commands import Failure
 from logwatch.reading.names import PACKED, ordered
 
@@ -63,12 +64,7 @@ def _pretty(rows: Sequence[Row], columns: Sequence[str], title: str) -> None:
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None or value == "" else safe(str(value))
-
-
-def safe(text: str) -> str:
-    """Text that a stranger may have written, fit for a terminal: what is not printable becomes `?`."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+    return "-" if value is None or value == "" else printable(str(value))
 
 
 def when(stamp: float, zone: tzinfo | None = None) -> str:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.checks import as_duration
 from enforce.config import Config
+from enforce.printable import printable
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of, json_argument, key_of, time_of
 from logwatch.commands.operator import say
-from logwatch.commands.output import clock, now, number, safe, write_json, write_table
+from logwatch.commands.output import clock, now, number, write_json, write_table
 from logwatch.schema import Decision, iso
 from logwatch.settings import zone_of
 
@@ -56,7 +57,7 @@ def _say(args: argparse.Namespace, config: Config) -> int:
     until = _until(args, config) if args.verdict == "exempt" else None
     listed = say(config, key, verdict, args.note, until)
     ends = f" until {clock(until, zone_of(config))}" if until else ""
-    print(f"{safe(key)}: {verdict}{ends}." + (" It may send again at once." if listed else ""))
+    print(f"{printable(key)}: {verdict}{ends}." + (" It may send again at once." if listed else ""))
     return 0
 
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.checks import as_duration
 from enforce.config import Config
+from enforce.printable import printable
 from logwatch.commands import UsageError
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.journalled import asked, journal_of, logs_argument
-from logwatch.commands.output import clock, counted, number, safe, write_json, write_table
+from logwatch.commands.output import clock, counted, number, write_json, write_table
 from logwatch.commands.replay import judged_by
 from logwatch.memory import unplaced
 from logwatch.schema import iso, side
@@ -209,7 +210,7 @@ def _tell_rule(row: Row, config: Config, logs: str) -> None:
         say = ", and say what they were (mailbrake review)" if not logs else ""
         print(f"  look at these first, which passed the limit least{say}:")
         for case in cases:
-            print(f"    mailbrake why {case.begun.ref}{logs}   {safe(case.begun.key)}: {_numbers(case)}")
+            print(f"    mailbrake why {case.begun.ref}{logs}   {printable(case.begun.key)}: {_numbers(case)}")
     if row.next:
         print(f"  next step: {_change(row.next)}")
         for step in _next(row.next, config)["steps"]:
@@ -244,7 +245,7 @@ def _tell_exemptions(exempt: list[Exempt], config: Config) -> None:
             needed = f"needed, last at {clock(one.needed, zone_of(config))} by the rule {one.rule}"
         else:
             needed = f"never needed since {since}: " + ("let it end" if one.until else "is it still wanted?")
-        print(f"  {safe(one.what)}{ends}: {needed}")
+        print(f"  {printable(one.what)}{ends}: {needed}")
 
 
 def _numbers(case: Case) -> str:
@@ -258,5 +259,5 @@ def _mail(shown: dict[str, Any]) -> str:
 
 
 def _listed(keys: Iterable[str]) -> str:
-    named = [safe(key) for key in keys]
+    named = [printable(key) for key in keys]
     return ", ".join(named[:_NAMED]) + (f" and {len(named) - _NAMED} more" if len(named) > _NAMED else "")

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from enforce.config import Config
+from enforce.printable import printable
 from enforce.table import peek
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.daemon import needs_cluster
-from logwatch.commands.output import now, number, safe, when, write_json, write_table
+from logwatch.commands.output import now, number, when, write_json, write_table
 from logwatch.schema import Decision
 from logwatch.settings import STREAM
 
@@ -103,7 +104,7 @@ def _guarded(turned: int, waiting: Sequence[Decision]) -> str:
     why = "a rule is wrong, or it is an attack"
     if not waiting:
         return f"{said}: {why}; nothing waits any more"
-    who = ", ".join(f"{safe(decision.key)} (case {decision.ref})" for decision in waiting[:_NAMED])
+    who = ", ".join(f"{printable(decision.key)} (case {decision.ref})" for decision in waiting[:_NAMED])
     more = f" and {number(len(waiting) - _NAMED)} more" if len(waiting) > _NAMED else ""
     remedy = "`mailbrake review` lists them, `mailbrake review confirm CASE` enforces one at once and makes room"
     return f"{said}: {why}. Held back now: {who}{more}; {remedy}"

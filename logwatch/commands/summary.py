@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from enforce.config import Config
 from enforce.key import EVERYBODY
-from logwatch.commands.output import clock, counted, number, safe, write_table
+from enforce.printable import printable
+from logwatch.commands.output import clock, counted, number, write_table
 from logwatch.core import Core, Step
 from logwatch.judging.ceiling import Cut
 from logwatch.judging.conditions import Rate
@@ -48,7 +49,7 @@ class Reading:
     def tell(self, config: Config, logs: list[str], span: Span) -> bool:
         """Print how much of which logs that was; whether it was any mail log at all."""
         scanner, events, zone = self._core.reader.scanner, self._core.events, zone_of(config)
-        named = ", ".join(map(safe, logs[:3])) + (", …" if len(logs) > 3 else "")
+        named = ", ".join(map(printable, logs[:3])) + (", …" if len(logs) > 3 else "")
         print(f"Read {counted(scanner.lines, 'line')} of {named}")
         if self._first is None:
             print("None of them is a line that mailbrake knows: is this a log of Postfix, Sendmail, Exim or Dovecot?")
@@ -136,7 +137,7 @@ class Summary:
         if self._lists:
             print("\nIts lists are taken as they are now, whatever they held then (SHA-256 of their text):")
         for path, digest in self._lists.items():
-            print(f"  {digest}…  {safe(path)}")
+            print(f"  {digest}…  {printable(path)}")
 
     def _tell_cut(self) -> None:
         """What the cap for everybody would have cut."""
@@ -154,7 +155,7 @@ class Summary:
         )
         for key, count in senders.most_common(_CUT):
             largest = max(cut.recipients for cut in self._cut if cut.key == key)
-            print(f"  {safe(key)}: {_times(count)}, up to {number(largest)} recipients")
+            print(f"  {printable(key)}: {_times(count)}, up to {number(largest)} recipients")
 
     def _tell_near(self, config: Config) -> None:
         hit = {(case[0].rule, case[0].key) for case in self._cases.values()}

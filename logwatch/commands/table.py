@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 from enforce.checks import FORMATS, as_duration
 from enforce.config import Config
 from enforce.key import EVERYBODY, networks
+from enforce.printable import printable
 from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, peek
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of, json_argument, key_of
 from logwatch.commands.operator import put, say
-from logwatch.commands.output import clock, now, safe, write_json, write_table
+from logwatch.commands.output import clock, now, write_json, write_table
 from logwatch.settings import zone_of
 from logwatch.telling import export
 
@@ -84,7 +85,7 @@ def _show(args: argparse.Namespace, config: Config) -> int:
     key = key_of(args.key, config)
     found = [export.row(name, record) for name, record in _records(config) if name == key]
     if not found:
-        raise Failure(f"{safe(key)} is not in the table")
+        raise Failure(f"{printable(key)} is not in the table")
     _write(args, found)
     return 0
 
@@ -96,7 +97,7 @@ def _release(args: argparse.Namespace, config: Config) -> int:
         write_json([{"key": key, "listed": listed}])
     else:
         print(
-            f"{safe(key)} released: "
+            f"{printable(key)} released: "
             + ("it may send again at once." if listed else "it was not listed; noted all the same.")
         )
     return 0
@@ -128,10 +129,11 @@ def _order(args: argparse.Namespace, config: Config) -> int:
     if args.json:
         write_json([export.row(key, record)])
     else:
-        print(f"{safe(key)}: {args.action} until {clock(until, zone_of(config))} (case {record.ref}).")
+        print(f"{printable(key)}: {args.action} until {clock(until, zone_of(config))} (case {record.ref}).")
     if exempt := _exempt(key, config):
         print(
-            f"mailbrake: {safe(exempt)} is exempt in [milter] exempt: it is refused only once it is taken out there",
+            f"mailbrake: {printable(exempt)} is exempt in [milter] exempt: "
+            "it is refused only once it is taken out there",
             file=sys.stderr,
         )
     if alone and record.lease < until:

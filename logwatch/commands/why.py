@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from enforce import key as keys
 from enforce.config import Config
+from enforce.printable import printable
 from logwatch.commands import Failure, caps
 from logwatch.commands.casefile import CaseFile, files, heading
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.current import as_json, current_of, tell
 from logwatch.commands.journalled import asked, journal_of, logs_argument, named
-from logwatch.commands.output import clock, counted, now, number, safe, when
+from logwatch.commands.output import clock, counted, now, number, when
 from logwatch.commands.replay import judged_by
 from logwatch.schema import Decision, side
 from logwatch.settings import zone_of
@@ -100,15 +101,17 @@ def _without_case(args: argparse.Namespace, journal: Journal, config: Config) ->
         print(json.dumps({"key": key, "current": as_json(found, config)}, ensure_ascii=False))
     elif not args.json:
         _tell_current(journal, key, config)
-    alike = ", ".join(map(safe, journal.alike(key))) if key.startswith("account:") else ""
+    alike = ", ".join(map(printable, journal.alike(key))) if key.startswith("account:") else ""
     meant = f"; did you mean {alike}?" if alike else ""
-    raise Failure(f"no case {safe(args.subject)}: neither a reference nor a key on which anything was decided{meant}")
+    raise Failure(
+        f"no case {printable(args.subject)}: neither a reference nor a key on which anything was decided{meant}"
+    )
 
 
 def _tell_current(journal: Journal, key: str, config: Config) -> None:
     found = current_of(journal, key)
     if found:
-        print(f"\n{safe(key)} now")
+        print(f"\n{printable(key)} now")
         tell(found, config)
 
 
@@ -166,12 +169,12 @@ def _tell(case: CaseFile, config: Config) -> None:
         said = (f"{one.client} ({one.country or 'no country'})" for one in case.addresses)
         print(f"  from      {', '.join(said)}")
     for review in case.reviews:
-        note = f": {safe(review.note)}" if review.note else ""
+        note = f": {printable(review.note)}" if review.note else ""
         ends = f" until {clock(review.until, zone)}" if review.until else ""
-        print(f"  review    {clock(review.time, zone)} {review.verdict}{ends} by {safe(review.by)}{note}")
+        print(f"  review    {clock(review.time, zone)} {review.verdict}{ends} by {printable(review.by)}{note}")
     print("  log lines " + (f"(the last {len(case.lines)} that count for it)" if case.lines else "none were at hand"))
     for line in case.lines:
-        print(f"    {safe(line)}")
+        print(f"    {printable(line)}")
     for place, (sentence, command) in enumerate(case.next()):
         print(f"  {' ' * 4 if place else 'next'}      {sentence}" + (f":\n            {command}" if command else ""))
 
@@ -203,7 +206,7 @@ def _put(change: Change, zone: tzinfo | None) -> str:
     if change.change != "remove":
         share = f" {change.share:.0%} let in" if change.share is not None else ""
         what = f"{change.action} ({change.mode}){share} until {clock(change.until, zone)}"
-    return f"{when(change.time, zone)} {what}: {safe(change.why)}"
+    return f"{when(change.time, zone)} {what}: {printable(change.why)}"
 
 
 def _change(decision: Decision, zone: tzinfo | None) -> str:

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from enforce.printable import printable
 from logwatch.schema import Decision, iso
 
 FORMAT = 1
@@ -106,7 +107,7 @@ def _rows(told: Sequence[Happening], count: int) -> list[str]:
 
 def cleaned(text: str) -> str:
     """Text that may stand in a header or on a terminal: logins in it are the sender's own words."""
-    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST])
+    return printable(text[:_LONGEST])
 
 
 def _brief(happening: Happening) -> str:

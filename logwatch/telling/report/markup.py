@@ -9,6 +9,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
+from enforce.printable import printable
+
 _HIDDEN = "\N{REPLACEMENT CHARACTER}"
 _VOID = frozenset({"meta", "rect", "line", "br"})
 
@@ -23,7 +25,7 @@ class Markup(str):
 
 def shown(text: str) -> str:
     """The text without what cannot be seen."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else _HIDDEN for c in text)
+    return printable(text, _HIDDEN)
 
 
 def escaped(child: Child) -> Markup:
