@@ -49,6 +49,10 @@ class Lists:
         self._seen = self._look()
         return self._again() if self._paths else None
 
+    def edited(self) -> bool:
+        """Whether the policy's own text is another one by now; PolicyError if it cannot be read."""
+        return language.from_disk(self._path) != self._text
+
     def _again(self) -> Policy:
         self._read = self._seen
         self.policy = policy_of(self._config, self._content)

@@ -44,6 +44,9 @@ from logwatch.telling.verdicts import CONFIRMED
 POLL = 1.0  # seconds after which files are looked at though nothing woke us
 _LATELY = 3600.0  # seconds: clients of older lines are not asked about
 _QUIET = 60.0  # seconds before the same trouble is said again
+_TOGETHER = (
+    "the policy's text has changed; in a cluster it stays as it was: stop all controllers, change it on all, start them"
+)
 _COMMON = ("guard", "loss")  # what every controller on the same lines sees
 
 log = logging.getLogger("mailbrake.watch")
@@ -260,9 +263,11 @@ class Controller:
         """Read lists that have changed, and what SIGHUP asked for; what does not stand any more is taken off."""
         hung_up, self._hung_up = self._hung_up, False
         try:
-            if hung_up and not self._config.cluster.servers:  # controllers must change at one place between the lines
+            if hung_up and not self._config.cluster.servers:
                 self._adopt(Lists(self._config))
                 return
+            if hung_up and self._lists.edited():  # all controllers must change at one place between the lines
+                self._say("list", _TOGETHER, quiet=0)
             policy = self._lists.at_once() if hung_up else self._lists.anew(self._now())
         except PolicyError as error:
             self._say("list", f"{error}; policy and lists stay as they were", quiet=0)

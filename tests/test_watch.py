@@ -301,6 +301,20 @@ class TestReload:
         assert problem in caplog.text
         assert "stay" in caplog.text
 
+    def test_controllers_of_a_cluster_change_it_together(
+        self, machine: Machine, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """So one that runs keeps it, and says how it is changed; unless it is the one that it has."""
+        machine.more = {"cluster": {"servers": ["tls://stream.example.com:4222"], "name": "c1"}}
+        with machine.controller() as controller:
+            self.reload(machine, controller, POLICY)
+            assert "controllers" not in caplog.text
+            self.reload(machine, controller, "")
+            machine.send()
+            controller.once()
+            assert machine.listed() == {BOB: ["enforce"]}
+        assert "stop all controllers" in caplog.text
+
     def test_a_replay_of_both_parts_gives_the_same_decisions(self, machine: Machine) -> None:
         """The new policy is one from that line on: as if the controller had been stopped and started with it."""
         stopped = Machine(machine.directory / "stopped")
