@@ -308,7 +308,7 @@ class TestReload:
         machine.more = {"cluster": {"servers": ["tls://stream.example.com:4222"], "name": "c1"}}
         with machine.controller() as controller:
             self.reload(machine, controller, POLICY)
-            assert "controllers" not in caplog.text
+            assert "stop all controllers" not in caplog.text
             self.reload(machine, controller, "")
             machine.send()
             controller.once()
