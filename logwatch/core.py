@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from itertools import chain, pairwise
 from typing import Any
@@ -18,6 +18,7 @@ import numpy as np
 from logwatch.judging.ceiling import Cut
 from logwatch.judging.decide import Judge
 from logwatch.judging.policy import Policy
+from logwatch.judging.said import Confirmation, Said, Word
 from logwatch.measuring import signals
 from logwatch.measuring.origin import Country, Site, registered
 from logwatch.measuring.rates import Rates
@@ -30,29 +31,6 @@ WINDOWS = (600, 3600, 86400)  # always counted, so that `rates` and `why` can sh
 _DAY = 86400
 # Of a line's columns, those that are handed on: measuring's, and what is told of decisions and verdicts.
 COLUMNS = tuple(dict.fromkeys((*signals.NEEDS, "queue_id", "ref", "verdict")))
-
-
-@dataclass(frozen=True)
-class Release:
-    """An operator's release of a key: it holds for what comes after `time` (epoch seconds, event time).
-
-    With `until`, the key is exempt as well, up to that event time.
-    """
-
-    key: str
-    time: float
-    until: float = 0.0
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """An operator's word that a key is abused indeed; it counts for what comes after `time` (epoch seconds)."""
-
-    key: str
-    time: float
-
-
-Word = Release | Confirmation
 
 
 @dataclass(frozen=True)
@@ -95,8 +73,8 @@ class Core:
             site=Site(zone, country, judge.policy.price, judge.reputation),
         )
         self.judge = judge
-        self.words: list[Word] = []  # of operators, not yet reached by the log's clock
-        self.answers: list[Listing] = []  # of DNS block lists, in order of time; not yet reached either
+        self.said = Said()
+        self.answers: list[Listing] = []  # of DNS block lists, in order of time, not yet reached by the log's clock
         self.events: Counter[str] = Counter()
         self.silences = Silences()
 
@@ -119,10 +97,7 @@ class Core:
 
     def hear(self, word: Word) -> float:
         """Have an operator's word take effect; the event time from which it does: after all that was already judged."""
-        effective = max(word.time, self.reader.clock)
-        self.words.append(replace(word, time=effective))
-        self.words.sort(key=_order)
-        return effective
+        return self.said.hear(word, self.reader.clock)
 
     def answer(self, listing: Listing) -> Listing:
         """Take up a DNS block list's answer; as it counts: not for what was already judged."""
@@ -135,6 +110,10 @@ class Core:
     def relist(self, policy: Policy) -> None:
         """Go on with the same policy whose lists hold something else, from the next event on."""
         self.judge.policy = policy
+
+    def stands(self, decision: Decision) -> Decision | None:
+        """What a decision means by the policy as it is now, and by what operators said; None: nothing any more."""
+        return None if self.said.releases(decision) else self.judge.still(decision)
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """Everything remembered by key."""
@@ -149,8 +128,7 @@ class Core:
             "events": dict(self.events),
             "silences": self.silences.state(),
             "guarded": self.judge.guarded,
-            "releases": [[word.key, word.time, word.until] for word in self.words if isinstance(word, Release)],
-            "confirmations": [[word.key, word.time] for word in self.words if isinstance(word, Confirmation)],
+            **self.said.facts(),
             "places": {"taken": self.judge.restraint.admission.taken, "of": self.judge.restraint.admission.places},
             "answers": self.answers,
         }
@@ -166,9 +144,7 @@ class Core:
         self.events = Counter(facts["events"])
         self.silences.restore(facts["silences"])
         self.judge.restraint.guarded = facts["guarded"]
-        releases = [Release(*release) for release in facts["releases"]]
-        confirmations = [Confirmation(*confirmation) for confirmation in facts.get("confirmations", ())]
-        self.words = sorted((*releases, *confirmations), key=_order)
+        self.said.restore(facts)
         self.answers = [Listing(*answer)._replace(codes=tuple(answer[-1])) for answer in facts.get("answers", ())]
         return not anew
 
@@ -195,8 +171,7 @@ class Core:
 
     def _heard(self, clock: float) -> Iterator[Decision]:
         """What comes of operators' words that the clock has passed."""
-        while self.words and self.words[0].time < clock:
-            word = self.words.pop(0)
+        for word in self.said.passed(clock):
             if isinstance(word, Confirmation):
                 self.judge.confirm(word.key, word.time)
                 continue
@@ -208,13 +183,8 @@ class Core:
         """Rows that can be judged at once: of one day, no step back of the clock and no operator's word in between."""
         steps = np.flatnonzero(np.diff(clocks, prepend=before) < 0).tolist()
         days = np.flatnonzero(np.diff(clocks // _DAY)) + 1
-        passed = [np.flatnonzero(clocks > word.time)[:1].tolist() for word in self.words]
+        passed = [np.flatnonzero(clocks > time)[:1].tolist() for time in self.said.times()]
         yield from pairwise(sorted({0, len(clocks), *steps, *days.tolist(), *chain.from_iterable(passed)}))
-
-
-def _order(word: Word) -> tuple[float, bool]:
-    """By time; of what was said at one time, what lets a key send again comes last."""
-    return word.time, isinstance(word, Release)
 
 
 def _distincts(columns: Iterable[RateColumn]) -> set[str]:

@@ -21,9 +21,10 @@ from pathlib import Path
 from enforce.config import Config
 from enforce.key import EVERYBODY
 from logwatch.asking import Asker
-from logwatch.core import Confirmation, Release, Step
+from logwatch.core import Step
 from logwatch.judging.language import PolicyError
 from logwatch.judging.policy import Policy
+from logwatch.judging.said import Confirmation, Release
 from logwatch.lists import Lists
 from logwatch.ports import Ports, Say, Standing, Table, Written
 from logwatch.reading import loss
@@ -246,7 +247,7 @@ class Controller:
     def _publish(self, step: Step) -> None:
         for decision in step.decisions:
             log.info("%s", line(decision))
-        effective = [decision for decision in step.decisions if not self._released(decision)]
+        effective = [decision for decision in step.decisions if not self.core.said.releases(decision)]
         if effective or step.caps:
             self._table.publish([*effective, *step.caps], self._now())
         judge, told = self.core.judge, self._table.to_tell(effective, self._now())
@@ -378,13 +379,8 @@ class Controller:
         return [d for d in found if d.until > self._now() and (d.key == key != EVERYBODY or not key)]
 
     def _decided(self) -> list[Decision]:
-        found = (self.core.judge.still(decision) for decision in self._recorder.standing())
-        return [decision for decision in found if decision and not self._released(decision)]
-
-    def _released(self, decision: Decision) -> bool:
-        """Whether a release that the log's clock has not passed yet takes this decision back."""
-        releases = (word for word in self.core.words if isinstance(word, Release))
-        return any(release.key == decision.key and decision.time <= release.time for release in releases)
+        found = (self.core.stands(decision) for decision in self._recorder.standing())
+        return [decision for decision in found if decision]
 
     def _say(self, about: str, problem: str, quiet: float = _QUIET) -> None:
         now = self._now()

@@ -6,9 +6,10 @@ from datetime import UTC
 
 import pytest
 
-from logwatch.core import Core, Release
+from logwatch.core import Core
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
+from logwatch.judging.said import Release
 
 from . import maillog
 
@@ -44,7 +45,7 @@ def test_a_release_waits_for_the_logs_clock() -> None:
     assert core.feed(mail(200, 2, 1)).decisions == []
     (ended,) = core.feed(mail(201, 3, 1)).decisions
     assert (ended.action, ended.time, ended.until) == ("release", maillog.START + 200, maillog.START + 200)
-    assert core.words == []
+    assert core.said.times() == []
 
 
 def test_a_release_in_the_midst_of_a_chunk_divides_its_evidence() -> None:

@@ -18,9 +18,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from logwatch.core import Confirmation, Core, Release, Step, Word
+from logwatch.core import Core, Step
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
+from logwatch.judging.said import Confirmation, Release, Word
 from logwatch.schema import Decision, Listing
 from logwatch.telling.journal import Journal
 

@@ -8,10 +8,11 @@ from datetime import UTC
 import pytest
 
 from enforce.key import EVERYBODY
-from logwatch.core import Core, Release, Step
+from logwatch.core import Core, Step
 from logwatch.judging.ceiling import DAY, LONG, NO_LIMIT, reference
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
+from logwatch.judging.said import Release
 from logwatch.schema import Decision
 from tests import maillog
 
