@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import sysconfig
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,6 +24,7 @@ from logwatch.cluster import credentials
 from logwatch.cluster.credentials import Roster
 from logwatch.schema import Decision
 from logwatch.telling.journal import Journal
+from tests.mta import waiting
 
 Value = TypeVar("Value")
 HERE = "127.0.0.1"
@@ -43,12 +43,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], Value], what: str, patience: float = 20.0) -> Value:
-    deadline = time.monotonic() + patience
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain: {what}"
-        threading.Event().wait(0.02)
-    return found
+def wait_for(condition: Callable[[], Value], what: str, patience: float = 60.0) -> Value:
+    return waiting.wait_for(condition, patience, what)
 
 
 class Site:
@@ -127,7 +123,7 @@ class Site:
         """Everything; up when the controllers hold all keys between them."""
         self.start(*self.servers, *(f"{name} watch" for name in self.controllers))
         self.start(*(f"{name} {command}" for name in self.gateways for command in ("ship", "sync")))
-        patience = 20.0 * len(self.servers)  # several have to agree on who leads, three times
+        patience = 60.0 * len(self.servers)  # several have to agree on who leads, three times
         wait_for(lambda: not any(self.state(name).reason for name in self.gateways), "tables", patience)
 
     def kill(self, part: str) -> None:

@@ -118,7 +118,7 @@ class Gate:
         def found() -> list[str]:
             return [line for line in self.milter.verdicts(0) if all(text in line for text in contained)]
 
-        return wait_for(found, 10, f"a verdict with {contained}")
+        return wait_for(found, 60, f"a verdict with {contained}")
 
 
 def _free_port() -> int:

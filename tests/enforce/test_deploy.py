@@ -107,13 +107,13 @@ def test_mail_flows_while_the_milter_hangs(mta: str) -> None:
             )  # the snippet's own comes first
         gate.deny(bob=record("block"))
         # on a busy machine an answer may well take a second: then mail flows
-        wait_for(lambda: gate.send("bob")[0].code == 550, 20, "bob to be refused", gate.mta.log_path)
+        wait_for(lambda: gate.send("bob")[0].code == 550, 60, "bob to be refused", gate.mta.log_path)
         gate.milter.signal(signal.SIGSTOP)
         try:
             assert (gate.send("bob")[0].code, gate.send(None)[0].code) == (250, 250)
         finally:
             gate.milter.signal(signal.SIGCONT)
-        wait_for(lambda: gate.send("bob")[0].code == 550, 20, "bob to be refused again", gate.mta.log_path)
+        wait_for(lambda: gate.send("bob")[0].code == 550, 60, "bob to be refused again", gate.mta.log_path)
 
 
 def test_the_snippet_for_maps_names_restrictions_that_postfix_has() -> None:
@@ -152,7 +152,7 @@ def test_postfix_asks_for_one_service_only(service: str) -> None:
         gate.mta.run("postfix", "reload")
         gate.deny(record("block"))
         asked = "bob" if service == "submission" else None
-        wait_for(lambda: gate.send(asked)[0].refused, 10, f"{service} to ask", gate.mta.log_path)
+        wait_for(lambda: gate.send(asked)[0].refused, 60, f"{service} to ask", gate.mta.log_path)
         assert tuple(gate.send(login)[0].refused for login in (None, "bob")) == LISTENERS[service]
 
 

@@ -78,7 +78,7 @@ def test_a_held_message_is_accepted_waits_and_is_released(gate: Gate) -> None:
     gate.deny(bob=record("hold", ref="HOLD1"))
     (reply,) = gate.send("bob")
     assert reply.code == 250
-    wait_for(lambda: gate.held() == [reply.queue_id], 10, "the message on hold", gate.mta.log_path)
+    wait_for(lambda: gate.held() == [reply.queue_id], 60, "the message on hold", gate.mta.log_path)
     assert only(gate.send("free"))[0] == 250
     gate.release(reply.queue_id)
     gate.wait_for_delivery(reply.queue_id)
@@ -140,7 +140,7 @@ def test_a_reply_of_several_lines_and_in_another_language_reaches_the_client(mta
 def more(replies: list[Reply], what: str) -> None:
     """Until twenty more replies have come in."""
     sent = len(replies)
-    wait_for(lambda: len(replies) > sent + 20, 20, what)
+    wait_for(lambda: len(replies) > sent + 20, 60, what)
 
 
 @pytest.mark.parametrize("mta", ["postfix", "sendmail"])
@@ -170,4 +170,4 @@ def test_a_milter_stopped_and_killed_under_load_costs_no_message(mta: str) -> No
             thread.join()
         assert {reply.code for reply in replies} == {250}
         assert len({reply.queue_id for reply in replies}) == len(replies)
-        wait_for(lambda: gate.send("bob")[0].code == 550, 20, "bob to be refused again")
+        wait_for(lambda: gate.send("bob")[0].code == 550, 60, "bob to be refused again")

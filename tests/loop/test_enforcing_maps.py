@@ -89,7 +89,7 @@ def test_the_map_refuses_clients_and_networks_and_puts_off_and_holds(mapped: Map
     mapped.deny({f"account:bob@{REALM}": record("hold")})
     reply = mapped.send("bob")
     assert reply.code == 250
-    wait_for(lambda: mapped.postfix.queue_ids("hold") == [reply.queue_id], 10, "the message on hold")
+    wait_for(lambda: mapped.postfix.queue_ids("hold") == [reply.queue_id], 60, "the message on hold")
 
 
 EVERYTHING = {

@@ -116,7 +116,7 @@ def test_deferred_mail_stays_in_the_queue_until_the_next_host_takes_it(postfix: 
     """The sink's answers may be changed at any time, and a flush tries again."""
     (reply,) = submit(postfix.submission_port, "a@example.org", ["x@defer.example"], login="alice")
     assert postfix.wait_for_line(rf"{reply.queue_id}: to=.* dsn=4\.2\.1, status=deferred \(host .*: 450 ")
-    wait_for(lambda: reply.queue_id in postfix.queue_ids("deferred"), 10, "the message in the queue")
+    wait_for(lambda: reply.queue_id in postfix.queue_ids("deferred"), 60, "the message in the queue")
     busy = postfix.replies.pop("defer.example")
     postfix.run("postqueue", "-f")
     postfix.wait_for_line(f"{reply.queue_id}: removed")

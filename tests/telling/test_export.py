@@ -208,7 +208,7 @@ def test_an_exporter_writes_what_changed_and_runs_its_command_then(tmp_path: Pat
     code = f"open({str(mark)!r}, 'a').write(open({str(tmp_path / 'map')!r}).read())"
     keeping, troubles = exporter(tmp_path, sys.executable, "-c", code)
     keeping.update(lambda: [(BOB, record("block"))], 1, NOW)
-    wait_for(mark.exists, 10, "the command")
+    wait_for(mark.exists, 60, "the command")
     assert BOB in (tmp_path / "map").read_text()
     inode = (tmp_path / "map").stat().st_ino
     keeping.update(lambda: [(BOB, record("block"))], 2, NOW)
@@ -245,14 +245,14 @@ def test_a_command_is_run_again_for_what_changed_while_it_ran_and_never_beside_i
     keeping, _ = exporter(tmp_path, sys.executable, "-c", code)
     for number in range(4):
         keeping.update(partial(list, [(f"account:{number}", record("block"))]), number, NOW)
-    wait_for(lambda: log.exists() and log.read_text() == "x", 10, "the command")
+    wait_for(lambda: log.exists() and log.read_text() == "x", 60, "the command")
     threading.Thread(target=go_on.write_text, args=("",), daemon=True).start()
 
     def ran_twice() -> bool:
         keeping.update(lambda: [("account:3", record("block"))], 3, NOW)
         return log.read_text() == "xx"
 
-    wait_for(ran_twice, 10, "the command again")
+    wait_for(ran_twice, 60, "the command again")
     go_on.write_text("")
     keeping.close()
 
@@ -271,7 +271,7 @@ def test_a_command_that_fails_is_told(tmp_path: Path, command: tuple[str, ...], 
         keeping.update(lambda: [(BOB, record("block", until=FAR))], 1, NOW)
         return troubles.said == [expected]
 
-    wait_for(told, 10, expected)
+    wait_for(told, 60, expected)
 
 
 def test_a_file_that_cannot_be_written_is_told_and_tried_again(tmp_path: Path) -> None:

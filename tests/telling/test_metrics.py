@@ -169,8 +169,8 @@ def test_a_running_controller_tells_people_and_prometheus(tmp_path: Path) -> Non
         command = [sys.executable, "-m", "logwatch", "watch", "--config", str(configured)]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         try:
-            wait_for(lambda: mailbox.letters and hook.posted, 20, "mail and webhook")
-            found = wait_for(lambda: _sent(scraped(where)), 20, "the metrics")
+            wait_for(lambda: mailbox.letters and hook.posted, 60, "mail and webhook")
+            found = wait_for(lambda: _sent(scraped(where)), 60, "the metrics")
         finally:
             process.send_signal(signal.SIGTERM)
             said = process.communicate(timeout=20)[1]

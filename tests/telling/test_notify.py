@@ -525,7 +525,7 @@ class TestNotifications:
         channels, _ = channels_of(parsed.notify, HOST)
         notifications = Notifications(channels, EVERY, CLOCKS)
         notifications.tell(braked(0))
-        wait_for(lambda: mailbox.letters and hook.posted, 10, "the first message")
+        wait_for(lambda: mailbox.letters and hook.posted, 60, "the first message")
         for number in range(1, 1000):
             notifications.tell(braked(number))
         notifications.close(10)
@@ -541,9 +541,9 @@ class TestNotifications:
         sent: list[Message] = []
         notifications = sending(sent.append, every=0.05)
         notifications.tell(braked(0))
-        wait_for(lambda: len(sent) == 1, 10, "the first message")
+        wait_for(lambda: len(sent) == 1, 60, "the first message")
         notifications.tell(braked(1))
-        wait_for(lambda: len(sent) == 2, 10, "the second message")
+        wait_for(lambda: len(sent) == 2, 60, "the second message")
         notifications.close(10)
 
     def test_only_what_was_asked_for_is_told(self) -> None:
@@ -560,7 +560,7 @@ class TestNotifications:
         hook.statuses = [503, 503]
         notifications = sending(channel(webhooks=[hook.url]).send, backoff=(0.01, 0.01, 0.01))
         notifications.tell(braked(0))
-        wait_for(lambda: hook.posted, 10, "the message")
+        wait_for(lambda: hook.posted, 60, "the message")
         notifications.close(10)
         assert len(hook.paths) == 3
 
@@ -570,7 +570,7 @@ class TestNotifications:
         with caplog.at_level(logging.INFO, "mailbrake.notify"):
             notifications = sending(channel(webhooks=[hook.url]).send, every=0.01, name="webhook")
             notifications.tell(braked(0))
-            wait_for(lambda: notifications.outcomes()["webhook", "failed"], 10, "the failure")
+            wait_for(lambda: notifications.outcomes()["webhook", "failed"], 60, "the failure")
             notifications.tell(trouble())
             notifications.close(10)
         assert [posted["lost"] for posted in hook.posted] == [1]
@@ -615,7 +615,7 @@ def _storm_until_dropped(notifications: Notifications) -> None:
         notifications.tell(braked(0))
         return notifications.outcomes()["webhook", "dropped"]
 
-    wait_for(told, 10, "a message to be dropped")
+    wait_for(told, 60, "a message to be dropped")
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
