@@ -20,7 +20,7 @@ from logwatch.reading.names import current_name, ordered
 from logwatch.reading.source import CHUNK, STDIN, Seen, SourceError, chunks, stamps
 from logwatch.reading.stamp import Stamps, first_year
 
-if TYPE_CHECKING:  # whoever only wants to know when a log begins must not wait for pandas
+if TYPE_CHECKING:  # whoever only wants to know when a log begins must not wait for numpy and the grammar
     from logwatch.core import Core, Step
     from logwatch.reading.reader import Reader
     from logwatch.schema import Columns

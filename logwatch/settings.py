@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config, ConfigError
 
-if TYPE_CHECKING:  # commands that need only the zone must not wait for pandas
+if TYPE_CHECKING:  # commands that need only the zone must not wait for numpy and the grammar
     from logwatch.core import Core
     from logwatch.judging.policy import Policy
     from logwatch.measuring.origin import Country

@@ -7,10 +7,10 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from enforce import key as keys
+from logwatch.measuring.coding import coded
 from logwatch.measuring.distinct import marks_of
 from logwatch.measuring.signals import NEEDS, amounts, shown
 from logwatch.measuring.track import MICRO, Ints, ranges, told_apart
@@ -45,13 +45,13 @@ class Batch(NamedTuple):
         counting = np.flatnonzero(amount.any(axis=1))
         events = {name: column[counting] for name, column in events.items()}
         found = shown(distincts, events)
-        coded = {name: pd.factorize(events[name]) for name in {*KEY_COLUMNS, *(name for name, _ in found.values())}}
-        marks = {name: marks_of(*coded[name]) for name, _ in found.values()}
+        values = {name: coded(events[name]) for name in {*KEY_COLUMNS, *(name for name, _ in found.values())}}
+        marks = {name: marks_of(*values[name]) for name, _ in found.values()}
         times = np.round(events["clock"] * MICRO).astype(np.int64)
         return cls(
             rows[counting],
             events,
-            coded,
+            values,
             times,
             told_apart(times, steps).cumsum(),
             amount[counting],
@@ -89,6 +89,6 @@ class Batch(NamedTuple):
         numbers = np.array([len(networks) for networks in found], dtype=np.int64)
         names = np.empty(int(numbers.sum()), dtype=object)
         names[:] = [*chain.from_iterable(found)]
-        codes, nets = pd.factorize(names)
+        codes, nets = coded(names)
         each = numbers[clients]
         return np.repeat(rows, each), codes[ranges((np.cumsum(numbers) - numbers)[clients], each)], nets

@@ -28,8 +28,8 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 
+from logwatch.measuring.coding import coded
 from logwatch.measuring.condemned import DAY, Condemned, short
 from logwatch.measuring.contacts import Contacts
 from logwatch.measuring.origin import ANYWHERE, Site, neighbourhood, network
@@ -82,7 +82,7 @@ class Habits:
 
     def observe(self, events: Columns) -> Columns:
         """The events with `network`, `country`, `price`, and whether it is each of FOUND; learns from them."""
-        codes, clients = pd.factorize(events["client"])
+        codes, clients = coded(events["client"])
         countries = [self._site.country(client) for client in clients]
         found: dict[str, list[str | None]] = {
             "network": [*map(network, clients)],

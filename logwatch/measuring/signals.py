@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from logwatch.measuring.coding import coded
 from logwatch.schema import ADDITIVE, Columns
 
 # What is looked at beside the columns of attribution and habits.
@@ -150,7 +150,7 @@ _NOTICED = frozenset({"queued", "delivery", "connect", "reject", "verdict", "mil
 
 def noticed(events: Columns) -> NDArray[np.int64]:
     """Positions of the events that may add or show something, or teach habits something."""
-    codes, kinds = pd.factorize(events["event"])
+    codes, kinds = coded(events["event"])
     looked_at = np.array([kind in _NOTICED for kind in kinds], dtype=bool)
     return np.flatnonzero((looked_at[codes] | (events["count"] != None)) & events["counts"])  # noqa: E711  # for each
 

@@ -19,7 +19,7 @@ from logwatch.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "logwatch" / "data" / "demo.log"
-LIGHT = ("--help", "table list", "why 7K2M9Q", "status", "check --policy shipped")
+LIGHT = ("--help", "table list", "why 7K2M9Q", "status", "check --policy shipped", f"replay {DEMO}")
 
 
 def mailbrake(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
@@ -51,7 +51,7 @@ def test_help_names_every_command() -> None:
 
 @pytest.mark.parametrize("command", LIGHT)
 def test_what_needs_no_dataframe_does_not_import_pandas(command: str, config: Path) -> None:
-    """Help, table, why, status and check answer at once."""
+    """Help, table, why, status and check answer at once; replay counts in arrays, and frames are made for people."""
     with_config = [] if command == "--help" else ["--config", str(config)]
     code = (
         "import sys\nfrom logwatch.commands import main\n"

@@ -52,14 +52,15 @@ def line(dialects: Sequence[ModuleType] = DIALECTS) -> pp.ParserElement:
 
     The text to parse must hold the newline, for lines must match to their end.
     """
-    return _whole_line(*((_dialect(dialect, False), _bare(dialect, False)) for dialect in dialects))
+    whole = _whole_line(*((_dialect(dialect, False), _bare(dialect, False)) for dialect in dialects))
+    return whole.leave_whitespace(recursive=True).parse_with_tabs()
 
 
 def _whole_line(*dialects: tuple[pp.ParserElement, pp.ParserElement | None]) -> pp.ParserElement:
     """Of each dialect what follows the header of syslog's, and what lines are like that have none, if it has such."""
     logged = seq(header(), first(*(after_header for after_header, _ in dialects)))
     bare = (whole for _, whole in dialects if whole is not None)
-    return first(logged, *bare).leave_whitespace(recursive=True).parse_with_tabs()
+    return first(logged, *bare)
 
 
 def _dialect(dialect: ModuleType, first_look: bool) -> pp.ParserElement:

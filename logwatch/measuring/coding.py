@@ -1,0 +1,32 @@
+"""Small whole numbers in place of the values of a column: what is the same has the same one.
+
+As `pandas.factorize` gives them, at the same speed, without the third of a second that it takes to import that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class _Codes(dict[Any, int]):
+    """Codes by value, in order of their first appearance; None has -1."""
+
+    def __init__(self) -> None:
+        super().__init__({None: -1})
+
+    def __missing__(self, value: object) -> int:
+        code = self[value] = len(self) - 1
+        return code
+
+
+def coded(column: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+    """Of a column of objects: a code for each value (-1 for None), and the values by code."""
+    known = _Codes()
+    codes = np.fromiter(map(known.__getitem__, column.tolist()), np.int64, len(column))
+    del known[None]
+    values = np.empty(len(known), dtype=object)
+    values[:] = [*known]
+    return codes, values
