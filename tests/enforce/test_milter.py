@@ -267,9 +267,12 @@ def counted(line: str) -> int:
 def test_a_listener_judges_accounts_or_clients_or_both(tmp_path: Path, judge: str, connect: str, mail: str) -> None:
     daemon = Daemon(tmp_path, more=f'judge = "{judge}"\n')
     daemon.publish_keys({"client:192.0.2.9": [record()], "account:bob@example.com": [record()]})
+    daemon.publish_keys({"client:192.0.2.8": [record("hold")]})
     with daemon:
         with daemon.session() as session:
             assert session.connect("192.0.2.9").startswith(connect)
+        with daemon.session() as session:
+            assert session.connect("192.0.2.8") == "continue"  # its messages, if any, are held at their end
         with daemon.session() as session:
             assert session.connect("192.0.2.1") == ("accept" if judge == "clients" else "continue")
             assert session.mail("bob").startswith(mail)
@@ -908,12 +911,15 @@ def test_without_a_syslog_it_runs_and_a_later_one_is_used(tmp_path: Path) -> Non
 
 
 def test_a_stalled_syslog_holds_up_no_mail(tmp_path: Path) -> None:
+    """A line for each login; the socket takes ten or so, and nobody reads them."""
     daemon = Daemon(tmp_path, logging_to(tmp_path))
-    daemon.publish(account_bob=record())
-    with listening(tmp_path), daemon, daemon.session() as session:  # which takes a few lines, and nobody reads them
+    daemon.publish_keys({key.EVERYBODY: [record()]})
+    with listening(tmp_path) as log, daemon, daemon.session() as session:
         session.connect()
-        for _ in range(500):
-            assert session.mail("bob") == TEMPFAIL
+        for number in range(500):
+            assert session.mail(f"user{number}") == TEMPFAIL
+        daemon.verdicts(90)
+        log.close()
 
 
 def test_a_syslog_of_the_stream_kind_gets_an_end_mark(tmp_path: Path) -> None:
@@ -947,12 +953,14 @@ def test_an_outlet_drops_and_counts_what_does_not_fit() -> None:
 
 
 def test_an_outlet_that_is_stalled_does_not_hold_up_the_end() -> None:
-    go_on = threading.Event()
+    go_on, went_on = threading.Event(), threading.Event()
 
     def write(_line: str) -> None:
         go_on.wait(10)
+        went_on.set()
 
     outlet = Outlet(write)
     outlet.put("line")
     outlet.close(0.01)
+    assert not went_on.is_set()
     go_on.set()
