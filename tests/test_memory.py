@@ -118,10 +118,11 @@ def test_what_is_given_up_goes_from_where_it_is_kept() -> None:
 def test_what_is_full_forgets_the_oldest_whatever_was_put_again() -> None:
     """Far more entries than are looked ahead for."""
     memory = Memory[int]("room", 3000)
-    for number in range(3000):
+    for number in range(-1, 3000):  # one more than there is room for: from now on it looks ahead
         memory.put(str(number), number, float(number))
     for number in range(0, 3000, 2):  # the even ones are young again
         memory.put(str(number), number, 3000.0 + number)
     for number in range(3000, 4500):
         memory.put(str(number), number, 9000.0)
     assert [value for _, value in memory.items()] == [*range(0, 3000, 2), *range(3000, 4500)]
+    assert memory.overflowed == 1501

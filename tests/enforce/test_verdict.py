@@ -4,7 +4,7 @@ import re
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from enforce.checks import REFUSALS
@@ -67,7 +67,7 @@ def bobs(action: str, mode: str = "enforce") -> Note:
     return Note(action, mode, "4F7K2A", "strangers", "account")
 
 
-# action → what it means, enforced and observed, with a share of nothing and no recipients
+# action → what it means, enforced and observed, with no recipients, and a throttle with a share of nothing
 MEANINGS: dict[str, tuple[Verdict, Verdict]] = {
     "observe": (ACCEPT, ACCEPT),
     "cap": (
@@ -99,7 +99,8 @@ MEANINGS: dict[str, tuple[Verdict, Verdict]] = {
 @pytest.mark.parametrize("action", ACTIONS)
 @pytest.mark.parametrize("mode", MODES)
 def test_every_action_in_every_mode_has_a_meaning(action: str, mode: str) -> None:
-    verdict = decide(Denied(((BOB, record(action, mode, share=0.0, max_recipients=0)),)))
+    share = 0.0 if action == "throttle" else 1.0
+    verdict = decide(Denied(((BOB, record(action, mode, share=share, max_recipients=0)),)))
     assert verdict == MEANINGS[action][mode == "observe"]
 
 
@@ -203,6 +204,7 @@ def test_lots_are_drawn_anew_with_each_table_and_by_its_seed_alone() -> None:
     assert lot("seed", attempt, 1) == lot("seed", attempt, 1)
 
 
+@example("ü" * 64, Attempt("account:\udcff"), 0)
 @given(st.text(), st.builds(Attempt, who=st.text(), connection=st.text(), number=st.integers(0)), st.integers(0))
 def test_a_lot_is_a_number_below_one_whatever_it_is_drawn_for(seed: str, attempt: Attempt, generation: int) -> None:
     assert 0 <= lot(seed, attempt, generation) < 1
