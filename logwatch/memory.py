@@ -5,18 +5,24 @@ one mechanism: what changed is written in the same transaction as the log positi
 
 Entries are ordered by the event time at which they were last put; the oldest go first when the bound is reached, and
 `expire` drops those last put before a time.
+
+What any stranger can have remembered (a login that nobody has, an address that connects and does nothing else) is put
+as unproven, and has a quarter of the room at most: so nobody who has proved nothing can have those forgotten who have.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice, takewhile
 from typing import Any, Generic, TypeVar
 
 V = TypeVar("V")
 _PLACE = 8  # bytes in front of a written value: its place in the order, as many were put at the same time
 _FRONT = 512  # of the oldest keys, found at once
+_UNPROVEN = 1 << 63  # in a place: the entry is unproven
+_SHARE = 4  # part of the bound for what is unproven
 
 
 class Memory(Generic[V]):
@@ -45,6 +51,7 @@ class Memory(Generic[V]):
         self._entries: dict[Any, tuple[float, V]] = {}  # time and value, in the order in which they were put
         self._changed: dict[Any, bool] = {}  # since `settle`, and whether anything of it is kept elsewhere
         self._front: dict[Any, None] = {}  # some of the oldest, in order; empty while nobody asks
+        self._unproven: OrderedDict[Any, None] = OrderedDict()  # in the order in which they were put
         self._places = 0  # given to what is kept elsewhere
 
     def __len__(self) -> int:
@@ -61,35 +68,58 @@ class Memory(Generic[V]):
         entry = self._entries.get(key)
         return None if entry is None or entry[0] < since else entry[1]
 
-    def put(self, key: Any, value: V, time: float) -> None:
-        """Set a value; it is now the youngest."""
+    def put(self, key: Any, value: V, time: float, *, proven: bool = True) -> None:
+        """Set a value; it is now the youngest. What was proven once stays so."""
         known = self._entries.pop(key, None)
+        if not proven or self._unproven:
+            self._rank(key, proven=proven, known=known is not None)
         if key not in self._changed:
             self._changed[key] = known is not None
         self._entries[key] = (time, value)
         if self._front:
             self._front.pop(key, None)
-        if len(self._entries) > self.bound:
+        if self._is_full():
             self._make_room()
 
-    def put_all(self, entries: Iterable[tuple[Any, V, float]]) -> None:
-        """Put one after the other: key, value, time."""
-        known, changed = self._entries, self._changed
+    def put_all(self, entries: Iterable[tuple[Any, V, float]], unproven: Sequence[Any] = ()) -> None:
+        """Put one after the other: key, value, time; `unproven`: keys of those that are, in their order."""
+        known, changed, ranked = self._entries, self._changed, self._unproven
         self._front = {}
+        strangers = [key for key in unproven if key not in known or key in ranked]
         for key, value, time in entries:
             before = known.pop(key, None)
+            if ranked:
+                ranked.pop(key, None)
             if key not in changed:
                 changed[key] = before is not None
             known[key] = (time, value)
-        while len(known) > self.bound:
+        ranked.update(dict.fromkeys(strangers))
+        while self._is_full():
             self._make_room()
 
+    def _rank(self, key: Any, *, proven: bool, known: bool) -> None:
+        stranger = key in self._unproven
+        if stranger:
+            del self._unproven[key]
+        if not proven and (stranger or not known):
+            self._unproven[key] = None
+
+    def _is_full(self) -> bool:
+        return len(self._entries) > self.bound or self._has_too_many_strangers()
+
+    def _has_too_many_strangers(self) -> bool:
+        return len(self._unproven) > max(1, self.bound // _SHARE)
+
     def _make_room(self) -> None:
+        self.overflowed += 1
+        if self._has_too_many_strangers():
+            self.drop(next(iter(self._unproven)))
+            return
         # the beginning of a dict that has lost many of its first entries is slow to find: some hundred at a time
         if not self._front:
-            self._front = dict.fromkeys(islice(self._entries, _FRONT))
+            proven = (key for key in self._entries if key not in self._unproven)
+            self._front = dict.fromkeys(islice(proven, _FRONT))
         self.drop(next(iter(self._front)))
-        self.overflowed += 1
 
     def drop(self, key: Any) -> None:
         """Forget a key, if it is known."""
@@ -98,6 +128,7 @@ class Memory(Generic[V]):
             return
         if self._front:
             self._front.pop(key, None)
+        self._unproven.pop(key, None)
         if self._changed.pop(key, True):  # otherwise it came and went, and nobody else knows
             self._changed[key] = True
         self.forgotten(entry[1])
@@ -127,9 +158,12 @@ class Memory(Generic[V]):
         # whatever was put since is younger than all that was not
         put = [*islice(reversed(self._entries.items()), len(self._changed) - len(gone))]
         return gone + [
-            (self._write_key(key), time, place.to_bytes(_PLACE) + self._dump(value))
+            (self._write_key(key), time, self._written_place(key, place) + self._dump(value))
             for place, (key, (time, value)) in enumerate(reversed(put), self._places + 1)
         ]
+
+    def _written_place(self, key: Any, place: int) -> bytes:
+        return (place | (_UNPROVEN if key in self._unproven else 0)).to_bytes(_PLACE)
 
     def settle(self) -> None:
         """What changed so far has been kept elsewhere."""
@@ -142,9 +176,10 @@ class Memory(Generic[V]):
             (self._read_key(key), time, int.from_bytes(value[:_PLACE]), self._load(value[_PLACE:]))
             for key, time, value in rows
         )
-        ordered = sorted(read, key=lambda entry: entry[2])
+        ordered = sorted(read, key=lambda entry: entry[2] & ~_UNPROVEN)
         self._entries = {key: (time, value) for key, time, _, value in ordered}
-        self._places = ordered[-1][2] if ordered else 0
+        self._unproven = OrderedDict.fromkeys(key for key, _, place, _ in ordered if place & _UNPROVEN)
+        self._places = ordered[-1][2] & ~_UNPROVEN if ordered else 0
         self._changed.clear()
         self._front = {}
 

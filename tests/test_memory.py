@@ -11,8 +11,9 @@ from logwatch.memory import Memory
 
 _KEYS = st.sampled_from("abcdefgh")
 _ACTIONS = st.one_of(
-    st.tuples(st.just("put"), _KEYS),
+    st.tuples(st.sampled_from(("put", "put unproven")), _KEYS),
     st.tuples(st.just("put_all"), st.lists(_KEYS, max_size=4).map("".join)),
+    st.tuples(st.just("put_all unproven"), st.lists(_KEYS, max_size=4, unique=True).map("".join)),
     st.tuples(st.just("drop"), _KEYS),
     st.tuples(st.sampled_from(("expire", "keep", "restart", "clear")), st.just("")),
 )
@@ -24,21 +25,33 @@ class _Plainly:
     def __init__(self, bound: int) -> None:
         self.bound, self.overflowed = bound, 0
         self.entries: list[tuple[str, int, float]] = []
+        self.unproven: set[str] = set()
 
-    def put(self, key: str, value: int, time: float) -> None:
-        self.drop(key)
+    def put(self, key: str, value: int, time: float, *, proven: bool = True) -> None:
+        if proven:
+            self.unproven.discard(key)
+        elif key not in [known for known, *_ in self.entries]:
+            self.unproven.add(key)
+        self.entries = [entry for entry in self.entries if entry[0] != key]
         self.entries.append((key, value, time))
 
     def fit(self) -> None:
-        while len(self.entries) > self.bound:
-            self.entries.pop(0)
+        while len(self.entries) > self.bound or len(self._strangers()) > max(1, self.bound // 4):
+            strangers = self._strangers()
+            proven = [key for key, *_ in self.entries if key not in strangers]
+            self.drop(strangers[0] if len(strangers) > max(1, self.bound // 4) else proven[0])
             self.overflowed += 1
+
+    def _strangers(self) -> list[str]:
+        return [key for key, *_ in self.entries if key in self.unproven]
 
     def drop(self, key: str) -> None:
         self.entries = [entry for entry in self.entries if entry[0] != key]
+        self.unproven.discard(key)
 
     def expire(self, before: float) -> None:
-        self.entries = [entry for entry in self.entries if entry[2] >= before]
+        for key in [key for key, _, time in self.entries if time < before]:
+            self.drop(key)
 
 
 @given(st.lists(_ACTIONS, max_size=60), st.integers(1, 6))
@@ -47,13 +60,14 @@ def test_it_is_what_the_plainest_way_gives(actions: list[tuple[str, str]], bound
     memory, plain, kept = Memory[int]("room", bound), _Plainly(bound), dict[str, tuple[float, bytes]]()
     for time, (action, keys) in enumerate(actions):
         match action:
-            case "put":
-                memory.put(keys, time, float(time))
-                plain.put(keys, time, float(time))
-            case "put_all":
-                memory.put_all([(key, time, float(time)) for key in keys])
+            case "put" | "put unproven":
+                memory.put(keys, time, float(time), proven=action == "put")
+                plain.put(keys, time, float(time), proven=action == "put")
+            case "put_all" | "put_all unproven":
+                odd = [*keys[1::2]] if action == "put_all unproven" else []
+                memory.put_all([(key, time, float(time)) for key in keys], odd)
                 for key in keys:
-                    plain.put(key, time, float(time))
+                    plain.put(key, time, float(time), proven=key not in odd)
             case "drop":
                 memory.drop(keys)
                 plain.drop(keys)
@@ -62,7 +76,7 @@ def test_it_is_what_the_plainest_way_gives(actions: list[tuple[str, str]], bound
                 plain.expire(time - 5.0)
             case "clear":
                 memory.clear()
-                plain.entries = []
+                plain.expire(float("inf"))
             case _:
                 _keep(memory, kept)
                 if action == "restart":

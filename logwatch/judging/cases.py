@@ -2,6 +2,9 @@
 
 A rule whose duration doubles looks at the cases before: each new one within a month of the end of the one before lasts
 twice as long, up to the rule's limit. A case that was released counts for nothing.
+
+Cases of clients and networks are unproven, as memories call it: whoever has many addresses can have as many as he likes
+made, and no account's may be forgotten for them.
 """
 
 from __future__ import annotations
@@ -55,22 +58,23 @@ class Cases:
         count = self._count(rule, key, time)
         span = min(rule.duration * 2.0 ** min(count, 60), float(rule.longest or rule.duration))
         if rule.longest:
-            self._repeats.put(name(rule.name, key), [count + 1, time + span], time)
+            self._repeats.put(name(rule.name, key), [count + 1, time + span], time, proven=_is_inside(key))
         return Case(_reference(rule, key, time, seq), time + span, time, "", span)
 
     def keep(self, rule: Rule, key: str, case: Case) -> None:
         """A decision on a case has been taken."""
-        self._cases.put(name(rule.name, key), list(dataclasses.astuple(case)), case.written)
+        inside = _is_inside(key)
+        self._cases.put(name(rule.name, key), list(dataclasses.astuple(case)), case.written, proven=inside)
         repeats = self._repeats.get(name(rule.name, key))
         if repeats:
-            self._repeats.put(name(rule.name, key), [repeats[0], case.until], case.written)
+            self._repeats.put(name(rule.name, key), [repeats[0], case.until], case.written, proven=inside)
 
     def end(self, rule: str, key: str, time: float) -> None:
         """A case has been ended before its time: it was wrong, and counts for nothing."""
         self._cases.drop(name(rule, key))
         repeats = self._repeats.get(name(rule, key))
         if repeats:
-            self._repeats.put(name(rule, key), [repeats[0] - 1, time], time)
+            self._repeats.put(name(rule, key), [repeats[0] - 1, time], time, proven=_is_inside(key))
 
     def written_after(self, time: float) -> Iterator[tuple[str, str, Case]]:
         """Rule, key and case of all that were written later than a time."""
@@ -88,6 +92,10 @@ class Cases:
         """The cases before that still count."""
         count, end = self._repeats.get(name(rule.name, key)) or (0.0, 0.0)
         return count if time - end < FORGIVEN else 0.0
+
+
+def _is_inside(key: str) -> bool:
+    return not key.startswith(("client:", "net:"))
 
 
 def name(rule: str, key: str) -> str:

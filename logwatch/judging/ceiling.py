@@ -131,12 +131,13 @@ class Ceilings:
     ) -> Iterator[tuple[int, Decision | Cut]]:
         ceiling = policy.ceiling
         assert ceiling
-        column = (USUAL + AT_ONCE, 0)
+        column, fails = (USUAL + AT_ONCE, 0), events["event"] == "auth_failure"
         largest = history.values[column] if ceiling.factor else np.zeros(len(history.rows))
         for key, places in _places(history).items():
             own = max(int(float(largest[places[0]]) * (ceiling.factor or 0)), ceiling.recipients)
             exempt = policy.exempt(key)
-            for row in history.rows[places].tolist():
+            rows = history.rows[places]
+            for row in rows[~fails[rows]].tolist():  # nobody gets a record by a login that he only made up
                 time, until = float(events["clock"][row]), excused(key)
                 yield from self._cut(key, events, row, ceiling.recipients)
                 free = exempt or (until is not None and time < until)

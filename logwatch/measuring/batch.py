@@ -14,7 +14,7 @@ from logwatch.measuring.coding import coded
 from logwatch.measuring.distinct import marks_of
 from logwatch.measuring.signals import NEEDS, amounts, shown
 from logwatch.measuring.track import MICRO, Ints, ranges, told_apart
-from logwatch.schema import KEY_COLUMNS, Columns
+from logwatch.schema import ADDITIVE, KEY_COLUMNS, Columns
 
 LOOKED_AT = (*NEEDS, *KEY_COLUMNS, "counts", "clock")  # of the columns of events
 
@@ -69,6 +69,11 @@ class Batch(NamedTuple):
             self.amounts[rows],
             {signal: (marks[rows], has[rows]) for signal, (marks, has) in self.marks.items()},
         )
+
+    def proves(self, codes: Ints, keys: int) -> NDArray[np.bool_]:
+        """By code: whether a message of its key was accepted. Anybody may connect, or fail to log in by any name."""
+        sent = self.amounts[:, ADDITIVE.index("messages")] > 0
+        return np.bincount(codes[sent], minlength=keys) > 0
 
     def keyed(self, kind: str) -> tuple[Ints, Ints, NDArray[Any]]:
         """Positions of the events that count for a kind of key, for which each counts, and those keys.

@@ -155,8 +155,8 @@ class Habits:
             self._count_active(day, line.clock)
         for place in filter(None, (line.network, line.near)):
             first = self._first(record, line, place)
-            if record[3].pop(place, None) is None:
-                self._share(line, place)
+            record[3].pop(place, None)
+            self._share(line, place, first)
             record[3][place] = [first, line.clock]
             _bound(record[3], _NETWORKS)
         if line.country is not None:
@@ -199,15 +199,18 @@ class Habits:
         first = record[3].get(place, (line.clock,))[0]
         return line.clock if self._condemned(line, first // DAY) else float(first)
 
-    def _share(self, line: _Row, place: str) -> None:
-        users = self._networks.get(place, line.clock - MEMORY) or {}
-        if len(users) < _WATCHED:
-            users[short(line.account)] = line.clock
+    def _share(self, line: _Row, place: str, first: float) -> None:
+        """Note who uses a place, and once a day that somebody does: a place in use is not forgotten."""
+        users, mine = self._networks.get(place, line.clock - MEMORY) or {}, short(line.account)
+        joins = mine not in users and len(users) < _WATCHED
+        if joins:
+            users[mine] = first
+        if joins or self._networks.get(place, line.clock - DAY) is None:
             self._networks.put(place, users, line.clock)
 
     def _shared(self, line: _Row, place: str | None) -> bool:
         """Whether several others have used a place for longer than a day, and not only while they were abused."""
-        users = self._networks.get(place or "") or {}
+        users = self._networks.get(place or "", line.clock - MEMORY) or {}
         mine, settled = short(line.account), line.clock - DAY
         others = [(user, first) for user, first in users.items() if user != mine and first <= settled]
         good = (not self.condemned.on(user, int(first // DAY), line.clock) for user, first in others)

@@ -65,12 +65,14 @@ class Ledger(Memory[int]):
                 touched = np.flatnonzero(counts)
                 pool.append(slots[touched], counts[touched], np.column_stack((batch.times[rows], marks[rows])))
 
-    def heard(self, keys: NDArray[Any], slots: Ints, coded: Coded, times: Ints) -> None:
+    def heard(self, keys: NDArray[Any], slots: Ints, coded: Coded, batch: Batch) -> None:
         """Keys are kept in the order in which they were last heard of, whatever the chunks are."""
+        times, silent = batch.times, ~batch.proves(coded.codes, len(keys))
         last = coded.by_code[np.cumsum(coded.counts) - 1]
         order = np.argsort(last)
         clocks = (times[last] / MICRO)[order].tolist()
-        self.put_all(zip(keys[order].tolist(), slots[order].tolist(), clocks, strict=True))
+        unproven = keys[order[silent[order]]].tolist()
+        self.put_all(zip(keys[order].tolist(), slots[order].tolist(), clocks, strict=True), unproven)
 
     def totals(self, slot: int) -> list[int]:
         """Running totals, in the order of ADDITIVE."""

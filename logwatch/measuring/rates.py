@@ -107,7 +107,7 @@ class Rates:
         if (PACE, 0) in wanted:
             attempts = mine.amounts[:, ADDITIVE.index("attempts")]
             values[PACE, 0] = pace.learn(ledger.pace, slots, coded, mine.events["clock"], attempts)
-        ledger.heard(known, slots, coded, mine.times)
+        ledger.heard(known, slots, coded, mine)
         history = {column: values[column] for column in wanted}
         return History(mine.rows, known[codes], history, partial(view.above, history))
 
@@ -120,7 +120,7 @@ class Rates:
             return {}
         recipients = batch.amounts[:, ADDITIVE.index("recipients")]
         values = {base: recipients if base[0] == AT_ONCE else view.within(base) for base in bases}
-        usual = self._usual[kind].learn(known, codes, view.times, values)
+        usual = self._usual[kind].learn(known, codes, view.times, values, batch.proves(codes, len(known)))
         return {(USUAL + signal, window): values for (signal, window), values in usual.items()}
 
     def _timed(self, names: NDArray[Any], batch: Batch, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:

@@ -59,9 +59,9 @@ class Records(Memory[Any]):
         """The record of a key; None where there is none, or where it was last put before `since`."""
         return read(super().get(key, since))
 
-    def put(self, key: str, value: Any, time: float) -> None:
+    def put(self, key: str, value: Any, time: float, *, proven: bool = True) -> None:
         """Set a record; it is now the youngest."""
-        super().put(key, value, time)
+        super().put(key, value, time, proven=proven)
         self._lately.pop(key, None)
         self._lately[key] = None
         if len(self._lately) > 2 * _LATELY:

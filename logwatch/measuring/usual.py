@@ -41,9 +41,17 @@ class Usual:
         self._day = -1
 
     def learn(
-        self, known: Sequence[str], codes: Any, times: NDArray[np.int64], rates: dict[RateColumn, NDArray[Any]]
+        self,
+        known: Sequence[str],
+        codes: Any,
+        times: NDArray[np.int64],
+        rates: dict[RateColumn, NDArray[Any]],
+        proven: NDArray[np.bool_],
     ) -> dict[RateColumn, NDArray[np.float64]]:
-        """What is usual as of each event of one day, by rate; `rates` are the values that the events reach."""
+        """What is usual as of each event of one day, by rate; `rates` are the values that the events reach.
+
+        `proven`: which of the keys did what no stranger can do (see `memory`).
+        """
         seconds = times / 1_000_000
         day = int(seconds[0] // DAY)
         latest = np.zeros(len(known))
@@ -53,14 +61,14 @@ class Usual:
             np.maximum.at(row, codes, values)
         names = [_name(rate) for rate in rates]
         usual = []
-        for key, reached, time in zip(known, peaks.T.tolist(), latest.tolist(), strict=True):
+        for key, reached, time, proof in zip(known, peaks.T.tolist(), latest.tolist(), proven.tolist(), strict=True):
             record = self._turned(key, day)
             usual.append(self._usual(key, day, record[3], names))
             today = record[2]
             for name, peak in zip(names, reached, strict=True):
                 if peak > today.get(name, -1):
                     today[name] = peak
-            self.memory.put(key, record, time)
+            self.memory.put(key, record, time, proven=proof)
         return {rate: row[codes] for rate, row in zip(rates, np.array(usual, dtype=float).T, strict=True)}
 
     def _usual(self, key: str, day: int, past: Mapping[str, Sequence[float]], names: list[str]) -> list[float]:
@@ -78,7 +86,7 @@ class Usual:
         known = self.memory.get(key)
         if known:
             day, _, *peaks = known
-            self.memory.put(key, [day, condemned, *peaks], float(day * DAY))
+            self.memory.put(key, [day, condemned, *peaks], float(day * DAY), proven=False)
 
     def expire(self, clock: float) -> None:
         """Forget keys that have been idle for half a year."""

@@ -32,7 +32,8 @@ same case reference is its echo; where verdict lines do not reach the log, there
 the MTA's counts. A refusal of a message that has been counted (Sendmail: after the final dot) adds no attempt.
 
 Bounds: 500,000 open messages, 100,000 each of sessions, message ids and cases; a message is forgotten after six days
-(Postfix bounces after five), a session after a day, a message id (up to 255 bytes) and a case after an hour.
+(Postfix bounces after five), a session after a day, a message id (up to 255 bytes) and a case after an hour. Messages
+that never came into the queue, and sessions in which nobody logged in, go first: anybody can have as many as he likes.
 """
 
 from __future__ import annotations
@@ -130,7 +131,7 @@ class Attribution:
         host, pid, _, ip = row[:4]
         owner = (None, self._clients[ip], None)
         if pid:
-            self.sessions.put((host, pid), owner, time)
+            self.sessions.put((host, pid), owner, time, proven=False)
         return owner, True
 
     def _disconnect(self, time: float, row: Row) -> Act:
@@ -154,7 +155,7 @@ class Attribution:
         if dsn != b"5.1.1" or not pid or owner[0] or owner[1]:
             return owner, True
         waiting = self.sessions.get((host, pid), time - _SESSION) or _NOBODY
-        self.sessions.put((host, pid), (*_NOBODY, sum(waiting[3:]) + 1), time)
+        self.sessions.put((host, pid), (*_NOBODY, sum(waiting[3:]) + 1), time, proven=False)
         return owner, False
 
     def _log_in(self, time: float, row: Row) -> Act:
@@ -168,7 +169,8 @@ class Attribution:
         original = self._message(time, host, original_id) if original_id else None
         owner = original or self._submitter(time, row, None, nrcpt)
         if queue_id and nrcpt is None:  # otherwise Sendmail's line of what never became a message
-            self.messages.put((host, queue_id), (*owner[:3], original is not None), time)
+            returned = original is not None
+            self.messages.put((host, queue_id), (*owner[:3], returned), time, proven=returned)
         if not original:
             self._begin(time, row, owner, ip)
         return owner, True
@@ -177,7 +179,7 @@ class Attribution:
         host, _, queue_id, _, _, uid, original_id = row[:7]
         requeued = original_id is not None  # by postsuper(1): the uid is Postfix's own
         owner = self._message(time, host, original_id) or _NOBODY if requeued else self._submitter(time, row, uid, None)
-        self.messages.put((host, queue_id), (*owner[:3], requeued), time)
+        self.messages.put((host, queue_id), (*owner[:3], requeued), time, proven=requeued)
         return owner, True
 
     def _message_id(self, time: float, row: Row) -> Act:
@@ -283,7 +285,7 @@ class Attribution:
         host, pid = row[:2]
         if pid:
             self._tell_late(time, (host, pid), known)
-            self.sessions.put((host, pid), owner[:3], time)
+            self.sessions.put((host, pid), owner[:3], time, proven=owner[0] is not None)
 
     def _tell_late(self, time: float, session: Name, known: bytes | None) -> None:
         """What the session's process refused while nobody knew for whom now counts with this line."""

@@ -78,6 +78,25 @@ class TestNewNetworks:
         assert unusual("new_networks", queued(0), *others[:2], queued(8, client=ABROAD))[-1] == 1
         assert unusual("new_networks", queued(0), *others, queued(8, client=ABROAD))[-1] == 0
 
+    def test_nor_where_they_go_on_being_after_half_a_year(self) -> None:
+        """As long as somebody uses a network, who does is remembered."""
+        others = [
+            queued(day, client=ABROAD, account=name) for day in range(1, 400, 20) for name in ("bob", "carol", "dave")
+        ]
+        habits = Habits(Site(country=country))
+        for row in [*others, queued(390), queued(398)]:
+            habits.observe(events([row]))
+            habits.expire(row["clock"])
+        assert habits.observe(events([queued(399, client=ABROAD)]))["new_networks"].tolist() == [0]
+
+    def test_nor_where_many_other_networks_were_seen_since(self) -> None:
+        habits, homes = Habits(Site(country=country)), [f"client:10.0.{n}.1" for n in range(20)]
+        next(memory for memory in habits.memories() if memory.name == "networks").bound = 10
+        shared = [[queued(day, client=ABROAD, account=name) for name in ("bob", "carol", "dave")] for day in (1, 7.5)]
+        elsewhere = [[queued(day, client=home, account=home) for home in homes] for day in (2, 7)]
+        habits.observe(events([queued(0), *shared[0], *elsewhere[0], *elsewhere[1], *shared[1]]))
+        assert habits.observe(events([queued(8, client=ABROAD)]))["new_networks"].tolist() == [0]
+
     def test_but_others_who_came_today_prove_nothing(self) -> None:
         others = [queued(8, client=ABROAD, account=name) for name in ("bob", "carol", "dave")]
         assert unusual("new_networks", queued(0), *others, queued(8.1, client=ABROAD))[-1] == 1

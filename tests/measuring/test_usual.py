@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,11 +12,17 @@ from logwatch.measuring.usual import DAY, Usual, ranges
 from logwatch.schema import RateColumn
 
 
+def learned(memory: Usual, day: int, rates: dict[RateColumn, Any]) -> dict[RateColumn, Any]:
+    """What is usual at the one event of a day."""
+    times = np.array([day * DAY * 1_000_000])
+    return memory.learn(["account:a"], np.array([0]), times, rates, np.array([True]))
+
+
 def usual_after(rate: RateColumn, peaks: list[int]) -> float:
     """What is usual on the day after days with these peaks."""
     memory = Usual("account", 10)
     for day, peak in enumerate([*peaks, 0]):
-        found = memory.learn(["account:a"], np.array([0]), np.array([day * DAY * 1_000_000]), {rate: np.array([peak])})
+        found = learned(memory, day, {rate: np.array([peak])})
     return float(found[rate][0])
 
 
@@ -37,5 +45,5 @@ def test_a_single_day_makes_no_habit_of_what_is_odd_by_itself(peaks: list[int], 
 def test_what_is_told_of_a_key_is_what_it_is_judged_by() -> None:
     memory, rate = Usual("account", 10), ("odd_senders", 3600)
     for day, peak in enumerate([7, 5, 0]):
-        memory.learn(["account:a"], np.array([0]), np.array([day * DAY * 1_000_000]), {rate: np.array([peak])})
+        learned(memory, day, {rate: np.array([peak])})
     assert ranges(written(memory.memory.get("account:a")))[rate] == (5, 7, 2)

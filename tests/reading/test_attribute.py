@@ -513,7 +513,8 @@ def test_the_oldest_messages_go_when_there_are_too_many() -> None:
     """Memory has a bound, and what was dropped for want of room is counted."""
     by = Attribution()
     by.messages.bound = 2
-    lines = log(accept("AAAAA1"), accept("AAAAA2"), accept("AAAAA3"), delivery("AAAAA1"), delivery("AAAAA3"))
+    messages = [line for queue_id in ("AAAAA1", "AAAAA2", "AAAAA3") for line in (accept(queue_id), queued(queue_id))]
+    lines = log(*messages, delivery("AAAAA1"), delivery("AAAAA3"))
     assert [row[0] for row in attributed(lines, by)][-2:] == [None, ALICE]
     assert (len(by.messages), by.messages.overflowed) == (2, 1)
 
