@@ -9,6 +9,9 @@ may stand that has to be looked after, come to the small state machine, in order
                                   same reference; a throttle's share has changed and ten seconds have passed: written
 
 A release leaves a floor: for the rules that had a case on that key, only what comes after it counts.
+
+A client in a network on which as much stands already begins no case of its own: else whoever has a million addresses
+would have a million cases.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from enforce.key import EVERYBODY
+from enforce.key import EVERYBODY, networks
 from logwatch.judging import throttle
 from logwatch.judging.cases import Case, Cases, name
 from logwatch.judging.ceiling import Ceilings
@@ -159,7 +162,7 @@ class Judge:
         """What a rule has to say about a key at an event: begin a case, extend it, change its share, or nothing."""
         rule, time = hit.rule, float(events["clock"][hit.row])
         case = self._cases.open(rule, key, time)
-        if case is None and not hit.holds:
+        if case is None and (not hit.holds or self._is_covered(rule, key, time)):
             return
         rates = hit.rates()
         share = throttle.share(rule, rates)
@@ -174,6 +177,18 @@ class Judge:
         else:
             return
         yield self._written(rule, key, now, events["queue_id"][hit.row], _evidence(hit, rates))
+
+    def _is_covered(self, rule: Rule, key: str, time: float) -> bool:
+        """Whether a client's network has a case that does as much as this one would."""
+        if rule.kind != "client":
+            return False
+        enforced = self.restraint.allows(rule, key)
+        severe = [
+            one for one in self.policy.rules if one.kind == "net" and SEVERITY[one.action] >= SEVERITY[rule.action]
+        ]
+        around = networks(key.removeprefix("client:"))
+        cases = (self._cases.open(one, net, time) for one in severe for net in around)
+        return any(case.mode == ENFORCE or not enforced for case in cases if case)
 
     def _denied(self, key: str, time: float) -> bool:
         """Whether anything is enforced on a key."""

@@ -107,6 +107,25 @@ def test_one_event_can_tip_every_kind_of_key() -> None:
     ]
 
 
+@pytest.mark.parametrize(("net", "client", "begun"), [
+    ("block for 1h mode enforce", "block for 1h mode enforce", 2),
+    ("block for 1h mode enforce", "block for 1h mode observe", 2),
+    ("block for 1h mode observe", "block for 1h mode observe", 2),
+    ("block for 1h mode observe", "block for 1h mode enforce", 40),
+    ("tempfail for 1h mode enforce", "block for 1h mode enforce", 40),
+])  # fmt: skip
+def test_a_client_needs_no_case_where_its_network_has_one_that_does_as_much(net: str, client: str, begun: int) -> None:
+    """Two failed logins each of 40 addresses of one IPv6 network; the network's case begins with the fourth."""
+    rules = "rule one per client: when auth_failures in 1h > 1 {}\nrule all per net: when auth_failures in 1h > 3 {}"
+    failed = [
+        {"clock": START + number, "event": "auth_failure", "client": f"client:2001:db8::{number // 2:x}"}
+        for number in range(80)
+    ]
+    found = Bench(rules.format(client, net)).feed(*failed)
+    assert [decision.rule for decision in found].count("one") == begun
+    assert {decision.key for decision in found if decision.rule == "all"} == {"net:2001:db8::/64", "net:2001:db8::/48"}
+
+
 class TestRelease:
     def test_ends_every_case_on_the_key_and_no_other(self) -> None:
         bench = Bench(BOTH)
