@@ -89,6 +89,7 @@ class Controller:
         zones = policy.zones()
         self.asker = Asker(zones, config.reputation, time.monotonic) if zones else None
         self._take_up()
+        self._compare_names()
         self._lost = Counter(self.journal.noted("losses") or {})  # by what followed the log in earlier lives
         self._warner = loss.Warner(self._losses())
         self._troubles: dict[str, float] = {}
@@ -217,6 +218,19 @@ class Controller:
                 "anew; what stands, stands"
             )
 
+    def _names(self) -> dict[str, object]:
+        """How a login becomes an account: what was remembered under other names is found no more."""
+        return {"default_realm": self._config.log.default_realm, "keep_case": self._config.log.keep_case}
+
+    def _compare_names(self) -> None:
+        known = self.journal.noted("names")
+        if known not in (None, self._names()):
+            log.warning(
+                "accounts are named in another way than before (%s; now %s): those whose name it changes are new ones, "
+                "and what stood against them holds no longer",
+                *(", ".join(f"{name} {value!r}" for name, value in said.items()) for said in (known, self._names())),
+            )
+
     def _losses(self) -> dict[str, int]:
         return loss.totals(self.core.facts(), self._lost + self.source.losses())
 
@@ -241,6 +255,7 @@ class Controller:
             "facts": self.core.facts(),
             "positions": self.source.positions(),
             "losses": self._lost + self.source.losses(),
+            "names": self._names(),
         }
         return self._recorder.save(self.core.memories(), notes)
 

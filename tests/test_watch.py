@@ -130,6 +130,47 @@ def test_what_has_ended_is_journalled_but_not_published(machine: Machine) -> Non
     assert len(machine.journal().decisions()) == 1
 
 
+def test_an_older_journal_put_back_is_told_and_blocks_nobody_for_longer(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was decided since is decided again, with the same end; what operators said since is not known any more."""
+    with machine.controller():
+        older = machine.directory / "older"
+        with closing(sqlite3.connect(machine.config.journal)) as now, closing(sqlite3.connect(older)) as then:
+            now.backup(then)
+    machine.send()
+    machine.send("carol")
+    with machine.controller() as controller:
+        until, ref = machine.record().until, machine.record().ref
+        controller.journal.review(Review(machine.now, BOB, "released", "root"))
+        machine.now += 1
+        controller.once()
+        assert machine.listed() == {"account:carol": ["enforce"]}
+    older.rename(machine.config.journal)
+    machine.now += BEAT
+    with machine.controller():
+        assert machine.listed() == {BOB: ["enforce"], "account:carol": ["enforce"]}
+        assert (machine.record().until, machine.record().ref) == (until, ref)
+    assert "is not as the journal left it (1 keys: account:carol)" in caplog.text
+    machine.now = NOW + 3601
+    with machine.controller():
+        assert machine.listed() == {}
+
+
+def test_other_names_of_accounts_are_told(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    """What stood against bob does not stand against bob@example.com."""
+    with machine.controller():
+        pass
+    with machine.controller():
+        pass
+    assert "another way" not in caplog.text
+    machine.more = {"log": {"files": [str(machine.log)], "default_realm": "example.com"}}
+    with machine.controller():
+        pass
+    said = "(default_realm '', keep_case False; now default_realm 'example.com', keep_case False)"
+    assert f"accounts are named in another way than before {said}" in caplog.text
+
+
 def test_a_second_controller_is_refused(machine: Machine) -> None:
     """Two would both decide; the first goes on."""
     with machine.controller(), pytest.raises(BusyError, match="another `mailbrake watch`"):

@@ -16,7 +16,7 @@ from enforce.table import Record, TableError, Unusable, Writer
 from logwatch.schema import Decision
 from logwatch.telling.export import Exporter
 from logwatch.telling.publish import Publisher
-from logwatch.telling.published import DECIDED, ENDED, OPENED, Change, changes, together, unsaid
+from logwatch.telling.published import DECIDED, ENDED, FOUND, OPENED, Change, changes, together, unsaid
 
 BEAT = 5.0  # seconds between signs of life
 
@@ -129,8 +129,17 @@ class Keeper:
         """Note what is in the table without anybody having written that down, and what is gone from it."""
         listed = {key: found for key, found in writer.records() if not isinstance(found, Unusable)}
         said = together(self._written())
+        differing = []
         for key in sorted(listed.keys() | said.keys()):
-            self._changes += unsaid(key, said.get(key, ()), listed.get(key, ()), now)
+            found = [*unsaid(key, said.get(key, ()), listed.get(key, ()), now)]
+            self._changes += found
+            differing += [key for change in found[:1] if change.why == FOUND]
+        if differing and not writer.afresh:
+            log.warning(
+                "%s: is not as the journal left it (%s keys: %s%s), and is made so again; if that is an older journal, "
+                "put back, releases and orders given since then have to be given again",
+                self._path, len(differing), ", ".join(differing[:3]), ", …" if len(differing) > 3 else "",
+            )  # fmt: skip
 
     def _note(self, key: str, before: Sequence[Record], after: Sequence[Record]) -> None:
         self._changes += changes(key, before, after, self._at, self._why)
