@@ -3,7 +3,8 @@
 Only the kinds of the grammar come out, one row each, in order of lines. Values stay the bytes that stood in the line
 (None where it has no such field), since most are only compared or looked up; `readable` turns them into text and
 numbers for people. Lines that begin like a known kind and do not go on like it are counted as unreadable, with an
-example; those of a known daemon that begin like no kind, as other.
+example; those of a known daemon that begin like no kind, as other. Lines of more than 16 KiB are not looked at: Exim
+writes 8 KiB, others less, and whoever writes more wants `re` to take kilobytes of memory for each byte.
 
 `message repeated N times: [ … ]` (rsyslog's RepeatedMsgReduction) stands for N more lines: the event comes N times.
 """
@@ -13,14 +14,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from functools import cached_property
 from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from logwatch.reading.grammar import (
-    ALL,
     DIALECTS,
     FOREIGN,
     UNREAD,
@@ -38,13 +37,14 @@ from logwatch.schema import INTEGERS, LINE_COLUMNS, NUMBERS, Columns
 # These come from the line as a whole, not from a group of their own.
 _DERIVED = frozenset({"line", "time", "event", "program", "service"})
 _EXAMPLE = 300  # bytes of an unreadable line that are kept
+_LONGEST = 1 << 14  # bytes of a line
 _MOST_REPEATED = 10_000  # what one line may stand for; more is no log's, and is counted as unreadable
 
 _NONE: Any = None  # to be compared with element by element
 _ASIDE = (UNREAD, FOREIGN)
 # A dialect with more lines than these is looked for by the first look; until then each of its lines takes a second one.
 _OFTEN = 1000
-_SECOND = 10_000  # kinds of the second look are numbered from here; no pattern has so many
+_SECOND = 10_000  # kinds of the first dialect's second look are numbered from here; no pattern has so many
 
 
 class Scanner:
@@ -63,12 +63,13 @@ class Scanner:
         self._seldom: Counter[str] = Counter()  # lines of dialects that the first look does not know
         self._met: set[str] = set()  # dialects of which there were lines at all
         self._kinds: dict[int, _Kind] = {}
+        self._alone: dict[str, tuple[Pattern, int]] = {}  # by dialect: what finds its kinds, and how they are numbered
         self._look_for(frozenset({DIALECTS[0].NAME}))
 
     def scan(self, chunk: bytes) -> Scanned:
         """The events of whole lines, `\\n` after each; also `start`, the offset of each event's line in the chunk."""
         text, repeats = self._unfolded(chunk) if b"message repeated " in chunk else (chunk, ())
-        found = self._found(b"\n" + text)
+        found = self._found(b"\n" + self._without_overlong(text))
         columns = self._table(found)
         columns["start"] = np.array(found.starts, dtype=np.int64)
         if "line" in self._columns:
@@ -81,6 +82,24 @@ class Scanner:
             self.unreadable["repeated"] += lost
         return _unfold(chunk)
 
+    def _without_overlong(self, text: bytes) -> bytes:
+        """The text with blanks in place of lines that no MTA writes; those of known daemons are counted."""
+        pieces, done, begin = [], 0, 0
+        while len(text) - begin > _LONGEST:
+            end = text.rfind(b"\n", begin, begin + _LONGEST + 1)
+            if end < 0:
+                end = text.index(b"\n", begin + _LONGEST)
+                self._overlong(text[begin : begin + _LONGEST])
+                pieces += [text[done:begin], b" " * (end - begin)]
+                done = end
+            begin = end + 1
+        return b"".join([*pieces, text[done:]]) if pieces else text
+
+    def _overlong(self, line: bytes) -> None:
+        if self._first.regex.match(b"\n%b\n" % line):
+            self.unreadable["overlong"] += 1
+            self.example = line[:_EXAMPLE]
+
     # Finding lines.
 
     def _look_for(self, dialects: frozenset[str]) -> None:
@@ -89,11 +108,12 @@ class Scanner:
         self._first = self._pattern(dialects)
         self._kinds.update((tag, _Kind(self._first, tag, self._fields)) for tag in self._first.kinds)
 
-    @cached_property
-    def _second(self) -> Pattern:
-        pattern = self._pattern(ALL)
-        self._kinds.update((_SECOND + tag, _Kind(pattern, tag, self._fields)) for tag in pattern.kinds)
-        return pattern
+    def _second(self, dialect: str) -> tuple[Pattern, int]:
+        if dialect not in self._alone:
+            pattern, begin = self._pattern(frozenset({dialect})), _SECOND * (1 + len(self._alone))
+            self._kinds.update((begin + tag, _Kind(pattern, tag, self._fields)) for tag in pattern.kinds)
+            self._alone[dialect] = pattern, begin
+        return self._alone[dialect]
 
     def _pattern(self, dialects: frozenset[str]) -> Pattern:
         return first_look(NEEDED.union(self._fields, (STAMP,)), dialects)
@@ -123,23 +143,24 @@ class Scanner:
         """At a line of a dialect that the first look does not know, or of no kind that it knows."""
         dialect, word = self._first.kinds[match.lastindex or 0].split()
         if word == UNREAD:
-            self._unread(match[0])
+            self._unread(dialect, match[0])
             return
         self._seldom[dialect] += 1
-        again = self._second.regex.match(text, match.start())
+        pattern, begin = self._second(dialect)
+        again = pattern.regex.match(text, match.start())
         if again is None:
             return
         tag = again.lastindex or 0
-        if self._second.kinds[tag].endswith(UNREAD):
-            self._unread(again[0])
+        if pattern.kinds[tag].endswith(UNREAD):
+            self._unread(dialect, again[0])
             return
-        found.kinds.append(_SECOND + tag)
+        found.kinds.append(begin + tag)
         found.starts.append(match.start())
-        found.rows.append(again.group(*self._kinds[_SECOND + tag].groups))
+        found.rows.append(again.group(*self._kinds[begin + tag].groups))
 
-    def _unread(self, line: bytes) -> None:
-        """Count a line that is none of the kinds: what should it have been?"""
-        pattern = compiled()
+    def _unread(self, dialect: str, line: bytes) -> None:
+        """Count a line that is none of its dialect's kinds: what should it have been?"""
+        pattern = compiled(frozenset(), frozenset({dialect}))
         match = pattern.regex.match(line + b"\n")
         kind = pattern.kinds[match.lastindex or 0].split() if match else []
         if UNREADABLE in kind:
