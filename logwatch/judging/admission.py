@@ -41,7 +41,7 @@ class Admission:
 
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
-        self.active = 0  # accounts on the day before
+        self.active = 0  # accounts on the busiest day of the week before
         self._denied: Memory[float] = Memory("denied", 100_000)  # account -> when it was newly denied
         self._confirmed: Memory[float] = Memory("confirmed", 100_000)  # account -> when an operator said so
         self._waiting: Memory[list[Any]] = Memory("waiting", 100_000)  # rule and account -> since when, evidence

@@ -232,7 +232,7 @@ class Ceiling:
 class Guard:
     """`guard ACCOUNTS, or PERCENT%`: the larger of both is how many accounts may be newly denied within an hour.
 
-    PERCENT is of the accounts that were active on the day before.
+    PERCENT is of the accounts that were active on the busiest of the seven days before.
     """
 
     accounts: int = 10
@@ -245,7 +245,7 @@ class Guard:
 
     def bound(self) -> str:
         """The same in words."""
-        share = f"{self.percent} % of the accounts that were active on the day before"
+        share = f"{self.percent} % of the accounts that were active on the busiest day of the week before"
         return f"the larger of {self.accounts} and {share}" if self.percent else f"{self.accounts}"
 
     def __str__(self) -> str:

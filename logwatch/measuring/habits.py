@@ -46,6 +46,7 @@ _FEW = 0.02  # of all messages, for a sender
 _MESSAGES = 20  # before a sender can be odd
 _SHARED = 3  # other accounts that make a network nothing new
 _WATCHED = 8  # accounts remembered for each network
+_WEEK = 7  # days that say how many accounts are active
 
 FOUND = ("new_recipients", "far_strangers", "new_networks", "odd_countries", "far", "away", "odd_senders")
 _KINDS = ("queued", "delivery", "verdict")
@@ -62,9 +63,8 @@ class Habits:
         # {country: days, last day}, {sender: first use (0: among the first messages), messages}
         self._accounts = Records("used", 1_000_000)
         self._networks: Memory[dict[str, float]] = Memory("networks", 200_000)  # by either -> account -> first use
-        self._days: Memory[Any] = Memory(
-            "days", 3
-        )  # first event; the day and its active accounts; those of the day before
+        # first event; the day and its active accounts; the days of a week before it, each with its own
+        self._days: Memory[Any] = Memory("days", 3)
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks."""
@@ -72,8 +72,11 @@ class Habits:
 
     @property
     def active(self) -> int:
-        """Accounts that sent something on the day before that of the last event."""
-        return int(self._days.get("before") or 0)
+        """Accounts that sent something on the busiest of the seven days before that of the last event.
+
+        Of the day before alone they would be few on a Monday, and so would be those whom the guard lets be denied.
+        """
+        return max((count for _, count in self._days.get("week") or ()), default=0)
 
     def first_seen(self, account: str) -> float | None:
         """When an account sent its first message that is remembered."""
@@ -171,7 +174,8 @@ class Habits:
     def _count_active(self, day: int, time: float) -> None:
         today, count = self._days.get("today") or (day, 0)
         if today != day:
-            self._days.put("before", count, time)
+            week = [[today, count], *(self._days.get("week") or ())]
+            self._days.put("week", [one for one in week if day - _WEEK <= one[0] < day], time)
             count = 0
         self._days.put("today", [day, count + 1], time)
 

@@ -170,7 +170,7 @@ class TestScope:
 
 
 def test_the_guard_grows_with_the_site() -> None:
-    """Two in a hundred of the accounts that were active on the day before."""
+    """Two in a hundred of the accounts that were active on the busiest day of the week before."""
     bench = Bench("rule r per account: when messages in 1m > 1 block for 1h mode enforce")
     bench.feed(*(message(n, 1, f"user{n}") for n in range(1000)))
     found = bench.feed(*(message(DAY + n // 2, 1, f"user{n // 2}") for n in range(60)))

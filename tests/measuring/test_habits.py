@@ -261,11 +261,14 @@ def test_what_does_not_count_teaches_nothing() -> None:
     assert unusual("new_recipients", *rows) == [0, 0, 1]
 
 
-def test_active_accounts_are_those_of_the_day_before() -> None:
+def test_active_accounts_are_those_of_the_busiest_day_of_the_week_before() -> None:
+    """A Sunday says nothing about how large a site is."""
     habits = Habits(Site(country=country))
     habits.observe(events([queued(0), queued(0, account="bob"), queued(0.5), queued(1)]))
     assert habits.active == 2
-    habits.observe(events([queued(2)]))
+    habits.observe(events([queued(2), queued(7.9)]))
+    assert habits.active == 2
+    habits.observe(events([queued(8)]))
     assert habits.active == 1
 
 
