@@ -88,6 +88,20 @@ def test_an_exemption_that_has_ended_is_forgotten_with_the_next() -> None:
     assert dict(excuses.items()) == {"account:b": 300.0, "account:c": 400.0}
 
 
+def test_nothing_is_remembered_for_ever() -> None:
+    """A year later all that was put by then is gone."""
+    bench = Bench(f"exempt account in carol@example.com {FLOOD.replace('for 1h', 'for 1h, doubling to 5h')}")
+    bench.feed(*(message(n, 10, f"user{n}") for n in range(Guard().accounts + 1)))
+    bench.send(100, 10, "carol@example.com")
+    bench.release(200, "account:user1")
+    bench.judge.confirm("account:user2", START + 300)
+    names = {memory.name for memory in bench.judge.memories() if len(memory)}
+    assert names == {"cases", "repeats", "floors", "spared", "denied", "confirmed", "waiting"}
+    bench.send(365 * 86400, 10)
+    keys = {key.rpartition(" ")[2] for memory in bench.judge.memories() for key, _ in memory.items()}
+    assert keys == {"account:alice"}
+
+
 def test_exemptions_win() -> None:
     bench = Bench(f"exempt account in alice@example.com {FLOOD}")
     assert bench.send(0, 100, "alice@example.com") == []
@@ -168,7 +182,7 @@ class TestRelease:
         bench.send(0, 1000)
         bench.release(10)
         bench.rates.expire(START + 3 * 86400)  # and the totals may have begun anew
-        assert bench.send(3 * 86400, 6)[0].evidence == {"recipients in 10m": {"value": 6, "threshold": 5}}
+        assert bench.send(3 * 86400, 1003)[0].evidence == {"recipients in 10m": {"value": 1003, "threshold": 5}}
 
     def test_of_a_key_forgotten_long_since_needs_no_floor(self) -> None:
         bench = Bench("rule r per account: when recipients in 10m > 5 tempfail for 30d mode enforce")

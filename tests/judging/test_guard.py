@@ -59,6 +59,11 @@ class TestWaiting:
         bench.send(100, 10, "boss")
         assert modes(bench.send(3600.5, 10, "late")) == [("boss", "enforce"), ("late", "observe")]
 
+    def test_in_one_chunk_it_is_as_line_after_line(self) -> None:
+        rows = [message(at, 10, who) for at, who in ((100, "boss"), (3000, "other"), (3600.5, "late"), (3601, "last"))]
+        bench = spent()
+        assert spent().feed(*rows) == [decision for row in rows for decision in bench.feed(row)]
+
     def test_the_most_severe_comes_first_then_the_one_with_most_reasons_then_the_first(self) -> None:
         bench = spent(MORE)
         bench.feed(
@@ -77,6 +82,11 @@ class TestWaiting:
             set(),
         ]
         assert [(d.rule, d.mode) for d in found[0]] == [("spree", "enforce"), ("slow", "enforce")]
+
+    def test_rules_that_are_equal_let_an_account_in_together(self) -> None:
+        bench = spent(f"{FLOOD} {FLOOD.replace('flood', 'again')}", PLACES)
+        bench.send(100, 10, "boss")
+        assert [d.rule for d in bench.send(3600.5, 1, "quiet")] == ["flood", "again"]
 
     def test_what_has_ended_meanwhile_is_not_let_in(self) -> None:
         bench = spent(FLOOD.replace("4h", "30m"))

@@ -342,6 +342,7 @@ def test_mail_from_this_machine_is_new_unless_it_is_in_the_queue_already() -> No
     """Webmail without AUTH counts for loopback; so does a list server's copy, once the original has left."""
     assert attributed(log(*back("BBBBB2")))[-1] == (None, LOOPBACK, None, True)
     assert attributed(log(*FIRST, removed("AAAAA1"), *back("BBBBB2")))[-1] == (None, LOOPBACK, None, True)
+    assert attributed(log(*FIRST[:2], *back("BBBBB2")))[-1] == (None, LOOPBACK, None, True)
     assert attributed(log(*FIRST, *back("BBBBB2", "other")))[-1] == (None, LOOPBACK, None, True)
 
 

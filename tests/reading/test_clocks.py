@@ -53,15 +53,19 @@ def test_two_clocks_under_one_name_are_found_out() -> None:
 def test_the_only_host_is_believed() -> None:
     """Set back and ahead, and after a quiet day, as nobody can know better."""
     steps = [0, 10, -3 * HOUR, -3 * HOUR + 10, 24 * HOUR, 24 * HOUR - 20, 22 * HOUR]
-    clocks, found = read([("mx1", at) for at in steps])
+    lines = [("mx1", at) for at in steps]
+    clocks, found = read(lines)
     assert clocks == [0, 10, -3 * HOUR, -3 * HOUR + 10, 24 * HOUR, 24 * HOUR, 22 * HOUR]
     assert found.steps == 2
+    assert [read(lines[:number])[1].state()["off"] for number in range(1, 8)] == [[]] * 7
 
 
 def test_after_a_quiet_night_whoever_is_first_is_believed() -> None:
-    clocks, found = read([*turns(("mx1", 0), ("mx2", 0)), ("mx2", 8 * HOUR), ("mx1", 8 * HOUR + 5)])
+    evening, morning = turns(("mx1", 0), ("mx2", 0)), [("mx2", 8 * HOUR), ("mx1", 8 * HOUR + 5)]
+    clocks, found = read([*evening, *morning])
     assert clocks[-2:] == [8 * HOUR, 8 * HOUR + 5]
     assert (found.steps, found.off()) == (0, {})
+    assert read(morning, read(evening)[1])[1].state() == found.state()
 
 
 def test_where_one_host_falls_silent_the_others_lead_on() -> None:
@@ -124,6 +128,7 @@ def test_names_fill_no_memory() -> None:
     _, found = read([(f"host{n}" * 100, n / 100) for n in range(20)] + [(f"host{n}", 1 + n / 100) for n in range(5000)])
     assert len(found.heard) == 500
     assert max(len(host) for host, _ in found.heard.items()) < 256
+    assert [len(host) for host in read([("off" * 100, 3 * HOUR)], found)[1].off()] == [255]
 
 
 SHIFTS = st.sampled_from([0.0, 0.0, 1.0, 60.0, 3000.0, 3700.0, 3 * HOUR, 26 * HOUR, YEAR])
