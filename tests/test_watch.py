@@ -570,14 +570,17 @@ class TestExemption:
 
 
 def test_what_came_of_a_case_is_counted(machine: Machine) -> None:
-    """Mail accepted after the tipping message, while the case stood; not before, nor after its end."""
+    """Mail accepted after the tipping message, while the case stood; not before, nor after its end.
+
+    By the controller that decided it, and by the next one.
+    """
     machine.send()
     machine.send(recipients=3)
     machine.send(login="carol", recipients=5)
-    with machine.controller() as controller:
+    with machine.controller():
         machine.now += 1
-        machine.send(recipients=4)
-        controller.once()
+    machine.send(recipients=4)
+    with machine.controller() as controller:
         machine.now += 7200
         machine.send(recipients=9)
         controller.once()

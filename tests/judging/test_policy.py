@@ -309,7 +309,13 @@ def test_a_while_that_keeps_nothing_is_noted(stays: str, reason: str) -> None:
 
 @pytest.mark.parametrize(
     "stays",
-    ["recipients in 1h > 50", "recipients in 2h > 300", "messages in 1h > 300", "recipients in 1h > 300 or hour > 3"],
+    [
+        "recipients in 1h > 50",
+        "recipients in 1h >= 200",
+        "recipients in 2h > 300",
+        "messages in 1h > 300",
+        "recipients in 1h > 300 or hour > 3",
+    ],
 )
 def test_a_while_that_keeps_something_is_left_alone(stays: str) -> None:
     assert notes(parse(f"rule r per account: when recipients in 1h > 200 while {stays} block for 1h")) == []
