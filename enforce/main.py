@@ -33,7 +33,7 @@ from enforce.config import Config, ConfigError
 from enforce.notify import Notifier
 from enforce.repeats import Repeats
 from enforce.syslog import Outlet, Syslog
-from enforce.table import Reader
+from enforce.table import Reader, import_all
 from enforce.verdict import Said, Wording
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def run(config: Config) -> int:
     brake = milter.Brake(rules_of(config, _opener(meter)), time.time, said, doubts)
     try:
         _open(config, whom, partial(milter.listen, brake, doubts))
+        import_all()
         became = identity.become(whom)
     except (SocketError, OSError) as error:
         _say(str(error))

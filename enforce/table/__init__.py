@@ -32,7 +32,7 @@ Rooms: record (one decision, and its bytes), files (what both sides see of the f
 """
 
 from enforce.table.files import FORMAT, State, TableError, Unusable
-from enforce.table.reader import NOT_LISTED, Answer, Denied, NotListed, Reader, peek
+from enforce.table.reader import NOT_LISTED, Answer, Denied, NotListed, Reader, import_all, peek
 from enforce.table.record import ACTIONS, MODES, Record, decode, encode
 from enforce.table.writer import Seen, Swept, Writer
 
@@ -54,5 +54,6 @@ __all__ = [
     "Writer",
     "decode",
     "encode",
+    "import_all",
     "peek",
 ]

@@ -6,8 +6,10 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
 import lmdb
@@ -17,6 +19,7 @@ from enforce.table.files import BrokenError, Identity, Meta, State, TableError, 
 from enforce.table.record import Record
 
 _RECHECK = 1.0  # seconds
+_SCRATCH = 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,15 @@ class _Seen(NamedTuple):
     env: lmdb.Environment | None = None
     lock: Identity | None = None
     reason: str = ""
+
+
+def import_all() -> None:
+    """Have lmdb import what it imports only when an environment is opened (since 3.0).
+
+    For whoever becomes another user afterwards: that one may not be allowed to read where packages are installed.
+    """
+    with suppress(OSError, lmdb.Error), TemporaryDirectory() as scratch:
+        lmdb.open(scratch, map_size=_SCRATCH).close()
 
 
 class Reader:

@@ -7,6 +7,7 @@ import os
 import pwd
 import re
 import resource
+import shutil
 import signal
 import socket
 import stat
@@ -710,6 +711,22 @@ def test_root_becomes_another_user_and_the_socket_is_that_users(tmp_path: Path) 
         with daemon.session() as session:
             session.connect()
             assert session.mail("bob") == TEMPFAIL
+
+
+def test_who_may_not_read_where_packages_are_has_all_that_is_needed(tmp_path: Path) -> None:
+    """As when they were installed below /root; lmdb 3 imports a part of itself only when it opens a table."""
+    open_to_all(tmp_path)
+    packages = tmp_path / "packages"
+    packages.mkdir(mode=0o700)
+    shutil.copytree(Path(lmdb.__file__).parent, packages / "lmdb")
+    group = pwd.getpwnam("nobody").pw_gid
+    daemon = Daemon(tmp_path, more='user = "nobody"\n', environment={"PYTHONPATH": str(packages)})
+    daemon.publish(account_bob=record())
+    for path in (daemon.table, *daemon.table.iterdir()):
+        os.chown(path, 0, group)
+    with daemon, daemon.session() as session:
+        session.connect()
+        assert session.mail("bob") == TEMPFAIL
 
 
 @pytest.mark.parametrize("option", ["user", "group", "socket_group"])

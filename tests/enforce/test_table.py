@@ -379,7 +379,7 @@ def test_a_table_belongs_to_the_state_directorys_group_whatever_group_its_maker_
         pytest.skip("only root can become somebody else")
     os.chown(tmp_path, 12345, 12346)
     code = (
-        "import os, sys; from enforce.table import Writer; os.chdir(sys.argv[1])\n"
+        "import os, sys; from enforce.table import Writer, import_all; os.chdir(sys.argv[1]); import_all()\n"
         "os.setgroups([12346, 12347]); os.setgid(12347); os.setuid(12345)\n"
         "Writer('table').close(); print({os.stat(name).st_gid for name in ('table', 'table/data.mdb')})\n"
         "os.chown('table/data.mdb', -1, 12347); Writer('table').close(); print(os.stat('table/data.mdb').st_gid)"
