@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
+from collections.abc import Callable
+from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logwatch.memory import Memory
+from logwatch.memory import Memory, Packed
 
 _KEYS = st.sampled_from("abcdefgh")
 _ACTIONS = st.one_of(
@@ -24,10 +28,10 @@ class _Plainly:
 
     def __init__(self, bound: int) -> None:
         self.bound, self.overflowed = bound, 0
-        self.entries: list[tuple[str, int, float]] = []
+        self.entries: list[tuple[str, bytes | int, float]] = []
         self.unproven: set[str] = set()
 
-    def put(self, key: str, value: int, time: float, *, proven: bool = True) -> None:
+    def put(self, key: str, value: bytes | int, time: float, *, proven: bool = True) -> None:
         if proven:
             self.unproven.discard(key)
         elif key not in [known for known, *_ in self.entries]:
@@ -54,20 +58,41 @@ class _Plainly:
             self.drop(key)
 
 
+def _plain_memory(bound: int) -> Memory[Any]:
+    return Memory("room", bound)
+
+
+def _packed_memory(bound: int) -> Memory[Any]:
+    return Packed("room", bound, _dump, _load)
+
+
+def _dump(value: bytes | int) -> bytes:
+    return b"b" + value if isinstance(value, bytes) else b"i" + json.dumps(value).encode()
+
+
+def _load(written: bytes) -> bytes | int:
+    return written[1:] if written[:1] == b"b" else int(json.loads(written[1:]))
+
+
+@pytest.mark.parametrize("made", [_plain_memory, _packed_memory])
 @given(st.lists(_ACTIONS, max_size=60), st.integers(1, 6))
-def test_it_is_what_the_plainest_way_gives(actions: list[tuple[str, str]], bound: int) -> None:
+def test_it_is_what_the_plainest_way_gives(
+    made: Callable[[int], Memory[Any]], actions: list[tuple[str, str]], bound: int
+) -> None:
     """Order, bound and expiry; what was written down by its changes gives the same memory again, whenever that was."""
-    memory, plain, kept = Memory[int]("room", bound), _Plainly(bound), dict[str, tuple[float, bytes]]()
-    for time, (action, keys) in enumerate(actions):
+    memory, plain, kept = made(bound), _Plainly(bound), dict[str, tuple[float, bytes]]()
+    for number, (action, keys) in enumerate(actions):
+        time = number + 0.1
+        value = number if made is _plain_memory or number % 3 == 0 else b"%d" % number
         match action:
             case "put" | "put unproven":
-                memory.put(keys, time, float(time), proven=action == "put")
-                plain.put(keys, time, float(time), proven=action == "put")
+                memory.put(keys, value, time, proven=action == "put")
+                plain.put(keys, value, time, proven=action == "put")
             case "put_all" | "put_all unproven":
                 odd = [*keys[1::2]] if action == "put_all unproven" else []
-                memory.put_all([(key, time, float(time)) for key in keys], odd)
+                memory.put_all([(key, value, time) for key in keys], odd)
                 for key in keys:
-                    plain.put(key, time, float(time), proven=key not in odd)
+                    plain.put(key, value, time, proven=key not in odd)
             case "drop":
                 memory.drop(keys)
                 plain.drop(keys)
@@ -80,15 +105,17 @@ def test_it_is_what_the_plainest_way_gives(actions: list[tuple[str, str]], bound
             case _:
                 _keep(memory, kept)
                 if action == "restart":
-                    memory = _restarted(memory, kept)
+                    memory = _restarted(memory, made(bound), kept)
         plain.fit()
         assert list(memory.items()) == [(key, value) for key, value, _ in plain.entries]
         assert memory.overflowed == plain.overflowed
+        assert all(memory.get(key, since) == value for key, value, since in plain.entries)
+        assert not any(memory.get(key, since + 1) for key, _, since in plain.entries)
     _keep(memory, kept)
-    assert list(_restarted(memory, kept).items()) == list(memory.items())
+    assert list(_restarted(memory, made(bound), kept).items()) == list(memory.items())
 
 
-def _keep(memory: Memory[int], kept: dict[str, tuple[float, bytes]]) -> None:
+def _keep(memory: Memory[Any], kept: dict[str, tuple[float, bytes]]) -> None:
     for key, time, value in memory.changes():
         if value is None:
             del kept[key]  # never for what was not kept
@@ -98,8 +125,7 @@ def _keep(memory: Memory[int], kept: dict[str, tuple[float, bytes]]) -> None:
     assert memory.changes() == []
 
 
-def _restarted(memory: Memory[int], kept: dict[str, tuple[float, bytes]]) -> Memory[int]:
-    again = Memory[int](memory.name, memory.bound)
+def _restarted(memory: Memory[Any], again: Memory[Any], kept: dict[str, tuple[float, bytes]]) -> Memory[Any]:
     again.overflowed = memory.overflowed
     again.restore((key, *row) for key, row in random.Random(0).sample(sorted(kept.items()), len(kept)))
     return again

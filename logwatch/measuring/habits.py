@@ -34,6 +34,7 @@ from logwatch.measuring.condemned import DAY, Condemned, short
 from logwatch.measuring.contacts import Contacts
 from logwatch.measuring.origin import ANYWHERE, Site, neighbourhood, network
 from logwatch.measuring.records import Records
+from logwatch.measuring.users import Users
 from logwatch.memory import Memory
 from logwatch.schema import Columns
 
@@ -45,7 +46,6 @@ _USED_DAYS = 3  # of a country
 _FEW = 0.02  # of all messages, for a sender
 _MESSAGES = 20  # before a sender can be odd
 _SHARED = 3  # other accounts that make a network nothing new
-_WATCHED = 8  # accounts remembered for each network
 _WEEK = 7  # days that say how many accounts are active
 
 FOUND = ("new_recipients", "far_strangers", "new_networks", "odd_countries", "far", "away", "odd_senders")
@@ -62,13 +62,13 @@ class Habits:
         # first message, number of messages, day of the last one, {network or neighbourhood: first and last use},
         # {country: days, last day}, {sender: first use (0: among the first messages), messages}
         self._accounts = Records("used", 1_000_000)
-        self._networks: Memory[dict[str, float]] = Memory("networks", 200_000)  # by either -> account -> first use
+        self._users = Users()  # of either
         # first event; the day and its active accounts; the days of a week before it, each with its own
         self._days: Memory[Any] = Memory("days", 3)
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks."""
-        return (*self.contacts.memories(), self.condemned.memory, self._accounts, self._networks, self._days)
+        return (*self.contacts.memories(), self.condemned.memory, self._accounts, self._users.memory, self._days)
 
     @property
     def active(self) -> int:
@@ -105,7 +105,7 @@ class Habits:
     def expire(self, clock: float) -> None:
         """Forget who has not sent anything for half a year."""
         self._accounts.expire(clock - MEMORY)
-        self._networks.expire(clock - MEMORY)
+        self._users.expire(clock)
         self.condemned.expire(clock)
         self.contacts.expire(clock)
 
@@ -159,7 +159,7 @@ class Habits:
         for place in filter(None, (line.network, line.near)):
             first = self._first(record, line, place)
             record[3].pop(place, None)
-            self._share(line, place, first)
+            self._users.note(place, short(line.account), first, line.clock)
             record[3][place] = [first, line.clock]
             _bound(record[3], _NETWORKS)
         if line.country is not None:
@@ -203,20 +203,11 @@ class Habits:
         first = record[3].get(place, (line.clock,))[0]
         return line.clock if self._condemned(line, first // DAY) else float(first)
 
-    def _share(self, line: _Row, place: str, first: float) -> None:
-        """Note who uses a place, and once a day that somebody does: a place in use is not forgotten."""
-        users, mine = self._networks.get(place, line.clock - MEMORY) or {}, short(line.account)
-        joins = mine not in users and len(users) < _WATCHED
-        if joins:
-            users[mine] = first
-        if joins or self._networks.get(place, line.clock - DAY) is None:
-            self._networks.put(place, users, line.clock)
-
     def _shared(self, line: _Row, place: str | None) -> bool:
         """Whether several others have used a place for longer than a day, and not only while they were abused."""
-        users = self._networks.get(place or "", line.clock - MEMORY) or {}
         mine, settled = short(line.account), line.clock - DAY
-        others = [(user, first) for user, first in users.items() if user != mine and first <= settled]
+        users = self._users.of(place or "", line.clock).items()
+        others = [(user, first) for user, first in users if user != mine and first <= settled]
         good = (not self.condemned.on(user, int(first // DAY), line.clock) for user, first in others)
         return len(others) >= _SHARED and sum(good) >= _SHARED
 

@@ -2,7 +2,7 @@
 
 What a chunk brings is written behind what is there, for all its keys at once. A stretch that is full is squeezed: rows
 that mean nothing any more go; if that leaves it too full, it moves to the end of the array, half as large again. What
-such moves leave behind is swept up once it is a third of the array. So work grows with what is written, and room with
+such moves leave behind is swept up once it is a fifth of the array. So work grows with what is written, and room with
 what is kept, not with the number of keys.
 """
 
@@ -31,7 +31,7 @@ class Pool:
         self._rows = np.zeros((_FIRST, width), dtype=np.int64)
         self._end = 0
         self._left_behind = 0
-        self._at = np.zeros(_FIRST, dtype=np.int64)  # by slot: where its stretch begins, how much is used, how long
+        self._at = np.zeros(_FIRST, dtype=np.int32)  # by slot: where its stretch begins, how much is used, how long
         self._used = np.zeros(_FIRST, dtype=np.int32)
         self._room = np.zeros(_FIRST, dtype=np.int32)
 
@@ -39,7 +39,7 @@ class Pool:
         """There are so many slots from now on."""
         if slots > len(self._at):
             for column in (self._at, self._used, self._room):
-                column.resize(max(slots, len(column) * 3 // 2), refcheck=False)
+                column.resize(max(slots, len(column) * 9 // 8), refcheck=False)
 
     @property
     def held(self) -> int:
@@ -65,7 +65,7 @@ class Pool:
             self._make_room(slots[full], counts[full])
         self._rows[ranges(self._at[slots] + self._used[slots], counts)] = rows
         self._used[slots] += counts.astype(np.int32)
-        if 3 * self._left_behind > self._end > _SWEPT:
+        if 5 * self._left_behind > self._end > _SWEPT:
             self._sweep()
 
     def written(self, slot: int) -> bytes:
@@ -96,7 +96,7 @@ class Pool:
         self._at[slots], self._room[slots] = ends - room, room
         self._end = int(ends[-1]) if len(ends) else self._end
         if self._end > len(self._rows):
-            self._rows.resize((self._end * 5 // 4, self.width), refcheck=False)
+            self._rows.resize((self._end * 9 // 8, self.width), refcheck=False)
 
     def _sweep(self) -> None:
         """Close the gaps, without a copy of it all."""

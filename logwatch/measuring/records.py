@@ -1,7 +1,8 @@
 """Records by key, JSON values: those that were put lately as they are, all others written, in a tenth of the room.
 
 Whoever sends is likely to send again soon; reading and writing a record costs more than all that is done with it.
-Written records are deflated JSON: against a dictionary of what stands in most of them, since each is short.
+Written records are deflated JSON: against a dictionary of what stands in most of them, since each is short. One of n
+bytes takes 41 + n, beside its key.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import zlib
 from itertools import islice
 from typing import Any
 
-from logwatch.memory import Memory
+from logwatch.memory import Packed
 
 _LATELY = 4096  # records kept as they are, at least; twice as many at most
 
@@ -46,7 +47,7 @@ def read(kept: Any) -> Any:
     return _read(zlib.decompressobj(wbits=-zlib.MAX_WBITS, zdict=_COMMON).decompress(kept).decode())
 
 
-class Records(Memory[Any]):
+class Records(Packed):
     """A record that `get` gave may be changed in place, if it is put afterwards."""
 
     layout = "deflated JSON, 1"
@@ -68,5 +69,5 @@ class Records(Memory[Any]):
             for old in [*islice(self._lately, _LATELY)]:
                 del self._lately[old]
                 if old in self._entries:
-                    when, record = self._entries[old]
-                    self._entries[old] = when, written(record)
+                    when, record = self._taken(self._entries[old])
+                    self._entries[old] = self._laid(written(record), when)

@@ -30,7 +30,7 @@ def bucket_step(window: int) -> int:
     return window * MICRO // BUCKETS
 
 
-def ranges(starts: Ints, lengths: NDArray[Any]) -> Ints:
+def ranges(starts: NDArray[Any], lengths: NDArray[Any]) -> Ints:
     """All positions of several ranges, one range after the other."""
     ends: Ints = np.cumsum(lengths, dtype=np.int64)
     return np.repeat(starts - ends + lengths, lengths) + np.arange(ends[-1] if len(ends) else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from logwatch.measuring.condemned import DAY, Condemned, short
 from logwatch.measuring.contacts import Contacts, place_of
 from logwatch.measuring.habits import FOUND, Habits
 from logwatch.measuring.origin import Site
+from logwatch.memory import unplaced
 
 from .table import events, rows_of
 
@@ -346,6 +348,23 @@ class TestContacts:
         assert contacts.memory.changes() == []
         assert contacts.met("account:a", b"r@x", START + 7 * DAY)
         assert len(contacts.memory.changes()) == 1
+
+    def test_in_the_journal_the_latest_are_numbers_of_64_bits(self) -> None:
+        """The day, then who was new on it, as they always were written; with them these can be forgotten."""
+        contacts = Contacts()
+        contacts.met("account:a", b"r@x", START)
+        contacts.met("account:a", b"s@x", START)
+        pages, latest = contacts.memories()
+        ((_, _, written),) = latest.changes()
+        assert written is not None
+        day, *marks = array("Q", unplaced(written))
+        assert day == START // DAY
+        assert {mark.to_bytes(8, "little") for mark in marks} == {bytes(page[0]) for _, page in pages.items()}
+        again = Contacts()
+        for old, new in zip(contacts.memories(), again.memories(), strict=True):
+            new.restore((key, time, value) for key, time, value in old.changes() if value)
+        assert again.met("account:a", b"r@x", START + DAY)
+        assert not again.met("account:a", b"s@x", START + DAY, forget=True)
 
     @given(st.lists(st.binary(min_size=1, max_size=2).map(lambda few: (few * 8)[:8]), unique=True, max_size=9))
     def test_a_fingerprint_is_found_where_it_is_and_never_across_two(self, marks: list[bytes]) -> None:
