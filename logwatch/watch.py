@@ -1,8 +1,9 @@
 """The live controller: follow the log, decide, write the journal, publish.
 
 For every piece of log, in this order: judge it; publish; write decisions, log position and memory to the journal in one
-transaction. Killed between any two steps, the next start reads on from the journal, decides the same again where it had
-not been written, and makes the table equal to it: nothing is lost, nothing counted twice, no reference changes.
+transaction: at once where something was decided, else ten times a second (`telling.recorder.PACE`). Killed between any
+two steps, the next start reads on from the journal, decides the same again where it had not been written, and makes the
+table equal to it: nothing is lost, nothing counted twice, no reference changes.
 
 What cannot be written does not stop it: while the journal fails, decisions wait in memory (`telling.recorder`) and are
 published all the same; while the table fails, it is tried again at every beat. Both are said once a minute.
@@ -39,7 +40,7 @@ from logwatch.telling.journal import TAKEN_BACK, Journal, Review
 from logwatch.telling.keeper import Keeper
 from logwatch.telling.metrics import Seen, Snapshot
 from logwatch.telling.notify import Happening
-from logwatch.telling.recorder import Recorder
+from logwatch.telling.recorder import PACE, Recorder
 from logwatch.telling.verdicts import CONFIRMED
 
 POLL = 1.0  # seconds after which files are looked at though nothing woke us
@@ -86,6 +87,7 @@ class Controller:
         self._past = self._before(past)
         self.core = core_of(config, policy, self._start())
         self._hung_up = False
+        self._looked = float("-inf")
         zones = policy.zones()
         self.asker = Asker(zones, config.reputation, time.monotonic) if zones else None
         self._take_up()
@@ -116,12 +118,13 @@ class Controller:
             self.once(stopped)
             if wake.problem:
                 self._say("wake", wake.problem)
-            wake.wait(POLL)
+            wake.wait(PACE if self._recorder.unwritten else POLL)
         self.close()
 
     def once(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Take in all that there is; JournalError, BusyError where somebody else has taken over the state directory."""
-        self._recorder.stay()
+        if seen_to := self._is_time():
+            self._recorder.stay()
         self._relist()
         self._listen()
         self._reviews()
@@ -134,12 +137,19 @@ class Controller:
             self._table.beat(self._now())
             if stopped():
                 break
-        self._warn(self.source.problems())
-        self._measure()
-        if changes := self._table.changes():  # made at a beat
-            self._recorder.published(changes)
-            self._save()
-        self._recorder.tidy()
+        self._save_in_time()
+        if seen_to:
+            self._warn(self.source.problems())
+            self._measure()
+            self._recorder.tidy()
+
+    def _is_time(self) -> bool:
+        """Whether to see to what need not be seen to at each wake of a busy log: `PACE` after the last time."""
+        now = self._now()
+        if 0 < now - self._looked < PACE:  # not by a clock that stands still, or was set back
+            return False
+        self._looked = now
+        return True
 
     def learn(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Read the past, before the first line that is followed: what everybody is used to; SourceError on a bad file.
@@ -242,11 +252,16 @@ class Controller:
         self._publish(step)
         self._recorder.take(chunk, step.events, step.decisions, self.core.judge.held)
         self.core.judge.held.clear()
-        self._save()
+        self._save_in_time()
         if ask:
             self._ask(step)
         if chunk:
             self._herald.meter.stepped(begun, self._now(), self.core.reader.clock)
+
+    def _save_in_time(self) -> None:
+        self._recorder.published(self._table.changes())
+        if self._recorder.due():
+            self._save()
 
     def _save(self) -> bool:
         """Decisions, what was published, position and memory, all or nothing; whether they are written."""
@@ -319,6 +334,7 @@ class Controller:
 
     def _exchange(self, change: Callable[[], None], what: str) -> None:
         """Change the policy, and the table where other decisions stand by it."""
+        self._save()  # what has been judged by the old one is not judged again by the new one
         before = _by_key(self._standing())
         change()
         after = _by_key(self._standing())

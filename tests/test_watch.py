@@ -21,7 +21,7 @@ from logwatch.settings import core_of, policy_of
 from logwatch.telling.archive import JournalError
 from logwatch.telling.journal import Journal, Review
 from logwatch.telling.keeper import BEAT
-from logwatch.telling.recorder import BusyError
+from logwatch.telling.recorder import PACE, BusyError
 from logwatch.watch import Controller, LearnedError
 
 NOW = datetime(2026, 11, 25, 12, 0).timestamp()
@@ -567,6 +567,41 @@ class TestExemption:
             controller.once()
             assert machine.listed() == {BOB: ["enforce"]}
         assert machine.journal().unseen() == []
+
+
+@pytest.mark.parametrize("waited", [PACE / 2, 2 * PACE])
+def test_killed_while_something_is_unwritten_it_decides_the_same(machine: Machine, waited: float) -> None:
+    """What was read since the last transaction is read again, whatever of it had been written."""
+    state, kept = machine.directory / "state", machine.directory / "kept"
+    machine.send(recipients=9)
+    with machine.controller() as controller:
+        machine.now += waited
+        machine.send(recipients=8)
+        controller.once()
+        shutil.copytree(state, kept)  # what a kill would leave
+        machine.send(recipients=4)
+        controller.once()
+        (decision,) = machine.journal().decisions()
+    shutil.rmtree(state)
+    kept.rename(state)
+    with closing(machine.journal()) as journal:
+        assert journal.remembered_of("rates account", BOB) is not None
+        assert journal.decisions() == []
+    with machine.controller():
+        assert machine.journal().decisions() == [decision]
+        assert machine.record().ref == decision.ref
+
+
+def test_what_is_decided_is_written_at_once(machine: Machine) -> None:
+    """What is not, a tenth of a second after the last transaction."""
+    machine.send(recipients=1)
+    with machine.controller() as controller:
+        for recipients, passed, written in ((1, PACE / 2, False), (2, PACE, True), (25, PACE / 2, True)):
+            machine.now += passed
+            machine.send(recipients=recipients)
+            controller.once()
+            (position,) = (machine.journal().noted("positions") or {}).values()
+            assert (position["offset"] == machine.log.stat().st_size) is written
 
 
 def test_what_came_of_a_case_is_counted(machine: Machine) -> None:

@@ -132,10 +132,6 @@ class Archive:
         self.close()
         return self.open(self._path)
 
-    def tidy(self) -> None:
-        """Move what the write-ahead log holds into the file: waits for the disk, so not with every step."""
-        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
-
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing."""

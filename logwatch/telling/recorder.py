@@ -1,7 +1,9 @@
 """What a controller has to write down: decisions, their lines, what was published and came of them, answers, reviews.
 
-All of it goes into the journal in one transaction, with the position in the log and what the core remembers. While the
-journal cannot be written it waits here, the latest `_PENDING` of each kind.
+All of it goes into the journal in one transaction, with the position in the log and what the core remembers: at once
+where something was decided or published, else every `PACE` seconds. What was read and not written is read again after a
+kill, and gives the same; so a busy log costs a transaction only now and then. While the journal cannot be written, all
+waits here, the latest `_PENDING` of each kind.
 """
 
 from __future__ import annotations
@@ -20,10 +22,12 @@ from logwatch.telling.effects import Effects
 from logwatch.telling.evidence import Recent
 from logwatch.telling.journal import Effect, Journal, Review
 from logwatch.telling.keeper import BEAT
+from logwatch.telling.mover import Mover
 from logwatch.telling.published import Change
 
+PACE = 0.1  # seconds between two transactions while nothing is decided
 _PENDING = 10_000
-_MINUTE = 60.0
+_TIDY = 5.0
 _DAY = 86400.0
 
 _LOCK = "controller.lock"
@@ -43,6 +47,7 @@ class Recorder:
         self._path, self._keep, self._now, self._say = path, keep, now, say
         self.journal = Journal.open(path)
         self._lock = alone(path.parent)
+        self._mover = Mover(path)
         self._recent = Recent()
         self._pending: list[tuple[Decision, list[str]]] = []
         self._held: list[int] = []
@@ -51,7 +56,8 @@ class Recorder:
         self._changed: list[Change] = []
         self._answered: list[Listing] = []
         self._taken: list[tuple[Review, float]] = []  # reviews in effect, and from when
-        self._stayed = self._tidied = self._pruned = float("-inf")
+        self.unwritten = False  # whether the log has been read further than the journal knows
+        self._saved = self._stayed = self._tidied = self._pruned = float("-inf")
 
     def attend(self, cases: Iterable[Decision]) -> None:
         """Cases that stand when the controller starts: what comes of them is counted from now on."""
@@ -60,6 +66,7 @@ class Recorder:
     def take(self, chunk: bytes, events: Columns, decisions: Iterable[Decision], held: Iterable[int]) -> None:
         """A piece of log, its attributed events, what was decided on it, and which of that the guard held back."""
         decisions = list(decisions)
+        self.unwritten = True
         self._recent.add(chunk, events)
         self._pending += [(decision, self._recent.lines(decision)) for decision in decisions]
         self._came_of += self._effects.take(events, decisions)
@@ -94,12 +101,18 @@ class Recorder:
         """Decisions that are not written yet."""
         return len(self._pending)
 
+    def due(self) -> bool:
+        """Whether to save now."""
+        lately = 0 < self._now() - self._saved < PACE  # not by a clock that stands still, or was set back
+        return bool(self._pending or self._changed) or (self.unwritten and not lately)
+
     def save(self, memories: Iterable[Memory[Any]], notes: Mapping[str, object]) -> bool:
         """All that waits, with what the core remembers and named values of the checkpoint: all or nothing."""
         memories = tuple(memories)
+        self._saved = self._now()
         try:
             with self.journal.transaction():
-                self._write(memories, {**notes, "saved": self._now()})
+                self._write(memories, {**notes, "saved": self._saved})
         except sqlite3.Error as error:
             self._say(f"{self._path}: cannot be written: {error}; deciding goes on, unrecorded")
             for waiting in (self._pending, self._held, self._changed, self._came_of, self._answered):
@@ -107,6 +120,7 @@ class Recorder:
             return False
         for written in (self._pending, self._held, self._changed, self._came_of, self._answered, self._taken):
             written.clear()
+        self.unwritten = False
         for memory in memories:
             memory.settle()
         return True
@@ -148,11 +162,11 @@ class Recorder:
     def tidy(self) -> None:
         """Once in a while tidy up the journal, and forget what it need not keep."""
         now = self._now()
-        if now - self._tidied < _MINUTE:
+        if now - self._tidied < _TIDY:
             return
         self._tidied = now
         try:
-            self.journal.tidy()
+            self._mover.move()
             if now - self._pruned >= _DAY:
                 self._pruned = now
                 self.journal.prune(now - self._keep)
@@ -161,6 +175,7 @@ class Recorder:
 
     def close(self) -> None:
         """Give file and lock back."""
+        self._mover.close()
         self.journal.close()
         os.close(self._lock)
 
