@@ -20,6 +20,12 @@ from logwatch.commands.common import asks_in_cluster, config_argument, config_of
 from logwatch.commands.daemon import log_to, needs_cluster, until_signal
 from logwatch.commands.output import now
 
+_COLLECTING = (
+    2_000,
+    1_000_000_000,
+    1_000_000_000,
+)  # objects, and how often: a millisecond's worth, and never older ones
+
 if TYPE_CHECKING:
     from logwatch.cluster.brain import Brain
     from logwatch.reading.follow import Wake
@@ -64,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
         problem = asks_in_cluster(config, controller.core.judge.policy)
         controller.close()
         raise UsageError(problem)
-    gc.freeze()  # a full collection would walk what has just been taken up, while decisions wait
+    _collect_young()
     wake = Wake(controller.source.directories)
     controller.source.notify(wake.wake)
     if controller.asker:
@@ -91,6 +97,16 @@ def run(args: argparse.Namespace) -> int:
     if brain and brain.over():
         raise Failure("the stream that was read is gone, or was made anew: to be started again, which systemd does")
     return 0
+
+
+def _collect_young() -> None:
+    """Look for garbage only among what is new, and in little of that at a time, while decisions wait.
+
+    What a controller remembers is much, and nothing of it is garbage: to look through what came in ten seconds of a
+    busy log took 40 ms.
+    """
+    gc.freeze()
+    gc.set_threshold(*_COLLECTING)
 
 
 def _follow(controller: Controller, wake: Wake, stopped: Callable[[], bool]) -> None:
