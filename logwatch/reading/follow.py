@@ -35,7 +35,7 @@ from logwatch.reading.part import READ, Position
 from logwatch.reading.stamp import Stamps
 from logwatch.reading.tail import Tail
 
-GATHER = 0.003  # seconds between two wakes at least: a flood of lines is then read in pieces, not line by line
+GATHER = 0.003  # seconds that lines may gather at most; a flood of them is then read in pieces, not line by line
 _SHARE = READ >> 2  # bytes of each log that are looked at together
 _ABSENT = 100  # logs that patterns once named and that are gone: so many are remembered
 _CHANGES: list[type[FileSystemEvent]] = [FileModifiedEvent, FileCreatedEvent, FileMovedEvent, FileDeletedEvent]
@@ -51,7 +51,7 @@ class Wake(FileSystemEventHandler):
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._observer = observer or Observer()
         self._watches: dict[str, tuple[tuple[int, int], ObservedWatch | None]] = {}
-        self._woken = float("-inf")
+        self._spent = float("-inf")  # this thread's processor time at the last wake
         self._observer.start()
         self._look()
 
@@ -68,14 +68,19 @@ class Wake(FileSystemEventHandler):
             self._calls.put(None)
 
     def wait(self, seconds: float) -> bool:
-        """Until something changes (True), `seconds` at most (False); two wakes are `GATHER` apart."""
+        """Until something changes (True), `seconds` at most (False).
+
+        First it rests for the processor time that the work since the last wake took, `GATHER` at most: lines gather
+        meanwhile, and a busy log costs half a core.
+        """
+        rested = time.monotonic() + min(GATHER, time.thread_time() - self._spent)
         self._look()
         try:
             self._calls.get(timeout=seconds)
         except queue.Empty:
             return False
-        time.sleep(max(0.0, self._woken + GATHER - time.monotonic()))
-        self._woken = time.monotonic()
+        time.sleep(max(0.0, rested - time.monotonic()))
+        self._spent = time.thread_time()
         while not self._calls.empty():
             self._calls.get()
         return True
