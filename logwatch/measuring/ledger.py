@@ -54,12 +54,13 @@ class Ledger(Memory[int]):
     def count(self, slots: Ints, coded: Coded, batch: Batch) -> None:
         """Add what a batch brings for the keys in these slots; events in one bucket of all windows are one point."""
         for pool, columns in zip(self.groups, COLUMNS, strict=True):
+            if not batch.amounts[:, columns].any():  # a live log's few lines add to one group, as a rule
+                continue
             codes, times, grown = _grown(coded, batch, columns)
-            if len(codes):
-                counts = np.bincount(codes, minlength=len(slots))
-                touched = np.flatnonzero(counts)
-                totals = grown + np.repeat(pool.last(slots[touched])[:, 1:], counts[touched], axis=0)
-                pool.append(slots[touched], counts[touched], np.column_stack((times, totals)))
+            counts = np.bincount(codes, minlength=len(slots))
+            touched = np.flatnonzero(counts)
+            totals = grown + np.repeat(pool.last(slots[touched])[:, 1:], counts[touched], axis=0)
+            pool.append(slots[touched], counts[touched], np.column_stack((times, totals)))
         for signal, pool in self.sets.items():
             marks, has = batch.marks[signal]
             rows, counts = distinct.latest(coded, marks, has)
