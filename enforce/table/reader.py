@@ -18,7 +18,8 @@ from enforce.table import files
 from enforce.table.files import BrokenError, Identity, Meta, State, TableError, Unusable
 from enforce.table.record import Record
 
-_RECHECK = 1.0  # seconds
+_LOOK = 0.05  # seconds between two looks at which file is there
+_RECHECK = 1.0  # and at what else is looked at
 _SCRATCH = 1 << 16  # bytes
 
 
@@ -40,13 +41,34 @@ Answer = Denied | NotListed | Unusable
 NOT_LISTED: Final = NotListed()
 
 
+class _File:
+    """data.mdb, open until nobody has it any more: lmdb does not tell its own descriptor."""
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        os.close(self._descriptor)
+
+    def size(self) -> int:
+        """Where it ends, which is the cheapest to ask of a file."""
+        return os.lseek(self._descriptor, 0, os.SEEK_END)
+
+
 class _Seen(NamedTuple):
-    """What a reader knows of the files: valid for this `stamp` of data.mdb, until `recheck` (monotonic)."""
+    """What a reader knows of the files: valid for this `stamp` of data.mdb, until `recheck` (monotonic).
+
+    Without an environment each look-up looks at the files; with one, it is open on a file of `size`, and they are
+    looked at from `look` on.
+    """
 
     stamp: tuple[int, int, int, int] | None = None  # device, inode, size, time
     recheck: float = 0.0
     env: lmdb.Environment | None = None
     lock: Identity | None = None
+    look: float = 0.0
+    file: _File | None = None
+    size: int = 0
     reason: str = ""
 
 
@@ -115,43 +137,51 @@ class Reader:
 
     def _unusable(self, error: Exception) -> Unusable:
         if isinstance(error, lmdb.Error):  # in files that passed the checks: open anew, but not at every look-up
-            self._seen = self._seen._replace(env=None, reason=str(error), recheck=self._monotonic() + _RECHECK)
+            self._seen = self._seen._replace(
+                env=None, file=None, reason=str(error), recheck=self._monotonic() + _RECHECK
+            )
         return Unusable(f"{self._path}: {_reason(error)}")
 
     def _current(self) -> lmdb.Environment:
-        stamp = self._stamp()
         seen = self._seen
-        if stamp != seen.stamp or self._monotonic() >= seen.recheck:
-            del seen  # it would keep the environment open that _refresh may have to open anew
-            seen = self._refresh()
+        # to touch a page that the file has lost would kill the process
+        if seen.env and seen.file and self._monotonic() < seen.look and seen.file.size() == seen.size:
+            return seen.env
+        del seen  # it would keep an environment open that _refresh may have to open anew
+        return self._looked_at()
+
+    def _looked_at(self) -> lmdb.Environment:
+        with self._lock:
+            stamp, now = self._stamp(), self._monotonic()
+            if stamp == self._seen.stamp and now < self._seen.recheck:
+                self._seen = self._seen._replace(look=now + _LOOK)
+            else:
+                self._refresh(stamp, now)
+            seen = self._seen
         if seen.env is None:
             raise BrokenError(seen.reason)
         return seen.env
 
     def _stamp(self) -> tuple[int, int, int, int]:
         try:
-            found = os.stat(self._data)  # noqa: PTH116  in every look-up's path, and half the price of Path.stat
+            found = os.stat(self._data)  # noqa: PTH116  half the price of Path.stat
         except (FileNotFoundError, NotADirectoryError):
             self._seen = _Seen()  # so that a removed file's space is given back
             raise BrokenError("no table there; the controller (mailbrake watch) makes it") from None
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
-    def _refresh(self) -> _Seen:
-        with self._lock:
-            stamp = self._stamp()  # again: another thread may have seen a newer one, and used it
-            if stamp == self._seen.stamp and self._monotonic() < self._seen.recheck:
-                return self._seen
-            recheck = self._monotonic() + _RECHECK
-            try:
-                lock = self._checked()
-                self._let_go_unless(stamp, lock)
-                env = self._seen.env or self._open()
-                with env.begin() as txn:
-                    files.meta(txn)
-                self._seen = _Seen(stamp, recheck, env, lock)
-            except (lmdb.Error, OSError, BrokenError) as error:
-                self._seen = _Seen(stamp, recheck, reason=_reason(error))
-            return self._seen
+    def _refresh(self, stamp: tuple[int, int, int, int], now: float) -> None:
+        recheck = now + _RECHECK
+        try:
+            lock = self._checked()
+            self._let_go_unless(stamp, lock)
+            env = self._seen.env or self._open()
+            file = self._seen.file or _File(self._data)
+            with env.begin() as txn:
+                files.meta(txn)
+            self._seen = _Seen(stamp, recheck, env, lock, now + _LOOK, file, stamp[2])
+        except (lmdb.Error, OSError, BrokenError) as error:
+            self._seen = _Seen(stamp, recheck, reason=_reason(error))
 
     def _checked(self) -> Identity:
         files.check_shape(self._data)

@@ -273,15 +273,20 @@ def publish_elsewhere(table: Path, changes: dict[str, list[dict[str, object]]]) 
     subprocess.run([sys.executable, "-c", code, str(table), json.dumps(changes)], check=True)
 
 
-def test_a_table_that_appears_vanishes_or_is_replaced_is_noticed(table: Path, tmp_path: Path) -> None:
-    reader = Reader(table, Clock())
+def test_a_table_that_appears_is_noticed_at_once_and_one_that_vanishes_or_is_replaced_soon(
+    table: Path, tmp_path: Path
+) -> None:
+    clock = Clock()
+    reader = Reader(table, clock)
     reason(reader.look_up([BOB], NOW))
     publish(table, {BOB: [record()]})
     assert isinstance(reader.look_up([BOB], NOW), Denied)
     publish(tmp_path / "other", {})
     move_in(table, tmp_path / "other")
+    clock.now += 0.05
     assert reader.look_up([BOB], NOW) is NOT_LISTED
     shutil.rmtree(table)
+    clock.now += 0.05
     assert "no table there" in reason(reader.look_up([BOB], NOW))
     publish(table, {BOB: [record()]})
     assert isinstance(reader.look_up([BOB], NOW), Denied)
@@ -299,6 +304,18 @@ def test_a_table_damaged_in_place_under_a_reader_is_noticed_and_so_is_its_repair
     (table / "data.mdb").write_bytes(whole)
     clock.now += 1
     assert isinstance(reader.look_up([BOB], NOW), Denied)
+
+
+def test_a_table_overwritten_with_as_many_bytes_is_noticed_soon(table: Path) -> None:
+    publish(table, {BOB: [record()]})
+    clock = Clock()
+    reader = Reader(table, clock)
+    assert isinstance(reader.look_up([BOB], NOW), Denied)
+    data = table / "data.mdb"
+    with data.open("r+b") as file:
+        file.write(os.urandom(data.stat().st_size))
+    clock.now += 0.05
+    assert "not an LMDB file" in reason(reader.look_up([BOB], NOW))
 
 
 def test_a_format_that_changes_under_a_reader_is_noticed_within_a_second(table: Path) -> None:
@@ -329,7 +346,7 @@ def test_a_lock_file_that_is_made_anew_is_followed(table: Path) -> None:
 def test_threads_get_answers_while_the_table_is_replaced_under_them(table: Path, tmp_path: Path) -> None:
     """And nothing crashes, which is what closing an environment under a thread would do."""
     publish(table, {BOB: [record()]})
-    reader = Reader(table)
+    reader = Reader(table, count(step=0.05).__next__)  # so that each look-up finds out
     done = threading.Event()
     answers: list[set[str]] = [set() for _ in range(4)]
 
