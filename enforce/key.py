@@ -19,6 +19,8 @@ import ipaddress
 import re
 from functools import lru_cache
 
+from enforce.printable import escaped
+
 SITE = "site"
 EVERYBODY = "account:*"
 # An IPv4 address as we write it ourselves: what nearly all of them are, and need not be taken apart.
@@ -33,7 +35,7 @@ def account(login: str, default_realm: str = "", *, keep_case: bool = False) -> 
 
     `login` may hold surrogate escapes (PEP 383) for bytes that are not UTF-8.
     """
-    name = _printable(login).strip()
+    name = escaped(login).strip()
     if not keep_case:
         name = name.lower()
     if not name:
@@ -103,16 +105,6 @@ def _address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | No
     except ValueError:
         return None
     return getattr(parsed, "ipv4_mapped", None) or parsed
-
-
-def _printable(text: str) -> str:
-    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(ord(c)) for c in text)
-
-
-def _escaped(code: int) -> str:
-    if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
-        code -= 0xDC00
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
 
 def _bounded(key: str) -> str:

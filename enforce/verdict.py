@@ -31,8 +31,9 @@ The log line of a verdict, program `mailbrake`, facility mail, one line for each
     KIND     `account` | `client` | `net`: what kind of key the record was on
     ADDRESS  the client's address in its shortest form, or `unknown` (no address, such as a unix socket; or, with a
              count, more addresses than there was room for)
-    LOGIN    as the MTA names it, what is not printable as `?`, at most 512 characters; to the end of the line, as it
-             may hold anything else, also `, key=`. At CONNECT, and without AUTH, there is no `, sasl_username=`.
+    LOGIN    as the MTA names it, what is not printable as in its key (enforce.key), and the key's cut of one with more
+             than 512 characters, so that whoever reads it comes to the same key; to the end of the line, as it may hold
+             anything else, also `, key=`. At CONNECT, and without AUTH, there is no `, sasl_username=`.
 
 The fields come in this order, and only LOGIN, the last one, is under a sender's control. A line that stands for N > 1
 equal verdicts (enforce.repeats) has `, count=N` between KIND and `, client_ip=`.
@@ -45,8 +46,8 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from enforce.key import EVERYBODY
-from enforce.printable import printable
+from enforce.key import EVERYBODY, account
+from enforce.printable import escaped
 from enforce.table import ACTIONS, Answer, Denied, Record
 
 _WHOM = {"account": "this account", "client": "your address", "net": "your network"}
@@ -232,4 +233,9 @@ def line(said: Said, count: int = 1) -> str:
     note, stage, client_ip, login = said
     fields = f"verdict: {note.action}, mode={note.mode}, stage={stage}, ref={note.ref}, rule={note.rule}"
     fields += f", key={note.kind}{f', count={count}' if count > 1 else ''}, client_ip={client_ip}"
-    return fields if login is None else f"{fields}, sasl_username={printable(login[:_LONGEST_LOGIN])}"
+    return fields if login is None else f"{fields}, sasl_username={_name(login)}"
+
+
+def _name(login: str) -> str:
+    name = escaped(login)
+    return name if len(name) <= _LONGEST_LOGIN else (account(login) or "").removeprefix("account:")

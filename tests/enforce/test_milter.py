@@ -341,7 +341,7 @@ def test_a_login_cannot_forge_a_log_line(daemon: Daemon, session: Session) -> No
     login = "x, key=client\r\nmailbrake: verdict: block"
     daemon.publish_keys({"account:x, key=client\\x0d\\x0amailbrake: verdict: block@example.com": [record()]})
     assert session.mail(login) == TEMPFAIL
-    daemon.wait_for(verdict("tempfail", login="x, key=client??mailbrake: verdict: block"))
+    daemon.wait_for(verdict("tempfail", login=r"x, key=client\x0d\x0amailbrake: verdict: block"))
     assert len(daemon.verdicts(1)) == 1
 
 

@@ -72,7 +72,7 @@ def _open(smtp: smtplib.SMTP, port: int, helo: str, login: str | None, password:
     if not reply.refused:
         reply = _ask(smtp, "helo", f"EHLO {helo}")
     if login is not None and not reply.refused:
-        response = b64encode(f"\0{login}\0{password}".encode()).decode()
+        response = b64encode(f"\0{login}\0{password}".encode(errors="surrogateescape")).decode()
         reply = _ask(smtp, "auth", f"AUTH PLAIN {response}")
     return reply
 
