@@ -162,6 +162,7 @@ class Controller:
             if stopped():
                 break
         if self._past:
+            self._save()
             log.info("learned from %s lines, up to %s", self.core.reader.scanner.lines, iso(self.core.reader.clock))
 
     def _warn(self, problems: list[str]) -> None:
