@@ -127,6 +127,7 @@ def test_any_bytes_in_a_value_are_records_or_unusable(raw: bytes) -> None:
         (GOOD | {"ref": "4F7K2A) \r\n250 OK"}, "ref cannot be"),
         (GOOD | {"rule": "a, key=client"}, "rule cannot be 'a, key=client'"),
         (GOOD | {"rule": "\ud800"}, "rule cannot be"),
+        (GOOD | {"rule": ""}, "rule cannot be ''"),
         (GOOD | {"share": 1.5}, "share cannot be 1.5"),
         (GOOD | {"max_recipients": 2.5}, "max_recipients cannot be 2.5"),
         (GOOD | {"text": "two\nlines"}, "text cannot be 'two\\nlines'"),
