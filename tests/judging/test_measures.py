@@ -209,7 +209,9 @@ class TestUsual:
         for day in range(6):
             bench.send(day * DAY, 5)
         bench.send(6 * DAY, 100)
+        assert len(bench.rates.habits.condemned.memory) == 1
         bench.rates.condemn(bench.release(6 * DAY + 10))
+        assert len(bench.rates.habits.condemned.memory) == 0
         assert bench.send(7 * DAY, 150) == []
 
     def test_nor_while_there_are_few_days_to_learn_from(self) -> None:

@@ -331,6 +331,18 @@ def test_away_is_what_a_look_at_all_that_went_before_finds(drawn: list[Any]) -> 
     assert found == [away(place) for place in range(len(rows))]
 
 
+def test_of_places_and_senders_those_used_last_are_remembered_within_bounds() -> None:
+    habits = Habits(Site(country=lambda client: client))
+    habits.observe(
+        events(queued(n / 100, client=f"client:10.{n}.0.1", sender=b"s%d@example.com" % n) for n in range(100))
+    )
+    (used,) = (memory for memory in habits.memories() if memory.name == "used")
+    _, _, _, places, countries, senders = used.get("account:alice")
+    assert [len(kept) for kept in (places, countries, senders)] == [64, 24, 32]
+    assert [*countries][-1] == "client:10.99.0.1"
+    assert [*senders][-1] == "s99@example.com"
+
+
 class TestContacts:
     def test_a_full_page_forgets_what_was_used_longest_ago(self) -> None:
         contacts = Contacts(pairs=1)
