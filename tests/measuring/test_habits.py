@@ -336,8 +336,9 @@ def test_of_places_and_senders_those_used_last_are_remembered_within_bounds() ->
     habits.observe(
         events(queued(n / 100, client=f"client:10.{n}.0.1", sender=b"s%d@example.com" % n) for n in range(100))
     )
-    (used,) = (memory for memory in habits.memories() if memory.name == "used")
-    _, _, _, places, countries, senders = used.get("account:alice")
+    used = next(memory for memory in habits.memories() if memory.name == "used").get("account:alice")
+    assert used
+    _, _, _, places, countries, senders = used
     assert [len(kept) for kept in (places, countries, senders)] == [64, 24, 32]
     assert [*countries][-1] == "client:10.99.0.1"
     assert [*senders][-1] == "s99@example.com"
