@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from logwatch.core import Core
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
-from logwatch.judging.said import Release
+from logwatch.judging.said import Confirmation, Release
 
 from . import maillog
 
@@ -46,6 +47,16 @@ def test_a_release_waits_for_the_logs_clock() -> None:
     (ended,) = core.feed(mail(201, 3, 1)).decisions
     assert (ended.action, ended.time, ended.until) == ("release", maillog.START + 200, maillog.START + 200)
     assert core.said.times() == []
+
+
+def test_what_waits_for_the_logs_clock_does_so_in_the_next_process() -> None:
+    old, new = core_of(), core_of()
+    old.feed(mail(100, 1, 9))
+    old.hear(Release("account:alice@example.com", maillog.START + 200))
+    old.hear(Confirmation("account:bob@example.com", maillog.START + 300))
+    assert new.restore(json.loads(json.dumps(old.facts())), written(old, {}))
+    assert [decision.action for decision in new.feed(mail(201, 2, 1)).decisions] == ["release"]
+    assert new.said.times() == [maillog.START + 300]
 
 
 def test_a_release_in_the_midst_of_a_chunk_divides_its_evidence() -> None:
