@@ -10,7 +10,7 @@ What any stranger can have remembered (a login that nobody has, an address that 
 as unproven, and has a quarter of the room at most: so nobody who has proved nothing can have those forgotten who have.
 
 Besides its key and its value, an entry takes 40 to 80 bytes in the dictionary, and 96 for its time: a tuple, a float.
-Memories of a million keys lay down something smaller (`_laid`, and `_taken`, which reads it), such as `Packed`.
+Memories of a million keys lay down something smaller (`_laid`; `_taken` and `get` read it), such as `Packed`.
 """
 
 from __future__ import annotations
@@ -71,10 +71,7 @@ class Memory(Generic[V]):
         What must not depend on when `expire` was last called passes `since`.
         """
         entry = self._entries.get(key)
-        if entry is None:
-            return None
-        time, value = self._taken(entry)
-        return None if time < since else value
+        return None if entry is None or entry[0] < since else entry[1]
 
     def put(self, key: Any, value: V, time: float, *, proven: bool = True) -> None:
         """Set a value; it is now the youngest. What was proven once stays so."""
@@ -86,7 +83,7 @@ class Memory(Generic[V]):
         self._entries[key] = self._laid(value, time)
         if self._front:
             self._front.pop(key, None)
-        if self._is_full():
+        if len(self._entries) > self.bound or self._has_too_many_strangers():
             self._make_room()
 
     def put_all(self, entries: Iterable[tuple[Any, V, float]], unproven: Sequence[Any] = ()) -> None:
@@ -102,7 +99,7 @@ class Memory(Generic[V]):
                 changed[key] = before is not None
             known[key] = self._laid(value, time)
         ranked.update(dict.fromkeys(strangers))
-        while self._is_full():
+        while len(known) > self.bound or self._has_too_many_strangers():
             self._make_room()
 
     def _rank(self, key: Any, *, proven: bool, known: bool) -> None:
@@ -112,11 +109,8 @@ class Memory(Generic[V]):
         if not proven and (stranger or not known):
             self._unproven[key] = None
 
-    def _is_full(self) -> bool:
-        return len(self._entries) > self.bound or self._has_too_many_strangers()
-
     def _has_too_many_strangers(self) -> bool:
-        return len(self._unproven) > max(1, self.bound // _SHARE)
+        return len(self._unproven) > (self.bound // _SHARE or 1)
 
     def _make_room(self) -> None:
         self.overflowed += 1
@@ -139,10 +133,10 @@ class Memory(Generic[V]):
         self._unproven.pop(key, None)
         if self._changed.pop(key, True):  # otherwise it came and went, and nobody else knows
             self._changed[key] = True
-        self.forgotten(self._taken(entry)[1])
+        self.forgotten(entry)
 
-    def forgotten(self, value: V) -> None:
-        """A value is no longer remembered: for memories whose values only stand for what lies elsewhere."""
+    def forgotten(self, entry: Any) -> None:
+        """What was laid down is no longer remembered: for memories whose values only stand for what lies elsewhere."""
 
     def clear(self) -> None:
         """Forget everything."""
@@ -216,6 +210,14 @@ class Packed(Memory[Any]):
 
     What is no bytes lies as it does elsewhere.
     """
+
+    def get(self, key: Any, since: float = float("-inf")) -> Any:
+        """The value of a key; None where there is none, or where it was last put before `since`."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        time, value = self._taken(entry)
+        return None if time < since else value
 
     def _laid(self, value: Any, time: float) -> Any:
         return _TIME.pack(time) + value if isinstance(value, bytes) else (time, value)

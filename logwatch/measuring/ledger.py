@@ -96,11 +96,16 @@ class Ledger(Memory[int]):
                 values[:, column] = _between(*groups[group], 1 + place, window_start(at, bucket_step(window)), at)
         return values
 
-    def forgotten(self, value: int) -> None:
+    def get(self, key: str, since: float = float("-inf")) -> int | None:
+        """The slot of a key; None where there is none, or where it was last put before `since`."""
+        slot: int | None = self._entries.get(key)
+        return None if slot is None or self._times[slot] < since else slot
+
+    def forgotten(self, entry: int) -> None:
         """A slot is free again."""
         for pool in self._pools:
-            pool.free(value)
-        self._free.append(value)
+            pool.free(entry)
+        self._free.append(entry)
 
     def restore(self, rows: Iterable[tuple[str, float, bytes]]) -> None:
         """Take up what `changes` once gave."""
