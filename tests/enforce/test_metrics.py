@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -30,6 +32,21 @@ def scraped(where: str) -> dict[str, float]:
     return {name: float(value) for name, _, value in (li.rpartition(" ") for li in lines if not li.startswith("#"))}
 
 
+def _scraped_now(where: str) -> dict[str, float]:
+    """Nothing where all places are still taken."""
+    try:
+        return scraped(where)
+    except OSError:
+        return {}
+
+
+def _end_of(connection: socket.socket) -> bytes:
+    try:
+        return connection.recv(100)
+    except ConnectionError:
+        return b""
+
+
 class TestEndpoint:
     def test_serves_the_snapshot_that_is_there(self) -> None:
         """With each scrape the newest one; a metric without values is left out."""
@@ -53,6 +70,33 @@ class TestEndpoint:
         where = f"127.0.0.1:{next(free_ports())}"
         for _ in range(2):
             exposition.serve(where, (), dict)()
+
+    def test_who_only_begins_requests_is_hung_up_on(self) -> None:
+        """They hold neither the port nor the process: at once if there are many of them, else after a while."""
+        where = f"127.0.0.1:{next(free_ports())}"
+        threads = threading.active_count()
+        close = exposition.serve(where, (Metric("y", "gauge", "Y"),), lambda: {"y": {PLAIN: 0.5}}, patience=0.3)
+        begun = [socket.create_connection(("127.0.0.1", int(where.partition(":")[2])), timeout=20) for _ in range(60)]
+        try:
+            for one in begun:
+                with contextlib.suppress(ConnectionError):
+                    one.send(b"GET /metrics HTTP/1.1\r\nX: ")
+            assert threading.active_count() <= threads + 1 + 8
+            assert {_end_of(one) for one in begun} == {b""}
+            wait_until(lambda: _scraped_now(where) == {"y": 0.5}, "a scrape")
+        finally:
+            for one in begun:
+                one.close()
+            close()
+
+    def test_serves_ipv6(self) -> None:
+        """[ADDRESS]:PORT."""
+        where = f"[::1]:{next(free_ports())}"
+        close = exposition.serve(where, (Metric("y", "gauge", "Y"),), lambda: {"y": {PLAIN: 0.5}})
+        try:
+            assert scraped(where) == {"y": 0.5}
+        finally:
+            close()
 
     def test_says_where_it_cannot_be_served(self) -> None:
         """The port is taken."""
