@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Sequence
 
 from enforce.config import Config
+from logwatch.commands.cuts import Cuts
 from logwatch.commands.output import clock, number, write_table
 from logwatch.commands.summary import policy_name
 from logwatch.schema import Decision
@@ -17,8 +18,7 @@ _SHOWN = 40  # differences in the table; --json has all
 
 def tell(found: Sequence[Difference], config: Config, against: Config) -> None:
     """Print how many there are of each kind, and which."""
-    name, other = policy_name(config), policy_name(against)
-    other = other[0].lower() + other[1:]
+    name, other = policy_name(config), _within(against)
     if not found:
         print(f"\n{name} would have treated everybody as {other} does.")
         return
@@ -32,6 +32,20 @@ def tell(found: Sequence[Difference], config: Config, against: Config) -> None:
     if len(found) > _SHOWN:
         print(f"… and {number(len(found) - _SHOWN)} more; --json has them all.")
     print("\nMessages and recipients are what a sender got accepted meanwhile. Nothing was changed: this was a replay.")
+
+
+def tell_cuts(after: Cuts, before: Cuts, config: Config, against: Config) -> None:
+    """Print what the caps for everybody would have cut, where that is not the same."""
+    if not after.same(before):
+        print("\nTheir caps for everybody would not have cut the same:")
+        after.tell(_within(config))
+        before.tell(_within(against))
+
+
+def _within(config: Config) -> str:
+    """A policy's name within a sentence."""
+    name = policy_name(config)
+    return name[0].lower() + name[1:]
 
 
 def _sum(change: str, found: Sequence[Difference]) -> dict[str, object]:

@@ -82,6 +82,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if value == int(value) or abs(value) >= _LARGE else f"{value:.3g}"
 
 
+def times(count: int) -> str:
+    """`once`, `twice`, `1,234 times`."""
+    return {1: "once", 2: "twice"}.get(count, f"{number(count)} times")
+
+
 def counted(count: int, what: str) -> str:
     """So many of something: `1 message`, `2,000 messages`."""
     return f"{number(count)} {what}{'s' * (count != 1)}"

@@ -100,6 +100,7 @@ def _decided(args: argparse.Namespace, logs: list[str], config: Config, span: Sp
 
 def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: Span, names: Pseudonyms | None) -> None:
     from logwatch.commands import differences
+    from logwatch.commands.cuts import Cuts
     from logwatch.commands.summary import Reading
     from logwatch.rerun import side_by_side
     from logwatch.weighing.comparing import COLUMNS, Comparison
@@ -107,10 +108,13 @@ def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: S
     against = judged_by(args.against, config)
     core, other = core_for(logs, config, args), _core(against, args, 0.0)
     comparison, reading = Comparison(span), Reading(core)
+    cuts = Cuts(core, span), Cuts(other, span)
     with _read(logs) as seen:
         for after, before in side_by_side(core, other, logs, now(), seen):
             comparison.take(after.events, before.decisions, after.decisions)
             reading.add(after)
+            for cut, step in zip(cuts, (after, before), strict=True):
+                cut.add(step)
             if core.reader.clock >= span.end:
                 break
     found = comparison.differences()
@@ -121,6 +125,7 @@ def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: S
         write_rows(map(names.fields, rows) if names else rows, COLUMNS, args.parquet)
     elif reading.tell(config, logs, span):
         differences.tell(found, config, against)
+        differences.tell_cuts(*cuts, config, against)
 
 
 def span_of(args: argparse.Namespace, config: Config) -> Span:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from enforce.config import Config
-from enforce.key import EVERYBODY
 from enforce.printable import printable
-from logwatch.commands.output import clock, counted, number, write_table
+from logwatch.commands.cuts import Cuts
+from logwatch.commands.output import clock, counted, number, times, write_table
 from logwatch.core import Core, Step
-from logwatch.judging.ceiling import Cut
 from logwatch.judging.conditions import Rate
 from logwatch.judging.policy import SEVERITY
 from logwatch.reading.loss import clocks_off
@@ -22,7 +20,6 @@ from logwatch.weighing.nearest import Nearest
 
 _SHOWN = 40  # senders in the table; --json has all
 _NEAREST = 5
-_CUT = 5  # accounts named
 ANSWERS = {
     "cap": "452 beyond some recipients",
     "throttle": "450 for a share of attempts",
@@ -71,7 +68,7 @@ class Reading:
             print(f"Not all clocks agree: {said}. Their lines count as of the newest of the others.")
         if steps := facts["clock_steps"]:
             print(
-                f"The log's clock went back by more than an hour {_times(steps)}: what had been counted was forgotten, "
+                f"The log's clock went back by more than an hour {times(steps)}: what had been counted was forgotten, "
                 "so much may have been missed. Is a host's clock or zone wrong?"
             )
         if math.isfinite(span.begin):
@@ -88,12 +85,10 @@ class Summary:
         """`span`: the steps have only decisions of this time."""
         self._reading = Reading(core)
         self._span = span
+        self._cuts = Cuts(core, span)
         self._cases: dict[tuple[str, str, str], list[Decision]] = {}
         self._near = Nearest(core.judge.policy, span)
-        self._ceiling = core.judge.policy.ceiling
         self._lists = core.judge.policy.digests
-        self._cut: list[Cut] = []
-        self._larger: set[str] = set()
 
     def add(self, step: Step) -> None:
         """One more chunk of the log."""
@@ -101,8 +96,7 @@ class Summary:
         for decision in step.decisions:
             self._cases.setdefault((decision.ref, decision.key, decision.rule), []).append(decision)
         self._near.add(step)
-        self._cut += [cut for cut in step.cut if self._span.holds(cut.time)]
-        self._larger |= {cap.key for cap in step.caps} - {EVERYBODY}
+        self._cuts.add(step)
 
     def tell(self, config: Config, logs: list[str]) -> None:
         """Print what was read, who would have been hit, who came near, and what to do next."""
@@ -112,7 +106,7 @@ class Summary:
                 self._tell_cases(name, config)
             else:
                 print(f"\n{name} would have left everybody alone.")
-            self._tell_cut()
+            self._cuts.tell()
             self._tell_near(config)
             self._tell_lists()
         _tell_next(config)
@@ -123,7 +117,7 @@ class Summary:
         for case in cases:
             senders.setdefault(case[0].key, []).append(case)
         count = len(senders)
-        print(f"\n{name} would have acted {_times(len(cases))}, on {number(count)} sender{'s' * (count != 1)}:\n")
+        print(f"\n{name} would have acted {times(len(cases))}, on {number(count)} sender{'s' * (count != 1)}:\n")
         rows = sorted((_Row.of(cases) for cases in senders.values()), key=_Row.urgency)
         cells = [row.cells(config) for row in rows[:_SHOWN]]
         write_table(cells, list(cells[0]))
@@ -138,24 +132,6 @@ class Summary:
             print("\nIts lists are taken as they are now, whatever they held then (SHA-256 of their text):")
         for path, digest in self._lists.items():
             print(f"  {digest}…  {printable(path)}")
-
-    def _tell_cut(self) -> None:
-        """What the cap for everybody would have cut."""
-        if self._ceiling is None:
-            return
-        larger = f"{counted(len(self._larger), 'account')} with a larger one of their own"
-        print(
-            f"\nThe cap of {number(self._ceiling.recipients)} recipients per message ({self._ceiling.mode}): {larger}."
-        )
-        senders = Counter(cut.key for cut in self._cut)
-        beyond = sum(cut.recipients - cut.limit for cut in self._cut)
-        print(
-            f"It would have cut {counted(len(self._cut), 'message')} of {counted(len(senders), 'account')}, "
-            f"{counted(beyond, 'recipient')} of them{', most often of:' if senders else '.'}"
-        )
-        for key, count in senders.most_common(_CUT):
-            largest = max(cut.recipients for cut in self._cut if cut.key == key)
-            print(f"  {printable(key)}: {_times(count)}, up to {number(largest)} recipients")
 
     def _tell_near(self, config: Config) -> None:
         hit = {(case[0].rule, case[0].key) for case in self._cases.values()}
@@ -178,10 +154,6 @@ class Summary:
 def policy_name(config: Config) -> str:
     """What a policy is called at the beginning of a sentence."""
     return f"The policy {config.policy.file}" if config.policy.file else "The policy that comes with mailbrake"
-
-
-def _times(count: int) -> str:
-    return {1: "once", 2: "twice"}.get(count, f"{number(count)} times")
 
 
 def said(row: Mapping[Any, float]) -> str:

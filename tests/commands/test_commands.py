@@ -254,6 +254,21 @@ class TestReplay:
         same = mailbrake("replay", DEMO, "--policy", policy, "--against", policy).stdout
         assert "would have treated everybody as the policy" in same
 
+    def test_against_another_cap(self, tmp_path: Path) -> None:
+        """What each would have cut; nothing where both cut the same."""
+        texts = {"new": "cap per account: 10 recipients", "old": "cap per account: 25 recipients", "bare": ""}
+        new, old, bare = (tmp_path / name for name in texts)
+        for name, text in texts.items():
+            (tmp_path / name).write_text(f"{text}\n")
+        told = mailbrake("replay", DEMO, "--policy", new, "--against", old).stdout
+        assert f"The cap of 10 recipients per message (observe) in the policy {new}: " in told
+        assert "\nIt would have cut 9 messages of 1 account, 135 recipients of them, most often of:\n" in told
+        assert f"The cap of 25 recipients per message (observe) in the policy {old}: " in told
+        assert "\nIt would have cut 0 messages of 0 accounts, 0 recipients of them.\n" in told
+        without = mailbrake("replay", DEMO, "--policy", new, "--against", bare).stdout
+        assert f"No cap for everybody is in the policy {bare}." in without
+        assert "would have cut" not in mailbrake("replay", DEMO, "--policy", new, "--against", new).stdout
+
     def test_writes_parquet(self, tmp_path: Path) -> None:
         """The decisions of --json, stamps as times and evidence as JSON."""
         policy, target = tmp_path / "policy", tmp_path / "decisions.parquet"
