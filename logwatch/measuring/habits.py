@@ -59,6 +59,7 @@ class Habits:
         self.condemned = Condemned()
         self.contacts = Contacts()
         self._site = site
+        self._accused = False  # whether anything has been decided against anybody
         # first message, number of messages, day of the last one, {network or neighbourhood: first and last use},
         # {country: days, last day}, {sender: first use (0: among the first messages), messages}
         self._accounts = Records("used", 1_000_000)
@@ -110,6 +111,7 @@ class Habits:
         self.contacts.expire(clock)
 
     def _learn(self, rows: Any, events: Columns, added: Columns) -> None:
+        self._accused = len(self.condemned.memory) > 0
         began = self._days.get("first")
         if began is None:
             began = float(events["clock"][rows[0]])
@@ -138,9 +140,11 @@ class Habits:
     def _stranger(self, line: _Row) -> bool:
         if line.recipient is None:
             return False
-        day = self.contacts.day_of(line.account, line.clock)
-        forgets = day is not None and self._condemned(line, day)
-        return not self.contacts.met(line.account, line.recipient, line.clock, forget=forgets)
+        return not self.contacts.met(line.account, line.recipient, line.clock, forget=self._forgets(line))
+
+    def _forgets(self, line: _Row) -> bool:
+        day = self.contacts.day_of(line.account, line.clock) if self._accused else None
+        return day is not None and self._condemned(line, day)
 
     def _recalled(self, line: _Row, used: dict[str, tuple[float, list[Any]]]) -> list[Any]:
         """What is known of an account, as it was used in this chunk or before it."""
@@ -180,7 +184,7 @@ class Habits:
         self._days.put("today", [day, count + 1], time)
 
     def _condemned(self, line: _Row, day: float) -> bool:
-        return len(self.condemned.memory) > 0 and self.condemned.on(short(line.account), int(day), line.clock)
+        return self._accused and self.condemned.on(short(line.account), int(day), line.clock)
 
     def _new_network(self, record: list[Any], line: _Row) -> bool:
         grown = line.clock - record[0] >= LEARNING

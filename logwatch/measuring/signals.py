@@ -41,8 +41,15 @@ class _Seen:
         return self._known[name, what]
 
 
+def _codes(events: _Seen, name: str) -> tuple[Amounts, list[Any]]:
+    """Of a column of few different values: the place of each among them, and the values, None the last."""
+    codes, known = events.once(name, coded, coded)
+    return codes, [*known.tolist(), None]
+
+
 def _is(events: _Seen, name: str, value: object) -> Any:
-    return events.once(name, value, lambda column: np.asarray(column == value, dtype=bool))
+    codes, known = _codes(events, name)
+    return codes == known.index(value) if value in known else np.zeros(len(codes), dtype=bool)
 
 
 def _has(events: _Seen, name: str) -> Any:
@@ -50,10 +57,8 @@ def _has(events: _Seen, name: str) -> Any:
 
 
 def _starts(events: _Seen, name: str, prefix: bytes) -> Any:
-    found = np.zeros(len(events[name]), dtype=bool)
-    rows = np.flatnonzero(_has(events, name))
-    found[rows] = [value.startswith(prefix) for value in events[name][rows]]
-    return found
+    codes, known = _codes(events, name)
+    return np.array([value is not None and value.startswith(prefix) for value in known])[codes]
 
 
 def _number(events: _Seen, name: str) -> Any:
