@@ -10,7 +10,7 @@ from typing import Any
 from logwatch.memory import Memory
 from logwatch.reading.attribute import Attribution
 from logwatch.reading.scan import Scanner
-from logwatch.reading.stamp import Stamps
+from logwatch.reading.stamp import Course, Stamps
 from logwatch.schema import Columns
 
 
@@ -58,6 +58,7 @@ class Reader:
         return {
             "clock": clocks.now,
             "stamp": self.scanner.stamps.last,
+            "course": self.scanner.stamps.course.state(),
             "lines": self.scanner.lines,
             "unreadable": dict(self.scanner.unreadable),
             "other": self.scanner.other,
@@ -70,7 +71,7 @@ class Reader:
 
     def restore(self, facts: Mapping[str, Any]) -> None:
         """Take up what `facts` once gave."""
-        self.scanner.stamps.last = facts["stamp"]
+        self.scanner.stamps.course = Course(facts["stamp"], *facts.get("course", ()))
         self.scanner.lines = facts["lines"]
         self.scanner.unreadable = Counter(facts["unreadable"])
         self.scanner.other = facts.get("other", 0)

@@ -3,7 +3,8 @@
 Traditional syslog stamps (RFC 3164, `Nov 25 01:16:55`) have neither year nor zone. The zone is the one configured, else
 the machine's. The year is the one that puts a stamp nearest to the line before it, so that New Year is crossed
 by order of lines, backwards too where a line is late; the first line is put by `first_year`. A quiet half year or more
-between two lines is misread. In the hour that daylight saving repeats, a step back of more than half an hour means
+between two lines is misread. Once a log has been somewhere for long, fewer than twenty odd stamps in a row do not lead
+it round the year (see `Course`). In the hour that daylight saving repeats, a step back of more than half an hour means
 that the second pass has begun.
 
 Exim's stamps (`2026-11-25 01:16:55`, a zone behind it on demand) have a year; theirs is the first pass of such an hour.
@@ -23,15 +24,67 @@ _HALF_HOUR = 1800.0
 _YEARS = (1970, 9999)  # what every clock and calendar here can count
 
 
+class Course:
+    """Where a log has got to: its last stamp, and where it was before odd ones came.
+
+    A host with a wrong clock, or whoever may send lines to a central syslog, writes stamps too. Two, five months
+    from each other, would have the next true one read a year later, and all after it.
+    """
+
+    def __init__(self, last: float, home: float | None = None, near: int = 0, odd: int = 0) -> None:
+        """`home`: the latest of `near` different stamps (_SETTLED at most) around it; since then came `odd` others."""
+        self.last = last
+        self.home = last if home is None else home
+        self.near, self.odd = near, odd
+
+    def put(self, time: float) -> None:
+        """A stamp was read."""
+        if time == self.last:
+            return
+        self.last = time
+        if abs(time - self.home) <= _AROUND:
+            self.home, self.near, self.odd = time, min(_SETTLED, self.near + 1), 0
+        elif self.odd + 1 >= self.near:
+            self.home, self.near, self.odd = time, 1, 0
+        else:
+            self.odd += 1
+
+    def state(self) -> tuple[float, int, int]:
+        """What it was made with beside its last stamp."""
+        return self.home, self.near, self.odd
+
+    @property
+    def astray(self) -> bool:
+        """Whether the last stamps were odd ones."""
+        return self.odd > 0 and self.near == _SETTLED
+
+    def start(self, hour: bytes, zone: tzinfo | None) -> datetime | None:
+        """The start of `Mmm dd hh` in the year that is meant; None if no year has that day."""
+        again = nearest(hour, zone, self.home) if self.astray else None
+        if again and abs(again.timestamp() - self.home) <= _AGAIN:
+            return again
+        return nearest(hour, zone, self.last)
+
+
+_AROUND = 31 * 86400.0
+_AGAIN = 7 * 86400.0  # from where a log was: nearer than that it goes on, rather than having gone round a year
+_SETTLED = 20
+
+
 class Stamps:
-    """Reads one stamp after the other; `last` is the one before, the only thing remembered."""
+    """Reads one stamp after the other; `course` is all that is remembered."""
 
     def __init__(self, zone: tzinfo | None, last: float) -> None:
         self.zone = zone
-        self.last = last
+        self.course = Course(last)
         self._hour = b""  # "Nov 25 01", whose start is _base
         self._base = 0.0
         self._second_pass: float | None = None  # where this hour comes twice
+
+    @property
+    def last(self) -> float:
+        """The stamp before, epoch seconds."""
+        return self.course.last
 
     def read(self, text: bytes) -> float | None:
         """Epoch seconds of a stamp; None for one that names no moment (`Feb 31`)."""
@@ -43,8 +96,9 @@ class Stamps:
             return None
         if not _YEARS[0] <= moment.year < _YEARS[1]:
             return None
-        self.last = (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).timestamp()
-        return self.last
+        stamp = (moment if moment.tzinfo else moment.replace(tzinfo=self.zone)).timestamp()
+        self.course.put(stamp)
+        return stamp
 
     def _traditional(self, text: bytes) -> float | None:
         if len(text) == 14:  # `Jan 6`, as some write it
@@ -58,11 +112,11 @@ class Stamps:
         if self._second_pass is not None and stamp < self.last - _HALF_HOUR:
             self._base, self._second_pass = self._second_pass, None
             stamp = self._base + within
-        self.last = stamp
+        self.course.put(stamp)
         return stamp
 
     def _enter(self, hour: bytes) -> bool:
-        start = nearest(hour, self.zone, self.last)
+        start = self.course.start(hour, self.zone)
         if start is None:
             return False
         self._hour = hour
@@ -97,12 +151,13 @@ def first_year(samples: Iterable[bytes], zone: tzinfo | None, newest: float) -> 
 
     The last one lies before `newest` (a day's grace for clocks and zones). Without samples: `newest`.
     """
-    time, year_end = newest, newest + timedelta(days=1).total_seconds()
+    course, year_end = Course(newest), newest + timedelta(days=1).total_seconds()
     for position, text in enumerate(reversed(list(samples))):
         if text[:1].isdigit():
-            time = Stamps(zone, time).read(text) or time
+            course.put(Stamps(zone, course.last).read(text) or course.last)
             continue
         # half a year before the newest is nearest to every stamp of the year that ends then
-        start = nearest(text[:9], zone, year_end - timedelta(days=183).total_seconds() if position == 0 else time)
-        time = start.timestamp() if start else time
-    return time
+        middle = year_end - timedelta(days=183).total_seconds()
+        start = course.start(text[:9], zone) if position else nearest(text[:9], zone, middle)
+        course.put(start.timestamp() if start else course.last)
+    return course.home if course.astray else course.last

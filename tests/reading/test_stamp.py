@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logwatch.reading.stamp import Stamps, first_year
+from logwatch.reading.stamp import Course, Stamps, first_year
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -119,6 +119,52 @@ def test_order_gives_the_year(begin: datetime, gaps: list[int]) -> None:
     texts = [syslog(moment) for moment in moments]
     start = first_year(texts, ZoneInfo("UTC"), moments[-1].timestamp() + 60)
     assert read(texts, ZoneInfo("UTC"), start) == [moment.timestamp() for moment in moments]
+
+
+ODD = [b"Mar  1 00:00:00", b"Aug  1 00:00:00"]  # from November on, each is nearer to the one before than a year before
+TRUE = [b"Nov 25 01:%02d:00" % minute for minute in range(60)]
+
+
+@pytest.mark.parametrize("odd", [ODD, ODD * 9, [b"2036-01-01T00:00:00Z"]])
+def test_odd_stamps_do_not_lead_a_log_round_the_year(odd: list[bytes]) -> None:
+    """What a stranger sends to a central syslog, or a host without a battery."""
+    stamps = [*TRUE[:30], *odd, b"Nov 25 02:00:00", *odd, b"Dec  1 00:00:00"]
+    found = read(stamps, ZoneInfo("UTC"), at("2026-11-01T00Z"))
+    assert (found[29], found[30 + len(odd)], found[-1]) == (
+        at("2026-11-25T01:29Z"),
+        at("2026-11-25T02:00Z"),
+        at("2026-12-01T00Z"),
+    )
+
+
+def test_a_log_goes_on_where_it_stays() -> None:
+    """After a gap of some months the log is where its lines are; nearly a year later that is another year."""
+    stamps = [*TRUE, *(b"%b 20 %02d:00:00" % (month, hour) for month in (b"Apr", b"Sep", b"Nov") for hour in range(24))]
+    assert read(stamps, ZoneInfo("UTC"), at("2026-11-01T00Z"))[-1] == at("2027-11-20T23Z")
+
+
+@pytest.mark.parametrize("place", [0, 8])
+def test_odd_samples_do_not_move_the_first_year(place: int) -> None:
+    """Backwards, it is those of spring and then of winter that would lead round a year; where they stand is all one."""
+    samples = [b"Nov %2d 01:00:00" % day for day in range(1, 30)]
+    samples[place:place] = [b"Jan  1 00:00:00", b"Jun 10 00:00:00"]
+    start = first_year(samples, ZoneInfo("UTC"), at("2026-11-30T00Z"))
+    assert abs(start - at("2026-11-01T00Z")) < 86400
+
+
+@given(st.lists(st.sampled_from([*TRUE[:3], *ODD]), max_size=60), st.integers(0, 60))
+def test_a_course_that_was_written_down_goes_on(texts: list[bytes], cut: int) -> None:
+    """The same moments, and the same course, whether a log was read in one go or taken up again."""
+    cut = min(cut, len(texts))
+    whole, before = Stamps(ZoneInfo("UTC"), 1.79e9), Stamps(ZoneInfo("UTC"), 1.79e9)
+    expected = [whole.read(text) for text in texts]
+    found = [before.read(text) for text in texts[:cut]]
+    after = Stamps(ZoneInfo("UTC"), 0.0)
+    after.course = Course(before.last, *before.course.state())
+    again = [after.read(text) for text in texts[max(0, cut - 1) : cut]]  # the last once more: chunks begin anew
+    assert again == found[-1:]
+    assert found + [after.read(text) for text in texts[cut:]] == expected
+    assert after.course.state() == whole.course.state()
 
 
 def test_first_year_without_samples() -> None:
