@@ -90,7 +90,7 @@ def expression(log: str, mta: str) -> None:
     from logwatch.reading.rows import NEEDED, STAMP
     from logwatch.reading.source import chunks
 
-    pattern = first_look(NEEDED.union(COLUMNS, (STAMP,)), None, frozenset({mta}))
+    pattern = first_look(NEEDED.union(COLUMNS, (STAMP,)), frozenset({mta}))
     begin = time.process_time()
     for chunk in chunks(log):
         deque(pattern.regex.finditer(b"\n" + chunk), 0)
