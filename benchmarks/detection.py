@@ -31,14 +31,19 @@ from benchmarks.traffic.hosted import Hosted
 from benchmarks.traffic.month import Month
 from benchmarks.traffic.postfix import Writer
 from benchmarks.traffic.profile import SITES
+from benchmarks.traffic.scattered import Scattered
 from benchmarks.traffic.scene import DAY, START
 from benchmarks.traffic.sending import TRACE
 from benchmarks.traffic.sendmail import SendmailWriter
 from logwatch.judging.language import SHIPPED, parse
 from logwatch.schema import Decision
 
-OTHERS: dict[str, type[Campus | Hosted]] = {"campus": Campus, "hosted": Hosted}
-HELD_OUT = {"campus": "made from another point of view", "hosted": "made when the policy was settled"}
+OTHERS: dict[str, type[Campus | Hosted]] = {"campus": Campus, "hosted": Hosted, "scattered": Scattered}
+HELD_OUT = {
+    "campus": "made from another point of view",
+    "hosted": "made when the policy was settled",
+    "scattered": "nobody has a provider or a past",
+}
 MILD, HARD = ("throttle", "tempfail", "cap"), ("hold", "block")
 
 SIMPLE = {

@@ -25,7 +25,7 @@ from benchmarks.traffic.places import abroad, block, host, lands, network
 from benchmarks.traffic.scene import DAY, HOUR, NOISE, START, Attack, Event, Guess, Incoming, Mail, fates, seeded
 
 DAYS = 30
-_LAND = "PL"
+LAND = "PL"
 _OFFICE = (7, 7, 4, 3, 3, 2, 1, 1, 7, 24, 66, 106, 115, 105, 103, 102, 106, 92, 57, 33, 22, 13, 12, 8)
 _EARLY = (0, 0, 0, 0, 0, 9, 47, 122, 133, 106, 115, 119, 115, 114, 77, 22, 7, 3, 2, 2, 1, 1, 2, 1)
 _DEAD, _DEFERRED = 0.008, 0.02
@@ -35,7 +35,7 @@ _DEAD, _DEFERRED = 0.008, 0.02
 class Site:
     """What a closed loop wants to know of it."""
 
-    name: str = "hosted"
+    name: str
     filtered: bool = True
 
 
@@ -67,11 +67,13 @@ class Box:
 class Hosted:
     """A month, as `Month` is one."""
 
+    called = "hosted"
+
     def __init__(self, seed: int, accounts: int = 300, each: int = 1) -> None:
-        self.site, self.name, self.days = Site(), f"hosted {seed}", DAYS
+        self.site, self.name, self.days = Site(self.called), f"{self.called} {seed}", DAYS
         self.pick = seeded(self.name, "all")
-        self._providers = [[block(self.pick, _LAND) for _ in range(6)] for _ in range(4)]
-        self._carriers = [f"{block(self.pick, _LAND)}." for _ in range(2)]
+        self._providers = [[block(self.pick, LAND) for _ in range(6)] for _ in range(4)]
+        self._carriers = [f"{block(self.pick, LAND)}." for _ in range(2)]
         self._exits = [network(self.pick, block(self.pick, land)) for land in ("NL", "SE", "US")]
         self.boxes = [self._box(number) for number in range(accounts)]
         self.attacks: list[Attack] = []
@@ -133,7 +135,7 @@ class Hosted:
             box.places["home"] = self._home(pick, self._providers[int(box.places["provider"])])
         if day > box.back and pick.random() < 0.01 / 30 * (5 if "exit" in box.places else 1):
             box.back, box.trips = day + pick.randrange(3, 11), True
-            box.places["trip"] = network(pick, block(pick, abroad(pick, _LAND)))
+            box.places["trip"] = network(pick, block(pick, abroad(pick, LAND)))
 
     def _where(self, box: Box, day: int, hour: float) -> str:
         pick, places = box.pick, box.places
@@ -233,7 +235,8 @@ class Crime:
 
     def contact(self, strangers: float) -> str:
         """One of the victim's own, or a stranger."""
-        return self.stranger() if self.pick.random() < strangers else self.pick.choice(self.victim.book)
+        known = self.victim.book
+        return self.stranger() if self.pick.random() < strangers or not known else self.pick.choice(known)
 
     def mail(self, time: float, client: str, to: tuple[str, ...], dead: float | None = None) -> Mail:
         """One message."""
@@ -317,7 +320,7 @@ def _pauses(crime: Crime) -> Iterator[Event]:
 def _drip(crime: Crime) -> Iterator[Event]:
     """Two an hour for ten days, another address of the victim's country each day."""
     for day in range(10):
-        client = host(crime.pick, network(crime.pick, block(crime.pick, _LAND)))
+        client = host(crime.pick, network(crime.pick, block(crime.pick, LAND)))
         for time in crime.moments(2, 24, crime.begin + day * DAY):
             yield crime.mail(time, client, (crime.stranger(),))
 

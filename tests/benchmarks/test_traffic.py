@@ -10,6 +10,7 @@ from operator import attrgetter
 
 import pytest
 
+from benchmarks.at_once import Storm
 from benchmarks.closed_loop import ClosedLoop
 from benchmarks.detection import alarms, families, scored
 from benchmarks.traffic import campus, hosted
@@ -19,7 +20,8 @@ from benchmarks.traffic.hosted import Hosted
 from benchmarks.traffic.month import DAYS, Month
 from benchmarks.traffic.postfix import Writer
 from benchmarks.traffic.profile import PROVIDER
-from benchmarks.traffic.scene import DAY, SENT, START, UNKNOWN, Event, Guess, Incoming, Mail
+from benchmarks.traffic.scattered import Scattered
+from benchmarks.traffic.scene import DAY, HOUR, SENT, START, UNKNOWN, Event, Guess, Incoming, Mail
 from benchmarks.traffic.sending import Process
 from benchmarks.traffic.sendmail import SendmailWriter
 from logwatch.core import Core
@@ -126,7 +128,9 @@ def test_lost_lines_are_lost() -> None:
     assert not ClosedLoop(month(kinds=["flood"]), policy, lost=1.0).run().decisions
 
 
-@pytest.mark.parametrize(("site", "kinds"), [(Campus, campus.ATTACKS), (Hosted, hosted.ATTACKS)])
+@pytest.mark.parametrize(
+    ("site", "kinds"), [(Campus, campus.ATTACKS), (Hosted, hosted.ATTACKS), (Scattered, hosted.ATTACKS)]
+)
 def test_other_sites_are_in_order_and_true_to_their_labels(site: type[Campus | Hosted], kinds: Iterable[str]) -> None:
     """Time only goes forward, every family is there, and each attack's events are its own."""
     month = site(1, accounts=60)
@@ -161,7 +165,7 @@ def test_a_policy_without_rules_stops_nothing_and_harms_nobody() -> None:
 
 
 CONTACTS = [f"friend{number}@partner.example" for number in range(24)]
-HOME, CARRIER = "192.0.2.7", "198.51.100"
+HOME, CARRIER, AFAR = "192.0.2.7", "198.51.100", "203.0.113.9"
 
 
 def written(time: float, account: str, client: str, to: str) -> Mail:
@@ -169,19 +173,43 @@ def written(time: float, account: str, client: str, to: str) -> Mail:
     return Mail(START + time, login, client, login, (to,), (SENT,))
 
 
-@pytest.mark.parametrize(("client", "rules"), [(f"{CARRIER}.9", ["many-from-elsewhere"]), (HOME, [])])
-def test_a_run_to_own_contacts_is_held_against_the_place_that_it_comes_from(client: str, rules: list[str]) -> None:
-    """From a carrier that others use, but not she; the same from home may be hers."""
+@pytest.mark.parametrize(
+    ("client", "earlier", "rules"),
+    [
+        (f"{CARRIER}.9", 0, ["many-from-elsewhere"]),
+        (f"{CARRIER}.9", 4, []),
+        (AFAR, 0, ["many-from-afar"]),
+        (AFAR, 4, []),
+        (HOME, 0, []),
+    ],
+)
+def test_a_run_to_own_contacts_is_held_against_the_place_that_it_comes_from(
+    client: str, earlier: int, rules: list[str]
+) -> None:
+    """From a carrier that others use, but not she, or from where nobody was; the same from home may be hers.
+
+    So may be what comes from where she has written that day: who moved writes from there before a busy hour.
+    """
     made = [written(day * DAY + 60 * n, "alice", HOME, CONTACTS[2 * day + n]) for day in range(12) for n in range(2)]
     made += [
         written(day * DAY + 7200, name, f"{CARRIER}.{place}", "boss@partner.example")
         for day in range(12)
         for place, name in enumerate(("bob", "carol", "dave"), 1)
     ]
-    made += [written(12 * DAY + 90 * n, "alice", client, CONTACTS[n]) for n in range(24)]
+    made += [written(12 * DAY + 60 * n, "alice", client, CONTACTS[n]) for n in range(earlier)]
+    made += [written(12.5 * DAY + 90 * n, "alice", client, CONTACTS[n]) for n in range(24)]
     writer = Writer("test")
     for event in sorted(made, key=attrgetter("time")):
         writer.write(event)
     core = Core(Judge(parse(SHIPPED.read_text())), zone=UTC, start=START)
     found = core.feed(writer.until(START + 13 * DAY)).decisions
     assert [decision.rule for decision in found if decision.key == "account:alice@site.example"][:1] == rules
+
+
+def test_a_storm_is_many_floods_within_an_hour() -> None:
+    """Of different logins, none before."""
+    storm = Storm(1, accounts=30, abused=3)
+    abused = {event.account for event in storm.events() if isinstance(event, Mail) and event.attack > 0}
+    assert len(abused) == len(storm.attacks) == 3
+    begins = [attack.first for attack in storm.attacks]
+    assert max(begins) - min(begins) < HOUR
