@@ -8,7 +8,8 @@ may stand that has to be looked after, come to the small state machine, in order
                              └──┘ rule holds (or what it `stays` on), and a tenth of the duration has passed: extended,
                                   same reference; a throttle's share has changed and ten seconds have passed: written
 
-A release leaves a floor: for the rules that had a case on that key, only what comes after it counts.
+A release that ends a case leaves a floor: for every rule about that key only what comes after it counts. Whoever is let
+go after a change of password would else be held by another rule at the first message, for what was sent before.
 
 A client in a network on which as much stands already begins no case of its own: else whoever has a million addresses
 would have a million cases.
@@ -110,15 +111,12 @@ class Judge:
         if key == EVERYBODY:  # the cap of everybody would be back at the next event
             self.ceilings.release(key)
             self.excuse(key, time + _DAY, time)
-        released = []
         self.restraint.admission.release(key)
-        for rule in self.policy.rules:
-            case = self._cases.open(rule, key, time)
-            if case:
-                if totals is not None:
-                    self._floors.put(name(rule.name, key), [time, totals], time)
-                released.append(self._end(rule.name, key, case, time))
-        return released
+        concerned = [rule for rule in self.policy.rules if rule.kind == key.partition(":")[0]]
+        cases = [(rule, case) for rule in self.policy.rules if (case := self._cases.open(rule, key, time))]
+        for rule in concerned if cases and totals is not None else ():
+            self._floors.put(name(rule.name, key), [time, totals], time)
+        return [self._end(rule.name, key, case, time) for rule, case in cases]
 
     def confirm(self, key: str, time: float) -> None:
         """An operator has said, at an event time, that a key is abused indeed: the guard need not hold it back."""

@@ -165,11 +165,13 @@ class TestRelease:
         assert second.ref != first.ref
         assert second.evidence == {"recipients in 10m": {"value": 6, "threshold": 5}}
 
-    def test_other_rules_go_on_counting(self) -> None:
+    def test_other_rules_begin_anew_as_well(self) -> None:
+        """Of the evidence that one rule was released from, another that comes near its limit has seen a part."""
         bench = Bench(BOTH)
         bench.feed(message(0, 6), message(1, 0))
-        bench.release(10)
-        assert told(bench.send(20, 0)) == [(20, "burst", "block", "enforce")]
+        assert told(bench.release(10)) == [(10, "flood", "release", "enforce")]
+        assert bench.send(20, 0) == []
+        assert told(bench.feed(message(21, 0), message(22, 0))) == [(22, "burst", "block", "enforce")]
 
     def test_without_a_case_leaves_no_floor(self) -> None:
         bench = Bench(FLOOD)
