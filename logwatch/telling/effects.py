@@ -7,13 +7,14 @@ through all the same. Counted from the event after the one that tipped it until 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from enforce import key as keys
 from logwatch.schema import Columns, Decision
 from logwatch.telling.journal import Effect
 
@@ -64,13 +65,15 @@ class Effects:
         """Keys with a case that occur in the events."""
         known = dict.fromkeys((*self._standing, *made))
         if known:
-            present = {*events["account"].tolist(), *events["client"].tolist(), *events["local"].tolist()}
+            present = {*events["account"].tolist(), *events["client"].tolist(), *events["local"].tolist(), keys.SITE}
+            if any(key.startswith("net:") for key in known):
+                present.update(*map(_networks, {*events["client"].tolist()}))
             yield from (key for key in known if key in present)
 
     def _of(
         self, key: str, events: Columns, made: Mapping[str, list[Decision]]
     ) -> Iterator[tuple[Effect, NDArray[np.int64]]]:
-        mine = np.flatnonzero(events[key.partition(":")[0]] == key)
+        mine = np.flatnonzero(_about(key, events))
         before = self._standing.get(key, {})
         for rule in dict.fromkeys((*before, *made)):
             changes = [(tipped(events, decision), _case(decision)) for decision in made.get(rule, ())]
@@ -87,6 +90,19 @@ class Effects:
                 self._standing[key] = standing
             else:
                 del self._standing[key]
+
+
+def _about(key: str, events: Columns) -> Any:
+    """Which events are about a key."""
+    kind = key.partition(":")[0]
+    if kind == "net":
+        within = {client for client in set(events["client"].tolist()) if key in _networks(client)}
+        return np.fromiter((client in within for client in events["client"]), bool, len(events["client"]))
+    return np.ones(len(events["clock"]), bool) if kind == keys.SITE else events[kind] == key
+
+
+def _networks(client: str | None) -> Collection[str]:
+    return keys.networks(client.removeprefix("client:")) if client else ()
 
 
 def _case(decision: Decision) -> _Standing | None:

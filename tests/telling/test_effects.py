@@ -25,12 +25,20 @@ rule fast per client:
     block for 1h
     mode observe
 """
+WIDE = """
+rule busy per net:
+    when messages in 10m > 1
+    block for 1h
+rule all per site:
+    when messages in 10m > 1
+    tempfail for 1h
+"""
 Effect = dict[tuple[str, str, str], tuple[int, ...]]
 
 
-def effects(chunks: Iterable[bytes]) -> Effect:
+def effects(chunks: Iterable[bytes], policy: str = POLICY) -> Effect:
     """The effects over a log that comes in these chunks, summed up by case."""
-    core = Core(Judge(language.parse(POLICY)), start=maillog.START)
+    core = Core(Judge(language.parse(policy)), start=maillog.START)
     following = Effects()
     sums: defaultdict[tuple[str, str, str], tuple[int, ...]] = defaultdict(lambda: (0, 0, 0))
     for chunk in chunks:
@@ -60,6 +68,15 @@ def test_an_extension_within_a_chunk_loses_nothing() -> None:
     """A case that is extended at every message counts all of them but the first two."""
     found = effects([b"".join(sending(range(0, 20, 2)))])
     assert {counts for name, counts in found.items() if name[2] == "burst"} == {(8, 32, 0)}
+
+
+def test_what_a_network_or_everybody_sent_counts_as_well() -> None:
+    """Such a case is about many clients, none of which is its key."""
+    found = effects([b"".join(sending([0, 1, 2, 3]))], WIDE)
+    assert {name[1:]: counts for name, counts in found.items()} == {
+        ("net:192.0.2.0/24", "busy"): (2, 8, 0),
+        ("site", "all"): (2, 8, 0),
+    }
 
 
 @settings(deadline=None, max_examples=30)
