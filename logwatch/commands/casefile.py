@@ -42,6 +42,7 @@ class CaseFile:
     guarded: bool  # whether the guard holds it back, or did until it was over
     now: float
     published: list[Change]  # what it changed in the table, in order; of logs nothing, as there is no table
+    behind: str = ""  # the case of the same key that stood in the table in its place, being more severe
     logs: str = ""  # that were asked instead of a controller, as words of a shell
 
     @property
@@ -97,14 +98,15 @@ class CaseFile:
         if self.verdict in FALSE_ALARMS:
             return [(f"nothing: it was {self.verdict}", "")]
         ask = "ask the owner whether this mail is his; if it is not" if account else "if it is an attack"
-        release = ("if it was a false alarm, let it send again", f'mailbrake review release {ref} --note "…"')
+        again = "let it send again" if account else "let it in again"
+        release = (f"if it was a false alarm, {again}", f'mailbrake review release {ref} --note "…"')
         exempt = (
-            "if it will go on like this, as a newsletter does",
+            "if it will go on like this, as a newsletter does" if account else "if it shall never be looked at again",
             f'mailbrake review exempt {key} --for 30d --note "…"',
         )
         if self.verdict == "confirmed":
-            again = "when the password has been changed" if account else "when it is over"
-            return [(f"{again}, let it send again", release[1])] if self.state == "standing" else []
+            when = "when the password has been changed" if account else "when it is over"
+            return [(f"{when}, {again}", release[1])] if self.state == "standing" else []
         if self.guarded and self.state == "standing":
             ask += ": it is enforced at once, the guard lets it in"
         return [(ask, f'mailbrake review confirm {ref} --note "…"'), release, exempt]
@@ -113,7 +115,8 @@ class CaseFile:
         if not self.begun.key.startswith("account:") or self.verdict in FALSE_ALARMS:
             return []
         since = iso(self.begun.time - 86400)[:16]
-        command = f"mailbrake cleanup {_word(self.begun.key)} {self.logs or 'LOG'} --since {since}"
+        logs = f" {self.logs}" if self.logs else ""
+        command = f"mailbrake cleanup {_word(self.begun.key)}{logs} --since {since}"
         return [("mail still queued, recipients reached, other logins from there", command)]
 
     def as_json(self) -> dict[str, Any]:
@@ -155,9 +158,20 @@ def files(journal: Journal, decisions: Iterable[Decision], config: Config, now: 
         lines = journal.lines(case[0].seq)
         effect, reviews = effects.get(name, Effect(*name)), journal.reviews(name[1])[::-1]
         guarded = case[-1].seq in held
-        published = [change for change in journal.published(name[1]) if change.ref == name[0]] if not logs else []
-        found.append(CaseFile(case, effect, reviews, lines, addresses(lines, config), guarded, now, published, logs))
+        changes = journal.published(name[1]) if not logs else []
+        published = [change for change in changes if change.ref == name[0]]
+        before = "" if published else _in_its_place(case, changes)
+        where = addresses(lines, config)
+        found.append(CaseFile(case, effect, reviews, lines, where, guarded, now, published, before, logs))
     return found
+
+
+def _in_its_place(case: list[Decision], changes: list[Change]) -> str:
+    """Which case of the key stood in the table while this one did, if it did not itself."""
+    begun, last = case[0], case[-1]
+    put = (change for change in changes if change.change != "remove" and change.mode == begun.mode)
+    refs = [change.ref for change in put if change.time < last.until and change.until > begun.time]
+    return refs[-1] if refs else ""
 
 
 def addresses(lines: list[str], config: Config) -> list[Address]:

@@ -17,14 +17,14 @@ from logwatch.commands.current import as_json, current_of, tell
 from logwatch.commands.journalled import asked, journal_of, logs_argument, named
 from logwatch.commands.output import clock, counted, now, number, when
 from logwatch.commands.replay import judged_by
-from logwatch.schema import Decision, side
+from logwatch.schema import ACTIONS, Decision, side
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
     from logwatch.telling.journal import Journal
     from logwatch.telling.published import Change
 
-_EARLIER = 10  # cases in a line each
+_OTHERS = 10  # cases in a line each
 _CHANGES = 3  # of a case, in a line each
 _PUBLISHED = 5  # of a case's changes in the table, in a line each
 
@@ -69,18 +69,27 @@ def _write(cases: list[CaseFile], decisions: list[Decision], journal: Journal, c
 
 
 def _tell_all(cases: list[CaseFile], journal: Journal, config: Config, logs: str) -> None:
-    """The newest case in full, what its key sends now, and earlier cases in a line each."""
+    """The case in force, or else the newest, in full; what its key sends now, and other cases in a line each."""
     for key in dict.fromkeys(case.begun.key for case in cases):
-        newest, *earlier = [case for case in cases if case.begun.key == key]
-        _tell(newest, config)
+        mine = [case for case in cases if case.begun.key == key]
+        first = max(mine, key=_weight)  # of equal ones the newest
+        _tell(first, config)
         _tell_current(journal, key, config)
-        if earlier:
-            print(f"\nEarlier cases, newest first (mailbrake why REF{logs}):")
-        for case in earlier[:_EARLIER]:
+        others = [case for case in mine if case is not first]
+        if others:
+            print(f"\nOther cases, newest first (mailbrake why REF{logs}):")
+        for case in others[:_OTHERS]:
             print(f"  {heading(case, config)}: {case.begun.rule}, {case.begun.action} ({case.begun.mode})")
-        if len(earlier) > _EARLIER:
-            print(f"  and {number(len(earlier) - _EARLIER)} before them")
+        if len(others) > _OTHERS:
+            print(f"  and {number(len(others) - _OTHERS)} before them")
         print()
+
+
+def _weight(case: CaseFile) -> tuple[bool, bool, int, bool]:
+    """What is in force comes before what only observes, the more severe before the milder, what is over last."""
+    standing = case.state == "standing"
+    severity = ACTIONS.index(case.begun.action) if standing else 0
+    return standing, standing and case.last.mode == "enforce", severity, not case.behind
 
 
 def _cap(args: argparse.Namespace, journal: Journal, config: Config) -> bool:
@@ -140,10 +149,12 @@ _WHAT = {
 }
 
 
-def _what(begun: Decision) -> str:
-    """What a decision means for mail."""
+def _what(begun: Decision, behind: str) -> str:
+    """What a decision means for mail; `behind`: the case that was put before it."""
     done = _WHAT.get(begun.action, begun.action).format(limit=begun.max_recipients)
     whose = "its mail" if begun.key.startswith("account:") else "mail from there"
+    if behind:
+        return f"{whose} would have been {done}; case {behind} is more severe and was put before it"
     if begun.mode == "enforce":
         return f"{whose} was {done}"
     return f"{whose} would have been {done}; nothing was refused"
@@ -153,7 +164,7 @@ def _tell(case: CaseFile, config: Config) -> None:
     zone = zone_of(config)
     begun = case.begun
     print(heading(case, config))
-    print(f"  what      {_what(begun)}")
+    print(f"  what      {_what(begun, case.behind)}")
     held = ": the guard held it back, as too many accounts were hit at once" if case.guarded else ""
     print(f"  rule      {begun.rule} ({begun.mode}){held}")
     for place, (label, compared) in enumerate(begun.evidence.items()):
@@ -161,7 +172,7 @@ def _tell(case: CaseFile, config: Config) -> None:
         print(f"  {start}  {label}: {number(compared['value'])}, {side(compared)} {number(compared['threshold'])}")
     _tell_changes(case.decisions[1:], zone)
     if case.live and begun.key.startswith(_IN_TABLE):
-        _tell_published(case.published, zone)
+        _tell_published(case, zone)
     effect = case.effect
     accepted = f"{counted(effect.messages, 'message')} to {counted(effect.recipients, 'recipient')} accepted"
     print(f"  came of   {accepted} while it stood, {counted(effect.refused, 'attempt')} refused")
@@ -189,11 +200,13 @@ def _tell_changes(changes: list[Decision], zone: tzinfo | None) -> None:
         print(f"  {start}  {clock(decision.time, zone)} {_change(decision, zone)}")
 
 
-def _tell_published(changes: list[Change], zone: tzinfo | None) -> None:
+def _tell_published(case: CaseFile, zone: tzinfo | None) -> None:
     """When milters were told, and when no longer: all of it, or if it is much the first and the last changes."""
-    if not changes:
-        print("  in table  never, as far as is known")
-    shown = [_put(change, zone) for change in changes]
+    if not case.published:
+        print(
+            "  in table  " + (f"never itself: case {case.behind} was" if case.behind else "never, as far as is known")
+        )
+    shown = [_put(change, zone) for change in case.published]
     if len(shown) > _PUBLISHED:
         left = len(shown) - _PUBLISHED + 1
         shown[1:-3] = [f"… {number(left)} changes more"]

@@ -1,4 +1,4 @@
-"""The log lines behind a decision: the latest ones that count for its key.
+"""The log lines behind a decision: the latest ones that count for its key, few of them refusals, which are all alike.
 
 The last few megabytes of the log are kept as they came, with their events, and searched only when something is
 decided; so lines cost nothing until they are wanted, and all keys together are bounded. A live log comes in pieces of a
@@ -20,8 +20,10 @@ from logwatch.schema import Columns, Decision
 _BOUND = 16 << 20  # bytes of log
 _BLOCK = 256 << 10  # bytes of it that are looked at together
 _LINES = 12  # of evidence
+_REFUSALS = 3  # among them: a flood that is refused would hide what it was refused for
 _LONGEST = 1000  # characters of a line
 _COLUMNS = ("start", "clock", "event", "status", "account", "client", "local")
+_REFUSED = ("verdict", "milter_reject")
 _TELLS_NOTHING = ("message_id", "disconnect", "removed")  # beside the lines that count
 
 _Piece = tuple[bytes, Columns]
@@ -54,10 +56,16 @@ class Recent:
         if len(self._loose) > 1:
             self._loose = deque([_joined(self._loose)])
         found: deque[str] = deque()
+        refusals = _REFUSALS
         for text, events in (*self._loose, *reversed(self._blocks)):
             rows = np.flatnonzero(_about(decision.key, events) & (events["clock"] <= decision.time))
             rows = rows[_telling(events, rows)]
-            for row in reversed(rows[-(_LINES - len(found)) :]):
+            refused = np.isin(events["event"][rows], _REFUSED)
+            rows = np.union1d(rows[~refused], rows[refused][max(0, refused.sum() - refusals) :])[
+                -(_LINES - len(found)) :
+            ]
+            refusals -= int(np.isin(events["event"][rows], _REFUSED).sum())
+            for row in reversed(rows):
                 found.appendleft(_line(text, int(events["start"][row])))
             if len(found) >= _LINES:
                 break

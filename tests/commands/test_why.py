@@ -97,10 +97,29 @@ def test_several_cases_are_the_newest_in_full_and_a_line_for_each_before(machine
         pass
     told = mailbrake("why", "bob", *config(machine)).stdout
     assert told.count("because ") == 1
-    earlier = told[told.index("Earlier cases") :].splitlines()[1:]
+    earlier = told[told.index("Other cases") :].splitlines()[1:]
     refs = [row.split()[1].removesuffix(":") for row in earlier if row]
     assert len(refs) == 3
     assert "because   recipients in 10m: 25" in mailbrake("why", refs[-1], *config(machine)).stdout
+
+
+def test_the_case_in_force_comes_first(machine: Machine) -> None:
+    """Not the newest: a milder one that begins beside it never was in the table, and nobody was answered for it."""
+    rule = "when recipients in 10m > 20"
+    machine.policy.write_text(
+        f"rule worse per account: {rule} block for 1h mode enforce\n"
+        f"rule mild per account: {rule} throttle to 5 per 1h for 1h mode enforce"
+    )
+    machine.now += 7200
+    machine.send(login="carol")
+    with machine.controller():
+        pass
+    told = mailbrake("why", "carol", *config(machine)).stdout
+    assert told.splitlines()[1:3] == ["  what      its mail was refused with 550", "  rule      worse (enforce)"]
+    worse, mild = re.findall(r"Case (\w{6})", told)
+    told = mailbrake("why", mild, *config(machine)).stdout
+    assert f"would have been answered 450 (try again later), all but a share of it; case {worse} is more severe" in told
+    assert f"in table  never itself: case {worse} was" in told
 
 
 def test_what_a_rule_wants_to_be_small_is_told_as_below() -> None:
@@ -216,7 +235,7 @@ def test_a_login_in_a_command_is_one_word_of_a_shell(machine: Machine) -> None:
     words = subprocess.run(
         ["sh", "-c", f"set -- {commands[-1]}; echo $#; echo $3"], capture_output=True, text=True, check=True
     )
-    assert words.stdout.splitlines() == ["6", f"account:{login}"]
+    assert words.stdout.splitlines() == ["5", f"account:{login}"]
 
 
 def test_it_answers_without_importing_pandas(machine: Machine) -> None:

@@ -10,6 +10,7 @@ from logwatch.reading.attribute import Attribution
 from logwatch.reading.scan import Scanner
 from logwatch.reading.stamp import Stamps
 from logwatch.telling.evidence import Recent
+from tests import maillog
 from tests.telling.decisions import NOW, decision
 
 DEMO = Path(__file__).parents[2] / "logwatch" / "data" / "demo.log"
@@ -51,6 +52,17 @@ def test_asked_again_and_again_it_finds_what_it_finds_at_once() -> None:
         asked.lines(decision(key="account:bob", time=attribution.clocks.now))
     last = decision(key="account:bob", time=attribution.clocks.now)
     assert asked.lines(last) == at_the_end.lines(last) != []
+
+
+def test_refusals_do_not_hide_what_was_refused() -> None:
+    """A flood that is answered 450 has hundreds of lines that are all alike."""
+    sent = [line for number in range(6) for line in maillog.submission(f"4cX{number:04d}bob", "bob", ["a@example.net"])]
+    refused = [maillog.verdict("bob", "7K2M9Q", "flood")] * 40
+    chunk = b"".join(maillog.log([(float(n), line) for n, line in enumerate([*sent, *refused])]))
+    attribution, kept = Attribution(), Recent()
+    kept.add(chunk, attribution.attribute(Scanner(Stamps(None, maillog.START)).scan(chunk)))
+    found = kept.lines(decision(key="account:bob", time=attribution.clocks.now))
+    assert ["verdict" in line for line in found] == [False] * 9 + [True] * 3
 
 
 @pytest.mark.parametrize("key", ["client:203.0.113.77", "net:203.0.113.0/24"])
