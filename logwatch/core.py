@@ -25,7 +25,7 @@ from logwatch.measuring.rates import Rates
 from logwatch.memory import Memory
 from logwatch.reading.loss import Silences
 from logwatch.reading.reader import Reader
-from logwatch.schema import DISTINCT, USUAL, Columns, Decision, History, Listing, RateColumn
+from logwatch.schema import DISTINCT, KEY_COLUMNS, USUAL, Columns, Decision, History, Listing, RateColumn
 
 WINDOWS = (600, 3600, 86400)  # always counted, so that `rates` and `why` can show them whatever the policy asks
 _DAY = 86400
@@ -76,6 +76,7 @@ class Core:
         self.said = Said()
         self.answers: list[Listing] = []  # of DNS block lists, in order of time, not yet reached by the log's clock
         self.events: Counter[str] = Counter()
+        self.messages = 0  # accepted, each once
         self.silences = Silences()
 
     def feed(self, chunk: bytes) -> Step:
@@ -86,6 +87,7 @@ class Core:
     def take(self, events: Columns, before: float = 0.0) -> Step:
         """Measure and judge events that have been read and attributed; `before`: the clock (epoch) until then."""
         self.events.update(events["event"].tolist())
+        self.messages += int(np.count_nonzero(accepted(events)))
         self.silences.see(events["clock"])
         step = Step(events, [], [], [])
         for begin, end in self._segments(events["clock"], before):
@@ -126,6 +128,7 @@ class Core:
             "layouts": {memory.name: memory.layout for memory in self.memories() if memory.layout},
             "seq": self.judge.seq,
             "events": dict(self.events),
+            "messages": self.messages,
             "silences": self.silences.state(),
             "guarded": self.judge.guarded,
             **self.said.facts(),
@@ -142,6 +145,7 @@ class Core:
         self.reader.restore(facts)
         self.judge.seq = facts["seq"]
         self.events = Counter(facts["events"])
+        self.messages = facts.get("messages", 0)
         self.silences.restore(facts["silences"])
         self.judge.restraint.guarded = facts["guarded"]
         self.said.restore(facts)
@@ -185,6 +189,12 @@ class Core:
         days = np.flatnonzero(np.diff(clocks // _DAY)) + 1
         passed = [np.flatnonzero(clocks > time)[:1].tolist() for time in self.said.times()]
         yield from pairwise(sorted({0, len(clocks), *steps, *days.tolist(), *chain.from_iterable(passed)}))
+
+
+def accepted(events: Columns) -> Any:
+    """At which events a message of somebody's came into the queue for the first time; the MTA's own are left out."""
+    of_somebody = [events[name] != None for name in KEY_COLUMNS]  # noqa: E711  # for each element
+    return np.asarray(events["event"] == "queued", dtype=bool) & events["counts"] & np.logical_or.reduce(of_somebody)
 
 
 def _distincts(columns: Iterable[RateColumn]) -> set[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config
 from enforce.printable import printable
 from logwatch.commands import Failure
-from logwatch.commands.common import config_of, key_of, log_arguments, logs_of, time_of
+from logwatch.commands.common import config_of, followed, key_of, log_arguments, logs_of, nothing_known, time_of
 from logwatch.commands.output import clock, counted, now, number, progress, write_json
 from logwatch.schema import Columns, iso
 from logwatch.settings import zone_of
@@ -17,14 +19,15 @@ from logwatch.settings import zone_of
 if TYPE_CHECKING:
     from logwatch.telling.cleanup import Cleanup
 
-_COLUMNS = ("host", "pid", "queue_id", "event", "client_ip", "sasl_username", "recipient", "status")
 _SHOWN = 10
+_NAMED = 3  # logs in a command
+_PAST = 7 * 86400  # what is known of an account's addresses by so much of a log
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Whose mail, in which logs, from when on."""
     parser.add_argument("account", metavar="ACCOUNT", help="the login, with or without account: before it")
-    log_arguments(parser)
+    log_arguments(parser, nargs="*", default="those of the configuration, with their older parts")
     parser.add_argument("--since", metavar="TIME", help="when it went wrong (ISO 8601); default: a day ago")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="everything as one JSON object")
@@ -37,45 +40,82 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.reading.source import SourceError
 
     config = config_of(args)
-    logs = logs_of(args)
+    logs = logs_of(args) if args.log else followed(config)
     since = now() - 86400 if args.since is None else time_of(args.since, "--since", config)
     try:
         found = _collected(key_of(args.account, config), logs, config, since)
     except SourceError as error:
         raise Failure(str(error)) from None
+    if found.begin is None:
+        raise nothing_known(logs)
     if args.queue_ids:
-        print("\n".join(found.queued))
+        _list(found.queued())
     elif args.recipients:
-        print("\n".join(map(printable, found.reached())))
+        _list(found.reached())
     elif args.json:
         write_json([_object(found, config)])
     else:
-        _tell(found, config)
-    return 0
+        _tell(found, config, _again(args, found, config))
+    return 0 if found.last is not None and found.last >= since else _nothing(found, config)
+
+
+def _list(names: list[str]) -> None:
+    """One a line, for a pipe."""
+    for name in names:
+        print(printable(name))
+
+
+def _nothing(found: Cleanup, config: Config) -> int:
+    """Say that the logs have nothing of the account since then: an empty list must not be taken for a clean one."""
+    zone = zone_of(config)
+    last = "nor anything before" if found.last is None else f"the last of it is of {clock(found.last, zone)}"
+    remedy = "is it the right login?" if found.last is None else "say --since"
+    said = f"these logs have nothing of {printable(found.account)} since {clock(found.since, zone)}, {last}: {remedy}"
+    print(f"mailbrake: {said}", file=sys.stderr)
+    return 1
+
+
+def _again(args: argparse.Namespace, found: Cleanup, config: Config) -> str:
+    """This command as it was given, to be put before a pipe."""
+    logs = args.log if len(args.log) <= _NAMED else ["LOG"]
+    since = iso(found.since, zone_of(config))[:19]
+    given = (("--zone", args.zone), ("--default-realm", args.default_realm), ("--since", since))
+    options = [f"{option} {shlex.quote(value)}" for option, value in given if value]
+    return " ".join(("mailbrake cleanup", shlex.quote(args.account), *map(shlex.quote, logs), *options))
 
 
 def _collected(account: str, logs: list[str], config: Config, since: float) -> Cleanup:
     from logwatch.telling.cleanup import Cleanup
 
     found = Cleanup(account, since)
-    for events in _events(logs, config):
-        found.add(events)
+    for chunk, events in _events(logs, config):
+        found.add(events, _named(chunk, events))
     return found
 
 
-def _events(logs: list[str], config: Config) -> Iterator[Columns]:
+def _named(chunk: bytes, events: Columns) -> dict[int, list[bytes]]:
+    """All recipients of the rows that name more than one."""
+    from logwatch.reading.grammar.sendmail import recipients
+
+    several = (events["event"] == "delivery") & (events["nrcpt"] != None)  # noqa: E711  # for each element
+    starts = {row: int(events["start"][row]) for row in several.nonzero()[0].tolist()}
+    return {row: recipients(chunk[start : chunk.index(b"\n", start)]) for row, start in starts.items()}
+
+
+def _events(logs: list[str], config: Config) -> Iterator[tuple[bytes, Columns]]:
     from logwatch.reading.names import ordered
     from logwatch.reading.reader import Reader
     from logwatch.reading.source import chunks
     from logwatch.rerun import start_of
+    from logwatch.telling.cleanup import COLUMNS
 
     zone, log = zone_of(config), config.log
     start = start_of(logs, zone, now())
-    reader = Reader(_COLUMNS, zone=zone, start=start, default_realm=log.default_realm, keep_case=log.keep_case)
+    reader = Reader(COLUMNS, zone=zone, start=start, default_realm=log.default_realm, keep_case=log.keep_case)
     with progress(logs) as seen:
         for path in ordered(logs):
             for chunk in chunks(path, seen=seen):
-                yield reader.read(chunk)
+                yield chunk, reader.read(chunk)
 
 
 def _object(found: Cleanup, config: Config) -> dict[str, Any]:
@@ -83,7 +123,7 @@ def _object(found: Cleanup, config: Config) -> dict[str, Any]:
     return {
         "account": found.account,
         "since": iso(found.since, zone),
-        "queued": list(found.queued),
+        "queued": found.queued(),
         "reached": found.reached(),
         "suspects": {
             client: {"first": iso(use.first, zone), "last": iso(use.last, zone), "messages": use.messages}
@@ -95,16 +135,22 @@ def _object(found: Cleanup, config: Config) -> dict[str, Any]:
     }
 
 
-def _tell(found: Cleanup, config: Config) -> None:
+def _tell(found: Cleanup, config: Config, again: str) -> None:
     zone = zone_of(config)
+    queued, suspects = found.queued(), found.suspects()
     print(f"{printable(found.account)} since {clock(found.since, zone)}")
-    print(f"\nStill in the queue: {counted(len(found.queued), 'message')}")
-    if found.queued:
-        print("  hold them:   mailbrake cleanup … --queue-ids | postsuper -h -")
-        print("  delete them: mailbrake cleanup … --queue-ids | postsuper -d -")
+    print(f"\nStill in the queue: {counted(len(queued), 'message')}")
+    if queued:
+        print(f"  hold them (Postfix):   {again} --queue-ids | postsuper -h -")
+        print(f"  delete them (Postfix): {again} --queue-ids | postsuper -d -")
     print(f"\nReached: {counted(len(found.reached()), 'recipient')} (--recipients lists them)")
-    suspects = found.suspects()
+    if suspects:
+        print(f"  {number(found.reached_from_suspects())} of them by mail from the addresses below")
     print(f"\nAddresses that the account had not used before: {number(len(suspects))}")
+    if suspects and found.begin is not None and found.begin > found.since - _PAST:
+        print(
+            f"  (the owner's may be among them: these logs begin at {clock(found.begin, zone)}; name older ones, too)"
+        )
     for client, use in list(suspects.items())[:_SHOWN]:
         print(f"  {client:<46} {clock(use.first, zone)} to {clock(use.last, zone)}, {counted(use.messages, 'message')}")
     if len(suspects) > _SHOWN:

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import os
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from enforce import config as configuration
 from enforce import key as keys
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
-from logwatch.reading.names import expanded
+from logwatch.reading.names import expanded, parts
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
@@ -57,13 +58,14 @@ def json_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
-def log_arguments(parser: argparse.ArgumentParser, nargs: str = "+") -> None:
-    """LOG… and how to read it; `nargs`: whether there has to be one, as argparse writes it."""
+def log_arguments(parser: argparse.ArgumentParser, nargs: str = "+", default: str = "") -> None:
+    """LOG… and how to read it; `nargs`: whether there has to be one, as argparse writes it; `default`: else which."""
     parser.add_argument(
         "log",
         nargs=nargs,
         metavar="LOG",
-        help="log files, plain or .gz, .bz2, .xz, .zst, or directories; - for standard input",
+        help="log files, plain or .gz, .bz2, .xz, .zst, or directories; - for standard input"
+        + (f"; default: {default}" if default else ""),
     )
     config_argument(parser)
     parser.add_argument("--zone", help='time zone of stamps that carry none, such as "Europe/Berlin"')
@@ -133,10 +135,27 @@ _CHECKS = {"zone": checks.as_zone, "default_realm": checks.as_text}
 
 def logs_of(args: argparse.Namespace) -> list[str]:
     """The logs named on the command line: patterns in quotes and directories expanded. Failure if one is missing."""
-    found = expanded(args.log)
+    return _there(args.log)
+
+
+def followed(config: Config) -> list[str]:
+    """The logs that the configuration follows, with their older parts. Failure if one is missing."""
+    if config.log.journald:
+        raise Failure(f"{config.file}: it follows journald: name a LOG, or - behind `journalctl -o json |`")
+    current = _there(config.log.files)
+    return list(dict.fromkeys(group[0] for path in current for group in parts(path)))
+
+
+def nothing_known(logs: Sequence[str]) -> Failure:
+    """What to say of logs that have no known line."""
+    return Failure(f"{logs[0]}: none of its lines is one that mailbrake knows: is this the mail log?")
+
+
+def _there(names: Sequence[str]) -> list[str]:
+    found = expanded(names)
     missing = [name for name in found if name != "-" and not Path(name).exists()]
     if missing:
         raise Failure(f"{missing[0]}: no such file")
     if not found:
-        raise Failure(f"{args.log[0]}: no files in it")
+        raise Failure(f"{', '.join(names)}: no files in it")
     return found

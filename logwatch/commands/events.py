@@ -8,7 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from logwatch.commands import Failure
-from logwatch.commands.common import config_of, log_arguments, logs_of, pseudonyms_argument, pseudonyms_of
+from logwatch.commands.common import (
+    config_of,
+    log_arguments,
+    logs_of,
+    nothing_known,
+    pseudonyms_argument,
+    pseudonyms_of,
+)
 from logwatch.commands.output import now, parquet_is_there, progress, write_json, write_parquet
 from logwatch.reading.scan import Scanner, readable, text_of
 from logwatch.reading.source import SourceError, chunks
@@ -31,9 +38,9 @@ def run(args: argparse.Namespace) -> int:
     logs, names = logs_of(args), pseudonyms_of(args)
     zone = zone_of(config_of(args))
     try:
-        scanner = Scanner(Stamps(zone, now()))
+        scanner, met = Scanner(Stamps(zone, now())), set[str]()
         with progress(logs) as seen:
-            found = (readable(columns) for columns in _tables(scanner, logs, seen))
+            found = (readable(columns) for columns in _tables(scanner, logs, seen, met))
             tables = map(names.columns, found) if names else found
             if args.parquet:
                 _parquet(tables, args.parquet)
@@ -42,18 +49,23 @@ def run(args: argparse.Namespace) -> int:
                     write_json(_objects(table, zone))
     except SourceError as error:
         raise Failure(str(error)) from None
+    if not met and not scanner.unreadable:
+        raise nothing_known(logs)
     _report(scanner, shown=names is None)
     return 0
 
 
-def _tables(scanner: Scanner, logs: list[str], seen: Callable[[int], None]) -> Iterator[Columns]:
+def _tables(scanner: Scanner, logs: list[str], seen: Callable[[int], None], met: set[str]) -> Iterator[Columns]:
+    """The events of all logs; their kinds are put into `met`."""
     zone = scanner.stamps.zone
     for log in apart(logs):
         scanner.stamps = Stamps(zone, start_of(log, zone, now()))
         for path in log:
             scanner.lines = 0  # `line` counts within its file
             for chunk in chunks(path, seen=seen):
-                yield scanner.scan(chunk)
+                events = scanner.scan(chunk)
+                met.update(events["event"].tolist())
+                yield events
 
 
 Table = dict[str, list[Any]]

@@ -9,6 +9,7 @@ from typing import Any
 
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
+from logwatch.commands.common import nothing_known
 from logwatch.commands.output import now
 from logwatch.commands.replay import core_for, steps_of
 from logwatch.commands.summary import said
@@ -36,7 +37,7 @@ def of_logs(logs: list[str], config: Config, args: argparse.Namespace) -> Findin
         tally.add(step.events, step.decisions)
         nearest.add(step)
     if tally.begin is None:
-        raise Failure(f"{logs[0]}: none of its lines is one that mailbrake knows: is this the mail log?")
+        raise nothing_known(logs)
     made = cases(tally.decisions, tally.effects)
     near = nearest.best((case.rule, case.key) for case in made)
     return Findings(
@@ -87,7 +88,7 @@ def of_journal(path: Path, config: Config, title: str) -> Findings:
         made=now(),
         begin=decisions[0].time if decisions else facts["clock"],
         end=facts["clock"],
-        totals={"lines read": facts["lines"], "messages accepted": _accepted(facts), **_made(made)},
+        totals={"lines read": facts["lines"], "messages accepted": facts.get("messages", 0), **_made(made)},
         rules=_written(policy, config),
         cases=made,
         senders=_last_day(core) if counted else [],
@@ -126,10 +127,6 @@ def _read(core: Core, tally: Tally, made: Iterable[Case]) -> dict[str, int]:
         **_made(made),
         "recipients while a case stood": tally.while_cases_stood.recipients,
     }
-
-
-def _accepted(facts: Mapping[str, Any]) -> int:
-    return int(facts["events"].get("accept", 0) + facts["events"].get("pickup", 0))
 
 
 def _made(made: Iterable[Case]) -> dict[str, int]:

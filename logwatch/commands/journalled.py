@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from enforce.config import Config, Metrics, Notify
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import logs_of
+from logwatch.commands.common import logs_of, nothing_known
 from logwatch.commands.output import now, progress
 
 if TYPE_CHECKING:
@@ -87,8 +87,10 @@ def _read(config: Config, directory: str, logs: list[str]) -> float:
         raise UsageError(str(error)) from None
     except SourceError as error:
         raise Failure(str(error)) from None
-    end = controller.core.reader.clock
+    end, known = controller.core.reader.clock, bool(controller.core.events)
     controller.close()
+    if not known:
+        raise nothing_known(logs)
     return end
 
 

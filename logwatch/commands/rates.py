@@ -7,8 +7,16 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from enforce.checks import as_duration
-from logwatch.commands import UsageError
-from logwatch.commands.common import config_of, log_arguments, logs_of, pseudonyms_argument, pseudonyms_of, time_of
+from logwatch.commands import Failure, UsageError
+from logwatch.commands.common import (
+    config_of,
+    log_arguments,
+    logs_of,
+    nothing_known,
+    pseudonyms_argument,
+    pseudonyms_of,
+    time_of,
+)
 from logwatch.commands.output import (
     number,
     parquet_is_there,
@@ -57,6 +65,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the logs and print the frame."""
     from logwatch import prompt
+    from logwatch.reading.source import SourceError
 
     logs, names = logs_of(args), pseudonyms_of(args)
     if args.parquet:
@@ -64,8 +73,13 @@ def run(args: argparse.Namespace) -> int:
     config = config_of(args)
     windows = _windows(args.window)
     at = None if args.at is None else time_of(args.at, "--at", config)
-    with progress(logs) as seen:
-        frame, end = prompt.rates_of(logs, config, windows, at, seen)
+    try:
+        with progress(logs) as seen:
+            frame, end = prompt.rates_of(logs, config, windows, at, seen)
+    except SourceError as error:
+        raise Failure(str(error)) from None
+    if not end:
+        raise nothing_known(logs)
     frame = _chosen(frame, args)
     if names:
         frame = _named(frame, names)

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_of, log_arguments, logs_of, pseudonyms_argument, pseudonyms_of, time_of
+from logwatch.commands.common import (
+    config_of,
+    log_arguments,
+    logs_of,
+    nothing_known,
+    pseudonyms_argument,
+    pseudonyms_of,
+    time_of,
+)
 from logwatch.commands.output import now, parquet_is_there, progress, write_json, write_rows
 from logwatch.reading.source import SourceError
 from logwatch.schema import ALWAYS, Decision, Span
@@ -96,6 +104,12 @@ def _decided(args: argparse.Namespace, logs: list[str], config: Config, span: Sp
         for step in steps:
             summary.add(step)
         summary.tell(config, logs)
+    _was_a_log(core, logs)
+
+
+def _was_a_log(core: Core, logs: list[str]) -> None:
+    if not core.events:
+        raise nothing_known(logs)
 
 
 def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: Span, names: Pseudonyms | None) -> None:
@@ -126,6 +140,7 @@ def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: S
     elif reading.tell(config, logs, span):
         differences.tell(found, config, against)
         differences.tell_cuts(*cuts, config, against)
+    _was_a_log(core, logs)
 
 
 def span_of(args: argparse.Namespace, config: Config) -> Span:

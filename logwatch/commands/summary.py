@@ -41,7 +41,8 @@ class Reading:
         """One more chunk of the log."""
         if len(step.events["clock"]) and self._first is None:
             self._first = float(step.events["clock"][0])
-        self._accounts.update(account for account in step.events["account"].tolist() if account)
+        got_in = step.events["event"] != "auth_failure"
+        self._accounts.update(account for account in step.events["account"][got_in].tolist() if account)
 
     def tell(self, config: Config, logs: list[str], span: Span) -> bool:
         """Print how much of which logs that was; whether it was any mail log at all."""
@@ -49,11 +50,10 @@ class Reading:
         named = ", ".join(map(printable, logs[:3])) + (", …" if len(logs) > 3 else "")
         print(f"Read {counted(scanner.lines, 'line')} of {named}")
         if self._first is None:
-            print("None of them is a line that mailbrake knows: is this a log of Postfix, Sendmail, Exim or Dovecot?")
             return False
         print(
             f"from {clock(self._first, zone)} to {clock(self._core.reader.clock, zone)}: "
-            f"{counted(events['accept'] + events['pickup'], 'message')} accepted, "
+            f"{counted(self._core.messages, 'message')} accepted, "
             f"{counted(len(self._accounts), 'account')} (SMTP AUTH logins), "
             f"{counted(events['auth_failure'], 'failed login')}."
         )

@@ -13,6 +13,7 @@ import gzip
 import lzma
 import re
 import select
+import shlex
 import sys
 import zlib
 from collections.abc import Callable, Iterator
@@ -131,7 +132,7 @@ class Log:
             if not self.packed:
                 break
         if self._damage and not pieces:
-            raise SourceError(f"{self.path}: damaged or cut short: {self._damage}; what stands before was read")
+            raise SourceError(f"{self.path}: damaged or cut short: {self._damage}")
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _piece(self, size: int) -> bytes:
@@ -161,13 +162,25 @@ def chunks(path: str | Path, size: int = CHUNK, seen: Seen = lambda _: None) -> 
     """
     lines, told = Lines(), 0
     with Log(path) as log:
-        while piece := log.read(size):
+        while piece := _piece_of(log, size):
             seen(log.consumed - told)
             told = log.consumed
             if whole := lines.take(piece):
                 yield plain(whole)
     if rest := lines.finish():
         yield plain(rest)
+
+
+def _piece_of(log: Log, size: int) -> bytes:
+    try:
+        return log.read(size)
+    except SourceError as error:
+        tool = _TOOLS[Path(log.path).suffix]
+        raise SourceError(f"{error}; `{tool} {shlex.quote(log.path)} > FILE` saves what can be read of it") from None
+
+
+_TOOLS = {".gz": "zcat", ".bz2": "bzcat", ".xz": "xzcat", ".zst": "zstdcat"}
+assert set(_TOOLS) == set(PACKED)
 
 
 def stamps(path: str | Path) -> Iterator[bytes]:

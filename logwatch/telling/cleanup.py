@@ -1,18 +1,26 @@
 """What is left to do about a hijacked account: mail still queued, recipients reached, addresses and other logins used.
 
-Told from attributed events alone: a message is in the queue from its acceptance to `removed`. An address is suspect if
-the account was first seen from it within the time looked at; other accounts seen from it may be hijacked as well.
+Told from attributed events alone. A message is in the queue from its `queued` line to `removed`, or where a host never
+writes that (Sendmail) until each of its recipients was sent it or bounced. An address is suspect if the account was
+first seen from it within the time looked at; other accounts seen from it may be hijacked as well.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from logwatch.schema import Columns
 
+COLUMNS = ("host", "pid", "queue_id", "event", "client_ip", "sasl_username", "recipient", "status", "nrcpt")  # to read
+_LOOKED_AT = ("event", "account", "client", "clock", "queue_id", "recipient", "status", "nrcpt", "host", "counts")
 _BOUND = 500_000  # clients, and recipients
+_FINAL = (b"sent", b"bounced", b"expired")
+_BY_THE_CLIENT = ("auth_ok", "accept", "queued", "reject", "verdict", "milter_reject", "milter_hold")
+_LEFT = ("removed", "milter_reject")  # the latter: refused at the end of its text
 
 
 @dataclass
@@ -25,28 +33,50 @@ class Address:
 
 
 @dataclass
+class Queued:
+    """A message in the queue: where, and how many of its recipients have neither been sent it nor bounced."""
+
+    host: Any
+    open: int
+
+
+@dataclass
 class Cleanup:
     """Collects, chunk after chunk, what concerns one account from a time on."""
 
     account: str
     since: float
-    queued: dict[str, float] = field(default_factory=dict)  # queue id -> accepted when
-    recipients: dict[str, str] = field(default_factory=dict)  # recipient -> status of the latest delivery
+    begin: float | None = None  # of the logs, epoch seconds
+    last: float | None = None  # when the account was last seen in them
     addresses: dict[str, Address] = field(default_factory=dict)
     failures: int = 0  # failed logins
     first_failure: float | None = None
+    _queue: dict[str, Queued] = field(default_factory=dict)
+    _removing: set[Any] = field(default_factory=set)  # hosts that write when a message leaves the queue
+    _reached: dict[str, set[str | None]] = field(default_factory=dict)  # recipient -> from where he was written to
     _before: set[str] = field(default_factory=set)  # addresses used before `since`
     _logins: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # client -> accounts
 
-    def add(self, events: Columns) -> None:
-        """Take in a chunk of attributed events."""
-        names = ("event", "account", "client", "queue_id", "recipient", "status", "clock")
-        for row in zip(*(events[name].tolist() for name in names), strict=True):
-            event, account, client = row[:3]
-            if account and client and len(self._logins) < _BOUND:
+    def add(self, events: Columns, named: Mapping[int, Sequence[bytes]] = MappingProxyType({})) -> None:
+        """Take in a chunk of attributed events; `named`: of rows that name several recipients, all of them."""
+        if self.begin is None and len(events["clock"]):
+            self.begin = float(events["clock"][0])
+        self._removing.update(events["host"][events["event"] == "removed"].tolist())
+        rows = zip(*(events[name].tolist() for name in _LOOKED_AT), strict=True)
+        for place, (event, account, client, clock, *rest) in enumerate(rows):
+            if account and client and event != "auth_failure" and len(self._logins) < _BOUND:
                 self._logins[client].add(account)
             if account == self.account:
-                self._mine(event, client, row[3:])
+                self.last = clock
+                if event == "delivery":
+                    self._delivered(clock, client, named.get(place, rest[1:2]), rest)
+                else:
+                    self._mine(event, client, clock, rest)
+
+    def queued(self) -> list[str]:
+        """Ids of messages that are still in the queue."""
+        left = (queue_id for queue_id, one in self._queue.items() if one.open > 0 or one.host in self._removing)
+        return list(left)
 
     def suspects(self) -> dict[str, Address]:
         """Addresses first seen within the time looked at, by first use."""
@@ -63,30 +93,46 @@ class Cleanup:
 
     def reached(self) -> list[str]:
         """Recipients to whom mail was delivered."""
-        return sorted(recipient for recipient, status in self.recipients.items() if status == "sent")
+        return sorted(self._reached)
 
-    def _mine(self, event: str, client: str | None, rest: tuple[Any, ...]) -> None:
-        queue_id, recipient, status, clock = rest
-        if clock < self.since:
-            if event == "accept" and client:
+    def reached_from_suspects(self) -> int:
+        """To how many of them mail from a suspect address was."""
+        suspects = set(self.suspects())
+        return sum(not suspects.isdisjoint(clients) for clients in self._reached.values())
+
+    def _mine(self, event: str, client: str | None, clock: float, rest: Sequence[Any]) -> None:
+        queue_id, _, _, nrcpt, host, counts = rest
+        if event == "auth_failure":
+            if clock >= self.since:
+                self.failures += 1
+                self.first_failure = self.first_failure or clock
+        elif clock < self.since:
+            if client:
                 self._before.add(client)
-            return
-        if event == "accept":
-            self._accepted(_text(queue_id), client, clock)
-        elif event == "removed":
-            self.queued.pop(_text(queue_id), None)
-        elif event == "delivery" and recipient and len(self.recipients) < _BOUND:
-            self.recipients[_text(recipient)] = _text(status)
-        elif event == "auth_failure":
-            self.failures += 1
-            self.first_failure = self.first_failure or clock
+        else:
+            if client and counts and event in _BY_THE_CLIENT:
+                self._used(client, clock, message=event == "queued")
+            if event == "queued":
+                self._queue.setdefault(_text(queue_id), Queued(host, int(nrcpt or 1)))
+            elif event in _LEFT:
+                self._queue.pop(_text(queue_id), None)
 
-    def _accepted(self, queue_id: str, client: str | None, clock: float) -> None:
-        self.queued[queue_id] = clock
-        if client:
-            use = self.addresses.setdefault(client, Address(clock, clock))
-            use.last = clock
-            use.messages += 1
+    def _used(self, client: str, clock: float, *, message: bool) -> None:
+        use = self.addresses.setdefault(client, Address(clock, clock))
+        use.last = clock
+        use.messages += message
+
+    def _delivered(
+        self, clock: float, client: str | None, recipients: Sequence[bytes | None], rest: Sequence[Any]
+    ) -> None:
+        queue_id, _, status, *_ = rest
+        if clock < self.since:
+            return
+        if status in _FINAL and (message := self._queue.get(_text(queue_id))):
+            message.open -= len(recipients)
+        for recipient in filter(None, map(_text, recipients)) if status == b"sent" else ():
+            if recipient in self._reached or len(self._reached) < _BOUND:
+                self._reached.setdefault(recipient, set()).add(client)
 
 
 def _text(value: bytes | None) -> str:

@@ -197,10 +197,11 @@ class TestReplay:
         assert "mailbrake check --policy shipped" in told
 
     def test_says_when_it_is_no_mail_log(self) -> None:
-        """Any other text: no decision, and a hint."""
-        done = mailbrake("replay", ROOT / "README.md")
-        assert done.returncode == 0
-        assert "is this a log of Postfix" in done.stdout
+        """Any other text: whatever is asked of it, a hint and no clean bill of health."""
+        for command in ("replay", "rates", "events", "rollout"):
+            done = mailbrake(command, ROOT / "README.md")
+            assert done.returncode == 1
+            assert "is this the mail log?" in done.stderr
 
     def test_decisions_as_json(self, tmp_path: Path) -> None:
         """DESIGN's decision object, one a line; the rule's own mode without a configuration."""

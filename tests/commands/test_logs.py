@@ -68,9 +68,9 @@ def test_the_bar_counts_bytes_of_the_files_and_ends_at_their_sum(tmp_path: Path)
     (tmp_path / "mail.log.1.gz").write_bytes(gzip.compress(os.urandom(30_000)))
     (tmp_path / "mail.log").write_bytes(b"x\n" * 10_000)
     total = sum(path.stat().st_size for path in tmp_path.iterdir()) / 1000
-    shown = on_a_terminal("events", tmp_path)
+    shown = on_a_terminal("events", tmp_path, status=1)  # not a mail log
     assert f"{total:.1f}/{total:.1f} kB" in shown
-    assert mailbrake("events", tmp_path).stderr == ""
+    assert "kB" not in mailbrake("events", tmp_path).stderr
 
 
 def test_the_bar_of_a_replay_has_an_estimate_and_goes_over_all_archives(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_the_estimate_knows_that_packed_logs_hold_more() -> None:
     assert remaining.render(task).plain == "0:00:10"
 
 
-def on_a_terminal(*arguments: str | Path) -> str:
+def on_a_terminal(*arguments: str | Path, status: int = 0) -> str:
     """What a command shows on standard error, a terminal."""
     ours, its = pty.openpty()
     command = [sys.executable, "-m", "logwatch", *map(str, arguments)]
@@ -106,7 +106,7 @@ def on_a_terminal(*arguments: str | Path) -> str:
         while piece := _read(ours):
             shown += piece
     os.close(ours)
-    assert process.returncode == 0
+    assert process.returncode == status
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
 
 

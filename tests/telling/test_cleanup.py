@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import pytest
+
 from tests.commands.test_commands import mailbrake, objects
 
 LOG = Path(__file__).parents[2] / "samples" / "incident.log"
@@ -38,3 +40,94 @@ def test_the_list_is_for_people() -> None:
     assert "Still in the queue: 1 message" in told
     assert "postsuper -d -" in told
     assert "account:carol" in told
+
+
+def test_what_was_printed_can_be_typed() -> None:
+    """The command before the pipe gives the same queue ids."""
+    told = mailbrake("cleanup", "bob", LOG, "--since", since()).stdout
+    (line,) = [line for line in told.splitlines() if "postsuper -h -" in line]
+    words = line.partition(" mailbrake ")[2].partition(" | ")[0].split()
+    assert mailbrake(*words).stdout == "4jZ1x362FKzJ9Hb\n"
+
+
+STAMP = "2026-11-25T02:00:00+00:00 mx1 "
+CONTENT = {
+    "postfix": """\
+postfix/submission/smtpd[7]: connect from unknown[203.0.113.7]
+postfix/submission/smtpd[7]: 4AC0DE1: client=unknown[203.0.113.7], sasl_method=PLAIN, sasl_username=bob
+postfix/qmgr[2]: 4AC0DE1: from=<bob@example.com>, size=1, nrcpt=2 (queue active)
+postfix/smtp[3]: 4AC0DE1: to=<a@example.net>, relay=x[192.0.2.9]:25, delay=1, dsn=2.0.0, status=sent (250 ok)
+postfix/smtp[3]: 4AC0DE1: to=<b@example.net>, relay=x[192.0.2.9]:25, delay=1, dsn=2.0.0, status=sent (250 ok)
+postfix/qmgr[2]: 4AC0DE1: removed
+postfix/submission/smtpd[7]: 4AC0DE2: client=unknown[203.0.113.7], sasl_method=PLAIN, sasl_username=bob
+postfix/qmgr[2]: 4AC0DE2: from=<bob@example.com>, size=1, nrcpt=1 (queue active)
+postfix/smtp[3]: 4AC0DE2: to=<a@example.net>, relay=none, delay=1, dsn=4.4.1, status=deferred (timed out)
+postfix/submission/smtpd[7]: 4AC0DE3: client=unknown[203.0.113.7], sasl_method=PLAIN, sasl_username=bob
+postfix/cleanup[4]: 4AC0DE3: milter-reject: END-OF-MESSAGE from unknown[203.0.113.7]: 5.7.1 spam; \
+from=<bob@example.com> to=<c@example.net> proto=ESMTP helo=<x>
+postfix/submission/smtpd[9]: connect from unknown[203.0.113.8]
+postfix/submission/smtpd[9]: NOQUEUE: milter-reject: MAIL from unknown[203.0.113.8]: 450 4.7.1 Too much; \
+from=<bob@example.com> proto=ESMTP helo=<x> sasl_username=<bob>
+postfix/submission/smtpd[9]: warning: unknown[203.0.113.7]: SASL PLAIN authentication failed: x, sasl_username=guess
+""",
+    "sendmail": """\
+sm-mta[7]: AUTH=server, relay=[203.0.113.7], authid=bob, mech=PLAIN, bits=0
+sm-mta[7]: 6AP1QJxL017647: from=<bob@example.com>, size=15, class=0, nrcpts=2, proto=ESMTPA, daemon=MSA, \
+relay=[203.0.113.7]
+sm-mta[7]: 6AP1QJxL017648: from=<bob@example.com>, size=15, class=0, nrcpts=2, proto=ESMTPA, daemon=MSA, \
+relay=[203.0.113.7]
+sm-mta[8]: 6AP1QJxL017647: to=<a@example.net>,<b@example.net>, delay=00:00:00, xdelay=00:00:00, mailer=relay, pri=3, \
+relay=x [192.0.2.9], dsn=2.0.0, stat=Sent (Ok)
+sm-mta[8]: 6AP1QJxL017648: to=<a@example.net>, delay=00:00:00, xdelay=00:00:00, mailer=relay, pri=3, \
+relay=x [192.0.2.9], dsn=2.0.0, stat=Sent (Ok)
+sm-mta[8]: 6AP1QJxL017648: to=<c@example.net>, delay=00:00:00, xdelay=00:00:00, mailer=relay, pri=3, \
+relay=x [192.0.2.9], dsn=4.2.1, stat=Deferred: 450 busy
+""",
+    "exim": """\
+exim[7]: 1xW4ZX-0004oa-20 <= bob@example.com H=(c) [203.0.113.7]:4 P=esmtpa A=plain:bob S=2 for \\
+a@example.net b@example.net
+exim[8]: 1xW4ZX-0004oa-20 => a@example.net R=r T=remote_smtp H=x [192.0.2.9] C="250 ok"
+exim[8]: 1xW4ZX-0004oa-20 => b@example.net R=r T=remote_smtp H=x [192.0.2.9] C="250 ok"
+exim[8]: 1xW4ZX-0004oa-20 Completed
+exim[7]: 1xW4ZX-0004ob-20 <= bob@example.com H=(c) [203.0.113.7]:4 P=esmtpa A=plain:bob S=2 for c@example.net
+exim[8]: 1xW4ZX-0004ob-20 == c@example.net R=r T=remote_smtp defer (-53): retry time not reached for any host
+""",
+}
+QUEUED = {"postfix": "4AC0DE2", "sendmail": "6AP1QJxL017648", "exim": "1xW4ZX-0004ob-20"}
+
+
+@pytest.mark.parametrize("dialect", CONTENT)
+def test_of_every_mta(dialect: str, tmp_path: Path) -> None:
+    """What was delivered or refused is not queued; whoever got something once was reached, whatever came later."""
+    log = tmp_path / "mail.log"
+    log.write_text("".join(STAMP + line for line in CONTENT[dialect].splitlines(keepends=True)))
+    (found,) = objects("cleanup", "bob", log, "--since", "2026-11-25", "--json")
+    assert found["queued"] == [QUEUED[dialect]]
+    assert found["reached"] == ["a@example.net", "b@example.net"]
+    refused = ["client:203.0.113.8"] if dialect == "postfix" else []  # a refused attempt names an address as well
+    assert list(found["suspects"]) == ["client:203.0.113.7", *refused]  # type: ignore[call-overload]
+    counts = [use["messages"] for use in found["suspects"].values()]  # type: ignore[attr-defined]
+    assert counts == [2, 0][: len(counts)]
+    assert found["others"] == {}  # whoever only guessed was not in
+    told = mailbrake("replay", log).stdout
+    assert "2 messages accepted, 1 account (SMTP AUTH logins)" in told
+
+
+def test_an_empty_list_is_not_taken_for_a_clean_one(tmp_path: Path) -> None:
+    """Nothing of the account in the time looked at is said, and so is a log that is none."""
+    done = mailbrake("cleanup", "bob", LOG, "--since", "2031-01-01")
+    assert done.returncode == 1
+    assert "these logs have nothing of account:bob since 2031-01-01" in done.stderr
+    assert "nor anything before: is it the right login?" in mailbrake("cleanup", "nobody", LOG).stderr
+    (tmp_path / "log").write_text("one two three\n")
+    assert "is this the mail log?" in mailbrake("cleanup", "bob", tmp_path / "log").stderr
+
+
+def test_the_logs_are_those_of_the_configuration(tmp_path: Path) -> None:
+    """With their older parts, so that the owner's own addresses are known."""
+    lines = LOG.read_bytes().splitlines(keepends=True)
+    (tmp_path / "mail.log.1").write_bytes(b"".join(lines[:6]))
+    (tmp_path / "mail.log").write_bytes(b"".join(lines[6:]))
+    (tmp_path / "conf").write_text(f'[log]\nfiles = ["{tmp_path}/mail.log"]\n')
+    (found,) = objects("cleanup", "bob", "--config", tmp_path / "conf", "--since", since(), "--json")
+    assert (found["queued"], list(found["suspects"])) == (["4jZ1x362FKzJ9Hb"], ["client:203.0.113.7"])  # type: ignore[call-overload]

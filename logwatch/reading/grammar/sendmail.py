@@ -280,6 +280,17 @@ _UNKNOWN = (b"User unknown", b"No such user here")  # Sendmail's own words; thos
 _RECIPIENTS = re.compile(rb',(?:"(?:[^"\\]|\\.)*"|[^",])*')
 
 
+def recipients(line: bytes) -> list[bytes]:
+    """All recipients of a `to=` line, of which `recipient` is the first."""
+    found = _TO.search(line)
+    named = (one[0].strip() for one in _RECIPIENT.finditer(found[1])) if found else ()
+    return [one[one.rfind(b"<") + 1 : -1] if one.endswith(b">") else one for one in named]
+
+
+_TO = re.compile(rb'[^:]: to=((?:"(?:[^"\\]|\\.)*"|[^"\r\n])*?), (?:ctladdr|delay)=')
+_RECIPIENT = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^",])+')
+
+
 def _seconds(delay: bytes | None) -> bytes | None:
     """Seconds of [DAYS+]HH:MM:SS."""
     if delay is None:
