@@ -32,7 +32,8 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://[!-~]*")
 _STREAM = re.compile(
     r"tls://(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|nats://(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}"
 )
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+SIZES = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 def as_duration(value: object) -> int:
@@ -40,7 +41,7 @@ def as_duration(value: object) -> int:
     found = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", value) if isinstance(value, str) else None
     if not found:
         raise ValueError(f'expected a duration such as "90s", "10m", "1h" or "7d", found {value!r}')
-    return int(found[1]) * _UNITS[found[2]]
+    return int(found[1]) * UNITS[found[2]]
 
 
 def as_text(value: object) -> str:
@@ -50,10 +51,24 @@ def as_text(value: object) -> str:
     return value
 
 
-def as_strings(value: object) -> tuple[str, ...]:
-    """A list of strings, none of them empty."""
-    if not isinstance(value, list) or not value or not all(isinstance(v, str) and v for v in value):
-        raise ValueError(f'expected a list of strings such as ["/var/log/mail.log"], found {value!r}')
+def as_directory(value: object) -> str:
+    """A directory's path."""
+    if not as_text(value):
+        raise ValueError(f'expected a directory such as "/var/lib/mailbrake", found {value!r}')
+    return cast(str, value)
+
+
+def as_realm(value: object) -> str:
+    """A mail domain, or ""."""
+    if not isinstance(value, str) or not re.fullmatch(r"[^\s@]*", value) or not value.isprintable():
+        raise ValueError(f'expected a domain such as "example.com", found {value!r}')
+    return value
+
+
+def as_strings(value: object, such_as: str = 'strings such as ["/var/log/mail.log"]') -> tuple[str, ...]:
+    """A list of strings without control characters, none of them empty."""
+    if not isinstance(value, list) or not value or not all(isinstance(v, str) and v and v.isprintable() for v in value):
+        raise ValueError(f"expected a list of {such_as}, found {value!r}")
     return tuple(cast(list[str], value))
 
 
@@ -125,7 +140,7 @@ def _is_sentence(value: object) -> bool:
 
 def as_command(value: object) -> tuple[str, ...]:
     """A command as the list of its arguments; it may be empty. No shell takes it apart."""
-    return () if value == [] else as_strings(value)
+    return () if value == [] else as_strings(value, 'words such as ["/usr/sbin/sendmail", "-i"]')
 
 
 def as_endpoint(value: object) -> str:
@@ -158,7 +173,9 @@ def as_addresses(value: object) -> tuple[str, ...]:
 
 def as_sender(value: object) -> str:
     """A mail address, or ""."""
-    return "" if value == "" else as_addresses([value])[0]
+    if value != "" and not (isinstance(value, str) and _ADDRESS.fullmatch(value)):
+        raise ValueError(f'expected an address such as "abuse@example.com", found {value!r}')
+    return str(value)
 
 
 def as_web(value: object) -> tuple[str, ...]:
@@ -177,10 +194,11 @@ def as_urls(value: object) -> tuple[str, ...]:
 
 def as_notices(value: object) -> tuple[str, ...]:
     """What to be told about."""
-    for name in as_strings(value):
+    names = as_strings(value, f"some of {', '.join(map(repr, NOTICES))}")
+    for name in names:
         if name not in NOTICES:
             raise ValueError(f"there are no notifications about {name!r}; {nearest(name, NOTICES)}")
-    return as_strings(value)
+    return names
 
 
 def as_files(value: object) -> dict[str, str]:
@@ -242,7 +260,7 @@ def as_size(value: object) -> int:
     found = re.fullmatch(r"([1-9][0-9]{0,5})(kB|MB|GB)", value) if isinstance(value, str) else None
     if not found:
         raise ValueError(f'expected a size such as "256MB" or "4GB", found {value!r}')
-    return int(found[1]) * {"kB": 10**3, "MB": 10**6, "GB": 10**9}[found[2]]
+    return int(found[1]) * SIZES[found[2]]
 
 
 def as_number(least: int, most: int) -> Callable[[object], int]:

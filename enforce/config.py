@@ -11,16 +11,22 @@ Every option has a default, so that an empty file is a valid, observing configur
 from __future__ import annotations
 
 import dataclasses
+import json
+import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from enforce.checks import (
     NOTICES,
+    SIZES,
+    UNITS,
     Network,
     as_addresses,
     as_command,
+    as_directory,
     as_duration,
     as_endpoint,
     as_files,
@@ -34,6 +40,7 @@ from enforce.checks import (
     as_notices,
     as_number,
     as_octal,
+    as_realm,
     as_sender,
     as_server,
     as_servers,
@@ -51,10 +58,11 @@ from enforce.checks import (
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used: which file, which key, what is wrong and what would be right."""
+    """A configuration that cannot be used: which file and line, which key, what is wrong and what would be right."""
 
-    def __init__(self, file: str, key: str, problem: str) -> None:
-        super().__init__(f"{file}: {key}: {problem}" if key else f"{file}: {problem}")
+    def __init__(self, file: str, key: str, problem: str, line: int = 0) -> None:
+        place = f"{file}:{line}" if line else file
+        super().__init__(f"{place}: {key}: {problem}" if key else f"{place}: {problem}")
 
 
 def option(default: Any, check: Callable[[object], Any], meaning: str) -> Any:
@@ -79,7 +87,7 @@ class Log:
         "", as_zone, 'time zone of stamps that carry none, such as "Europe/Berlin"; "": the machine\'s own'
     )
     default_realm: str = option(
-        "", as_text, "domain of logins without one: bob and bob@example.com are then one account"
+        "", as_realm, "domain of logins without one: bob and bob@example.com are then one account"
     )
     keep_case: bool = option(False, as_switch, "true where Bob and bob are two accounts")
     countries: str = option(
@@ -110,7 +118,7 @@ class Reputation:
 class State:
     """`[state]`: what is remembered, and where."""
 
-    directory: str = option("/var/lib/mailbrake", as_text, "journal, checkpoint and deny table")
+    directory: str = option("/var/lib/mailbrake", as_directory, "journal, checkpoint and deny table")
     keep: int = option(
         "180d", as_duration, "how long the journal keeps decisions that have ended, with their log lines"
     )
@@ -253,37 +261,55 @@ def load(path: str | Path | None) -> Config:
         return Config()
     name = str(path)
     try:
-        with Path(path).open("rb") as file:
-            return parse(tomllib.load(file), name)
+        text = Path(path).read_text(encoding="utf-8")
+        return parse(tomllib.loads(text), name, partial(_line, text.splitlines()))
     except OSError as error:
         raise ConfigError(name, "", f"cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(name, "", f"is not valid TOML: {error}") from None
 
 
-def parse(document: Mapping[str, object], file: str) -> Config:
-    """A Config from a parsed TOML document; `file` only names it in errors."""
+def parse(document: Mapping[str, object], file: str, line: Callable[[str, str], int] = lambda *_: 0) -> Config:
+    """A Config from a parsed TOML document; `file`, and the `line` of a section and option, are for errors."""
     sections: dict[str, Any] = {}
     for name, values in document.items():
         if name not in SECTIONS:
-            raise ConfigError(file, f"[{name}]", f"no such section; {nearest(name, SECTIONS)}")
+            raise ConfigError(file, f"[{name}]", f"no such section; {nearest(name, SECTIONS)}", line(name, ""))
         if not isinstance(values, Mapping):
-            raise ConfigError(file, name, f"is a section: write [{name}] on a line of its own")
-        sections[name] = _section(SECTIONS[name], name, values, file)
+            raise ConfigError(file, name, f"is a section: write [{name}] on a line of its own", line(name, ""))
+        sections[name] = _section(SECTIONS[name], name, values, file, line)
     return Config(**sections, file=file)
 
 
-def _section(kind: type, name: str, values: Mapping[str, object], file: str) -> Any:
+def _section(kind: type, name: str, values: Mapping[str, object], file: str, line: Callable[[str, str], int]) -> Any:
     fields = {field.name: field for field in dataclasses.fields(kind)}
     checked = {}
     for key, value in values.items():
         if key not in fields:
-            raise ConfigError(file, f"[{name}] {key}", f"no such option; {nearest(key, fields)}")
+            raise ConfigError(file, f"[{name}] {key}", f"no such option; {nearest(key, fields)}", line(name, key))
         try:
             checked[key] = fields[key].metadata["check"](value)
         except ValueError as error:
-            raise ConfigError(file, f"[{name}] {key}", str(error)) from None
+            raise ConfigError(file, f"[{name}] {key}", str(error), line(name, key)) from None
     return kind(**checked)
+
+
+def _line(lines: Sequence[str], section: str, option: str) -> int:
+    """Where a section, or an option of it, stands in a file as files are usually written; 0 if it is not found."""
+    within, wanted = "", f"{section}.{option}" if option else section
+    for number, line in enumerate(lines, 1):
+        if header := _HEADER.match(line):
+            within = header[1]
+        written = _OPTION.match(line)
+        path = ".".join(filter(None, (within, written and written[1]))).translate(_BARE)
+        if path == wanted or (not option and path.startswith(f"{wanted}.")):
+            return number
+    return 0
+
+
+_HEADER = re.compile(r"\s*\[+([^\]]*)\]")
+_OPTION = re.compile(r"\s*([^\s=#\[][^=#]*?)\s*=")
+_BARE = str.maketrans("", "", " \t\"'")
 
 
 def render() -> str:
@@ -303,10 +329,23 @@ def effective(config: Config) -> list[str]:
 def _shown(field: dataclasses.Field[Any], values: object) -> str:
     value = getattr(values, field.name)
     show: Callable[[Any], object] = _SHOWN.get(field.metadata["check"], lambda value: value)
-    return repr(show(value))
+    return _toml(show(value))
+
+
+def _span(seconds: int) -> str:
+    size, unit = next((size, unit) for unit, size in reversed(UNITS.items()) if seconds % size == 0 and unit != "w")
+    return f"{seconds // size}{unit}"
+
+
+def _size(count: int) -> str:
+    unit, size = next((unit, size) for unit, size in reversed(SIZES.items()) if count % size == 0)
+    return f"{count // size}{unit}"
 
 
 _SHOWN: dict[Callable[[object], Any], Callable[[Any], object]] = {
+    as_duration: _span,
+    as_lateness: _span,
+    as_size: _size,
     as_octal: "{:04o}".format,
     as_networks: lambda networks: [str(network) for network in networks],
     as_web: lambda urls: [_without_secrets(url) for url in urls],
@@ -331,11 +370,12 @@ def _toml(value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "[" + ", ".join(_toml(v) for v in value) + "]"
-    if isinstance(value, dict):
-        return "{}"
-    return f'"{value}"'
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{name} = {_toml(v)}" for name, v in value.items())
+        return f"{{ {pairs} }}" if pairs else "{}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 if __name__ == "__main__":

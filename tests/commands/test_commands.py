@@ -319,14 +319,13 @@ class TestCheck:
     def test_shows_the_options_in_force(self, config: Path) -> None:
         """With `--config`: every option as it is, as comments before the policy."""
         told = mailbrake("check", "--config", config).stdout
-        assert "# [policy] mode = 'observe'" in told
+        assert '# [policy] mode = "observe"' in told
 
     @pytest.mark.parametrize("bad", sorted((ROOT / "samples" / "bad-configs").glob("*.toml")), ids=lambda p: p.stem)
     def test_bad_configurations_are_explained(self, bad: Path) -> None:
-        """Each has its message beside it: file, key, remedy; exit status 1."""
+        """Each has its message beside it, from the line on: key, remedy; exit status 1."""
         done = mailbrake("check", "--config", bad)
-        expected = bad.with_suffix(".expected").read_text().strip()
-        assert (done.returncode, done.stderr.strip()) == (1, f"mailbrake: {bad}: {expected}")
+        assert (done.returncode, done.stderr) == (1, f"mailbrake: {bad}:{bad.with_suffix('.expected').read_text()}")
 
     def test_lists_in_the_dns_are_refused_in_a_cluster(self, config: Path, tmp_path: Path) -> None:
         """With where they stand, and what to do; `watch` says the same."""

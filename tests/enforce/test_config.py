@@ -1,5 +1,6 @@
 """The configuration: every default is valid, every mistake is told with its place and its remedy."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -85,16 +86,29 @@ def test_the_values_of_notifications_and_metrics_arrive_as_they_are_meant(writte
 def test_secrets_in_urls_are_not_told(written: Path) -> None:
     written.write_text('[notify]\nwebhooks = ["https://example.com/x?token=1"]\napprise = ["ntfys://user:pw@host"]\n')
     rows = effective(load(written))
-    assert "[notify] webhooks = ['https://…']" in rows
-    assert "[notify] apprise = ['ntfys://…']" in rows
+    assert '[notify] webhooks = ["https://…"]' in rows
+    assert '[notify] apprise = ["ntfys://…"]' in rows
 
 
 def test_options_in_force_are_told_as_they_would_be_written(written: Path) -> None:
     written.write_text('[milter]\nsocket_mode = "0600"')
     rows = effective(load(written))
     assert rows[0] == f"configuration: {written}"
-    assert "[milter] socket_mode = '0600'" in rows
-    assert "[milter] exempt = ['127.0.0.0/8', '::1/128']" in rows
+    assert '[milter] socket_mode = "0600"' in rows
+    assert '[milter] exempt = ["127.0.0.0/8", "::1/128"]' in rows
+    assert '[state] keep = "180d"' in rows
+
+
+def test_options_in_force_can_be_written_back(written: Path) -> None:
+    """Section by section they are a configuration, and the same one."""
+    written.write_text(
+        '[milter]\ntexts = { block = "a \\"b\\"" }\n[state]\nkeep = "36h"\n[cluster]\nspool = "1500MB"\n'
+    )
+    config, again = load(written), written.with_name("again.toml")
+    rows = [row.partition("] ") for row in effective(config)[1:]]
+    sections = dict.fromkeys(section for section, _, _ in rows)
+    again.write_text("".join(f"{s}]\n" + "".join(f"{o}\n" for t, _, o in rows if s == t) for s in sections))
+    assert dataclasses.replace(load(again), file="") == dataclasses.replace(config, file="")
 
 
 def test_the_table_may_stand_elsewhere(written: Path) -> None:
@@ -156,7 +170,7 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
         ('[export]\nfiles = { text = "x" }', f"[export] files: expected {_FILES}, found {{'text': 'x'}}"),
         (
             '[export]\ncommand = "postmap x"',
-            "[export] command: expected a list of strings such as [\"/var/log/mail.log\"], found 'postmap x'",
+            '[export] command: expected a list of words such as ["/usr/sbin/sendmail", "-i"], found \'postmap x\'',
         ),
         (
             '[notify]\nabout = ["gard"]',
@@ -167,7 +181,10 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
             '[notify]\nmail_to = ["a@x\\nBcc: b@x"]',
             f"[notify] mail_to: expected {_ADDRESSES}, found ['a@x\\nBcc: b@x']",
         ),
-        ('[notify]\nmail_from = "abuse"', f"[notify] mail_from: expected {_ADDRESSES}, found ['abuse']"),
+        (
+            '[notify]\nmail_from = "abuse"',
+            "[notify] mail_from: expected an address such as \"abuse@example.com\", found 'abuse'",
+        ),
         (
             '[notify]\nsmtp = "localhost"',
             "[notify] smtp: expected a host and a port such as \"localhost:25\", found 'localhost'",
@@ -202,7 +219,25 @@ def test_a_mistake_is_told_with_file_place_and_remedy(written: Path, text: str, 
     written.write_text(text)
     with pytest.raises(ConfigError) as raised:
         load(written)
-    assert str(raised.value) == f"{written}: {problem}"
+    line = "" if text == "[milter" else f":{text.count(chr(10)) + 1}"  # TOML's own errors say where
+    assert str(raised.value) == f"{written}{line}: {problem}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ('# [log]\n\n[milter]\nfiles = 1\n[log] # here\nzone = "UTC"\n  "files"=3\n', 4),
+        ('[log]\nzone = "UTC"\n\n[ log.x ]\n[policy]\nmode = 3', 4),
+        ("log.keep_case = 5", 1),
+        ("\nlog = { keep_case = 5 }", 0),
+    ],
+)
+def test_the_line_is_that_of_the_mistake(written: Path, text: str, line: int) -> None:
+    """However it is written; where it cannot be told, none is."""
+    written.write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        load(written)
+    assert str(raised.value).startswith(f"{written}:{line}: [" if line else f"{written}: [")
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
