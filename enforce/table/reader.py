@@ -129,7 +129,8 @@ class Reader:
             with self._current().begin() as txn:
                 yield from files.walk(txn)
         except (lmdb.Error, OSError, BrokenError) as error:
-            raise TableError(self._path, str(error)) from None
+            denied = "permission denied: run this as the controller's user, as root, or in the state directory's group"
+            raise TableError(self._path, denied if isinstance(error, PermissionError) else str(error)) from None
 
     def close(self) -> None:
         """Let go of the files; a later look-up opens them again."""

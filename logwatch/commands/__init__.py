@@ -97,11 +97,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         _write_nowhere()
         return 1
     except OSError as error:
-        if error.filename is not None or error.errno not in _FULL:
-            raise
-        _write_nowhere()
-        return _say(Failure(f"not everything could be written: {error.strerror}"), 1)
+        return _say(_of_this_machine(error), 1)
     return status
+
+
+def _of_this_machine(error: OSError) -> Failure:
+    """What is no error of the program: a full disk behind standard output, or a file of somebody else."""
+    if isinstance(error, PermissionError) and error.filename is not None:
+        return Failure(f"{error.filename}: {error.strerror}; run this as the user of `mailbrake watch`, or as root")
+    if error.filename is not None or error.errno not in _FULL:
+        raise error
+    _write_nowhere()
+    return Failure(f"not everything could be written: {error.strerror}")
 
 
 _WANTED = (

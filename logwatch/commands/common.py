@@ -153,9 +153,13 @@ def nothing_known(logs: Sequence[str]) -> Failure:
 
 def _there(names: Sequence[str]) -> list[str]:
     found = expanded(names)
-    missing = [name for name in found if name != "-" and not Path(name).exists()]
-    if missing:
-        raise Failure(f"{missing[0]}: no such file")
+    for name in found:
+        try:
+            _ = name == "-" or Path(name).stat()
+        except FileNotFoundError:
+            raise Failure(f"{name}: no such file") from None
+        except OSError as error:
+            raise Failure(f"{name}: {error.strerror}") from None
     if not found:
         raise Failure(f"{', '.join(names)}: no files in it")
     return found

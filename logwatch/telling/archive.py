@@ -81,22 +81,25 @@ class Archive:
             _migrate(connection, path)
             return cls(connection, path)
         except (OSError, sqlite3.Error) as error:
-            raise JournalError(f"{path}: cannot be opened: {error}; check owner, permissions and free space") from None
+            raise JournalError(f"{path}: cannot be opened: {reason(error)}") from None
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """A journal for reading only; JournalError if there is none."""
-        if not path.exists():
-            raise JournalError(f"{path}: there is no journal yet; is this the state directory of `mailbrake watch`?")
         try:
+            path.stat()
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)
             if _version(connection, path) < len(_VERSIONS):
                 raise JournalError(
                     f"{path}: of an older version; `mailbrake watch` brings it up to date when it starts"
                 )
             return cls(connection, path)
-        except sqlite3.Error as error:
-            raise JournalError(f"{path}: cannot be read: {error}") from None
+        except FileNotFoundError:
+            raise JournalError(
+                f"{path}: there is no journal yet; is this the state directory of `mailbrake watch`?"
+            ) from None
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"{path}: cannot be read: {reason(error)}") from None
 
     def close(self) -> None:
         """Give the file back."""
@@ -142,6 +145,14 @@ class Archive:
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
+
+
+def reason(error: OSError | sqlite3.Error) -> str:
+    """What is wrong with a file of the state directory, and what to do."""
+    if isinstance(error, PermissionError):
+        return f"{error.strerror}; run this as the user of `mailbrake watch`, or as root"
+    said = error.strerror if isinstance(error, OSError) else str(error)
+    return f"{said}; check owner, permissions, free space, and whether the file system is writable"
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 
 from logwatch.memory import Memory
 from logwatch.schema import Columns, Decision, Listing
-from logwatch.telling.archive import JournalError
+from logwatch.telling.archive import JournalError, reason
 from logwatch.telling.effects import Effects
 from logwatch.telling.evidence import Recent
 from logwatch.telling.journal import Effect, Journal, Review
@@ -189,8 +189,14 @@ def _is_held(directory: Path, descriptor: int) -> bool:
 
 
 def alone(directory: Path) -> int:
-    """A lock on the state directory, held while its descriptor is open; BusyError if another controller has it."""
-    descriptor = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    """A lock on the state directory, held while its descriptor is open; BusyError if another controller has it.
+
+    JournalError if it cannot be had at all.
+    """
+    try:
+        descriptor = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        raise JournalError(f"{directory / _LOCK}: cannot be opened: {reason(error)}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
