@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 from rich.progress import (
@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # most commands need no DataFrame
     import pandas as pd
 
 Row = Mapping[str, object]
+_FOLDED = 30  # characters a line, of what may be folded in a table
 _LARGE = 100  # from here on, fractions do not matter
 _PACKED = 10  # bytes of a log in a byte of it packed, about
 
@@ -43,7 +44,10 @@ def write_json(rows: Iterable[Row]) -> None:
 
 
 def write_table(rows: Sequence[Row], columns: Sequence[str], title: str = "") -> None:
-    """A table on a terminal; plain columns otherwise. Logins and log text are never taken as markup."""
+    """A table on a terminal, or a block for each row where that is too narrow; plain columns otherwise.
+
+    Logins and log text are never taken as markup.
+    """
     if sys.stdout.isatty():
         _pretty(rows, columns, title)
         return
@@ -54,13 +58,30 @@ def write_table(rows: Sequence[Row], columns: Sequence[str], title: str = "") ->
 
 
 def _pretty(rows: Sequence[Row], columns: Sequence[str], title: str) -> None:
+    console = Console()
+    widths = {name: max(len(_cell(row.get(name))) for row in ({name: name}, *rows)) for name in columns}
+    widest = max(widths, key=lambda name: widths[name], default="")  # the only column that may be folded
+    needed = sum(widths.values()) + 3 * len(widths) + 1
+    if needed - widths.get(widest, 0) + min(widths.get(widest, 0), _FOLDED) > console.width:
+        _blocks(rows, columns, title)
+        return
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for name in columns:
         numeric = all(isinstance(row.get(name), int | float) for row in rows)
-        table.add_column(name, justify="right" if rows and numeric else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if rows and numeric else "left"
+        table.add_column(name, justify=side, overflow="fold", no_wrap=name != widest)
     for row in rows:
         table.add_row(*(Text(_cell(row.get(name))) for name in columns))
-    Console().print(table)
+    console.print(table)
+
+
+def _blocks(rows: Sequence[Row], columns: Sequence[str], title: str) -> None:
+    """A row's values below each other, beside their names: what is folded at every third letter is no reference."""
+    width = max(map(len, columns), default=0)
+    for place, row in enumerate(rows):
+        print(title if title and not place else "")
+        for name in columns:
+            print(f"{name:<{width}}  {_cell(row.get(name))}")
 
 
 def _cell(value: object) -> str:

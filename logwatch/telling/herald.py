@@ -63,4 +63,6 @@ def line(decision: Decision) -> str:
     """A decision in one line, for the log and for people."""
     why = ", ".join(f"{what} {e['value']:g}, {side(e)} {e['threshold']:g}" for what, e in decision.evidence.items())
     verb = decision.action if decision.mode == "enforce" else f"would-{decision.action}"
+    if decision.action == "release":
+        return f"ended {decision.key} (rule {decision.rule}, case {decision.ref})"
     return f"{verb} {decision.key} until {iso(decision.until)} (rule {decision.rule}, case {decision.ref}): {why}"
