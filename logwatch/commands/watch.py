@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import logging
 import signal
 import socket
@@ -18,13 +17,8 @@ from enforce.notify import Notifier
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import asks_in_cluster, config_argument, config_of
 from logwatch.commands.daemon import log_to, needs_cluster, until_signal
+from logwatch.commands.garbage import Garbage
 from logwatch.commands.output import now
-
-_COLLECTING = (
-    2_000,
-    1_000_000_000,
-    1_000_000_000,
-)  # objects, and how often: a millisecond's worth, and never older ones
 
 if TYPE_CHECKING:
     from logwatch.cluster.brain import Brain
@@ -70,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
         problem = asks_in_cluster(config, controller.core.judge.policy)
         controller.close()
         raise UsageError(problem)
-    _collect_young()
+    garbage = Garbage(time.monotonic())
     wake = Wake(controller.source.directories)
     controller.source.notify(wake.wake)
     if controller.asker:
@@ -87,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     notifier = Notifier()
     notifier.ready("following the log")
     end_metrics = _serve_metrics(config, controller, notifications, brain)
-    _follow(controller, wake, lambda: _lives(notifier) and (stopped() or (brain is not None and brain.over())))
+    _follow(controller, wake, lambda: _lives(notifier, garbage) and (stopped() or (brain is not None and brain.over())))
     notifier.stopping()
     if brain:
         brain.close()
@@ -97,16 +91,6 @@ def run(args: argparse.Namespace) -> int:
     if brain and brain.over():
         raise Failure("the stream that was read is gone, or was made anew: to be started again, which systemd does")
     return 0
-
-
-def _collect_young() -> None:
-    """Look for garbage only among what is new, and in little of that at a time, while decisions wait.
-
-    What a controller remembers is much, and nothing of it is garbage: to look through what came in ten seconds of a
-    busy log took 40 ms.
-    """
-    gc.freeze()
-    gc.set_threshold(*_COLLECTING)
 
 
 def _follow(controller: Controller, wake: Wake, stopped: Callable[[], bool]) -> None:
@@ -124,9 +108,10 @@ def _again(controller: Controller, wake: Wake) -> None:
     wake.wake()
 
 
-def _lives(notifier: Notifier) -> bool:
-    """Asked after each piece of log, and once a second: the moment for a sign of life."""
+def _lives(notifier: Notifier, garbage: Garbage) -> bool:
+    """Asked after each piece of log, and once a second: the moment for a sign of life, and to tidy up."""
     notifier.alive()
+    garbage.look(time.monotonic())
     return True
 
 
