@@ -61,6 +61,7 @@ class ConfigError(Exception):
     """A configuration that cannot be used: which file and line, which key, what is wrong and what would be right."""
 
     def __init__(self, file: str, key: str, problem: str, line: int = 0) -> None:
+        self.file, self.key, self.problem, self.line = file, key, problem, line
         place = f"{file}:{line}" if line else file
         super().__init__(f"{place}: {key}: {problem}" if key else f"{place}: {problem}")
 

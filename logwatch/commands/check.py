@@ -5,12 +5,32 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from enforce import config as configuration
 from enforce.config import Config, ConfigError
 from logwatch.commands.common import asks_in_cluster, config_argument
+from logwatch.commands.output import write_json
+
+if TYPE_CHECKING:
+    from logwatch.judging.policy import Policy
 
 SHIPPED = "shipped"
+
+
+class Finding(NamedTuple):
+    """Something to look at, and where it stands, as far as that is known; `severity` is "error" or "note"."""
+
+    problem: str
+    severity: str = "error"
+    file: str | None = None
+    line: int | None = None
+    column: int | None = None
+    key: str | None = None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part)
+        return ": ".join(part for part in (place, self.key, self.problem) if part)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,37 +39,56 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy", metavar="FILE", help=f'the policy; default: the configured one; "{SHIPPED}": the shipped one'
     )
-    parser.add_argument(
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument(
         "--as-written", action="store_true", help="print the policy's own text, with its comments: a copy to change"
     )
+    form.add_argument("--json", action="store_true", help="only what there is to say, one JSON object a line")
 
 
 def run(args: argparse.Namespace) -> int:
     """Check both; 1 if anything is wrong."""
     from logwatch.judging import language
-    from logwatch.judging.contradictions import contradictions, notes
     from logwatch.judging.policy import render
 
     try:
         config = configuration.load(args.config)
-        path = _path(args.policy, config) or language.SHIPPED
+        path = str(_path(args.policy, config) or language.SHIPPED)
         policy = language.load(path, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
-    except (ConfigError, language.PolicyError) as error:
-        print(f"mailbrake: {error}", file=sys.stderr)
-        return 1
-    unheard = _unheard(config)
-    if config.cluster.servers and (asks := asks_in_cluster(config, policy, path)):
-        unheard.append(asks)
-    for sentence in unheard:
-        print(f"mailbrake: {sentence}", file=sys.stderr)
-    if args.config and not args.as_written:
+    except ConfigError as error:
+        return _told(args, [Finding(error.problem, file=error.file, line=error.line or None, key=error.key or None)])
+    except language.PolicyError as error:
+        return _told(args, [Finding(error.problem, "error", error.file, error.line, error.column)])
+    if args.config and not args.as_written and not args.json:
         print("\n".join(f"# {row}" for row in configuration.effective(config)), end="\n\n")
-    print(Path(path).read_text(encoding="utf-8-sig") if args.as_written else render(policy), end="")
-    found = contradictions(policy)
+    if not args.json:
+        print(Path(path).read_text(encoding="utf-8-sig") if args.as_written else render(policy), end="")
+    return _told(args, [*_of_configuration(config, policy, path), *_of_policy(policy, path)])
+
+
+def _told(args: argparse.Namespace, findings: list[Finding]) -> int:
+    if args.json:
+        write_json(finding._asdict() for finding in findings)
+    else:
+        for finding in findings:
+            print(f"mailbrake: {finding}", file=sys.stderr)
+    return int(any(finding.severity == "error" for finding in findings))
+
+
+def _of_configuration(config: Config, policy: Policy, path: str) -> list[Finding]:
+    found = [Finding(sentence) for sentence in _unheard(config)]
+    if config.cluster.servers and (asks := asks_in_cluster(config, policy, path)):
+        found.append(Finding(asks))
+    return found
+
+
+def _of_policy(policy: Policy, path: str) -> list[Finding]:
+    from logwatch.judging import language
+    from logwatch.judging.contradictions import contradictions, notes
+
     text = language.from_disk(Path(path))
-    for problem in (*found, *notes(policy)):
-        print(f"mailbrake: {path}:{language.place(text, problem.at)}: {problem.sentence}", file=sys.stderr)
-    return 1 if found or unheard else 0
+    problems = [*((one, "error") for one in contradictions(policy)), *((one, "note") for one in notes(policy))]
+    return [Finding(one.sentence, severity, path, *language.place(text, one.at)) for one, severity in problems]
 
 
 def _unheard(config: Config) -> list[str]:

@@ -45,11 +45,11 @@ def asks_in_cluster(config: Config, policy: Policy, path: str | Path = "") -> st
     if asked is None:
         return ""
     file = path or config.policy.file or language.SHIPPED
-    where = language.place(language.from_disk(Path(file)), asked.at)
+    line, column = language.place(language.from_disk(Path(file)), asked.at)
     return (
-        f"{file}:{where}: {asked} cannot be asked in a cluster, whose controllers would each have other answers and "
-        "decide otherwise: leave it out of the policy, and have the MTA ask (Postfix: postscreen_dnsbl_sites), or take "
-        f"[cluster] out of {config.file}"
+        f"{file}:{line}:{column}: {asked} cannot be asked in a cluster, whose controllers would each have other "
+        "answers and decide otherwise: leave it out of the policy, and have the MTA ask (Postfix: "
+        f"postscreen_dnsbl_sites), or take [cluster] out of {config.file}"
     )
 
 

@@ -62,9 +62,9 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
-def place(text: str, at: int) -> str:
-    """Line and column of an offset in a policy's text, `3:5`."""
-    return f"{pp.lineno(at, text)}:{at - text.rfind(chr(10), 0, at)}"
+def place(text: str, at: int) -> tuple[int, int]:
+    """Line and column of an offset in a policy's text."""
+    return pp.lineno(at, text), at - text.rfind("\n", 0, at)
 
 
 def _unread(path: Path) -> str:

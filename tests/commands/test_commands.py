@@ -316,6 +316,29 @@ class TestCheck:
         assert done.returncode == 1
         assert 'rule "odd"' in done.stderr
 
+    @pytest.mark.parametrize(
+        ("text", "severity", "place"),
+        [
+            (
+                "rule odd per account: when recipients in 1h > 2 and recipients in 1h < 1 block for 1h\n",
+                "error",
+                (1, 6),
+            ),
+            ("rule odd per account: when recipiens in 1h > 2 block for 1h\n", "error", (1, 28)),
+            ('let nobody = "a.example"\n', "note", (1, 1)),
+        ],
+    )
+    def test_json_has_an_object_for_each_thing_to_say(
+        self, tmp_path: Path, text: str, severity: str, place: tuple[int, int]
+    ) -> None:
+        """And nothing else; the exit status is as without."""
+        policy = tmp_path / "policy"
+        policy.write_text(text)
+        done = mailbrake("check", "--policy", policy, "--json")
+        (found,) = map(json.loads, done.stdout.splitlines())
+        assert (found["severity"], found["file"], found["line"], found["column"]) == (severity, str(policy), *place)
+        assert (done.returncode, done.stderr) == (int(severity == "error"), "")
+
     def test_shows_the_options_in_force(self, config: Path) -> None:
         """With `--config`: every option as it is, as comments before the policy."""
         told = mailbrake("check", "--config", config).stdout

@@ -783,8 +783,8 @@ def test_the_socket_has_its_mode_whatever_the_umask(tmp_path: Path, mode: int) -
 def test_options_in_effect_are_told_at_start(daemon: Daemon) -> None:
     told = daemon.told()
     assert f"configuration: {daemon.directory}/mailbrake.toml\n" in told
-    assert "[log] default_realm = 'example.com'\n" in told
-    assert f"[milter] socket = 'unix:{daemon.socket}'\n" in told
+    assert '[log] default_realm = "example.com"\n' in told
+    assert f'[milter] socket = "unix:{daemon.socket}"\n' in told
     assert f"table: {daemon.table}\n" in told
 
 
@@ -866,7 +866,7 @@ def test_it_listens_on_tcp_and_does_not_start_on_a_port_in_use(tmp_path: Path) -
 
 def test_a_mistake_in_the_configuration_is_status_2(tmp_path: Path) -> None:
     told = failure(tmp_path, "[milter]\nsokcet = 1")
-    assert told == f"2 mailbrake: {tmp_path}/mailbrake.toml: [milter] sokcet: no such option; did you mean socket?"
+    assert told == f"2 mailbrake: {tmp_path}/mailbrake.toml:2: [milter] sokcet: no such option; did you mean socket?"
 
 
 def test_without_pymilter_it_says_what_to_install(tmp_path: Path) -> None:
