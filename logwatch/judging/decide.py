@@ -310,10 +310,12 @@ class _Hit(NamedTuple):
 
 
 def _evidence(hit: _Hit, rates: Mapping[Any, float]) -> _Numbers:
-    """What was compared, and what a throttle is steered by."""
+    """What was compared, each with the tightest of its limits, and what a throttle is steered by."""
     condition = hit.rule.condition if hit.holds else hit.rule.stays
     reasons = condition.evidence(rates) if condition else []
-    found = {reason.label: {"value": reason.value, "threshold": reason.threshold} for reason in reasons}
+    loosest_first = sorted(reasons, key=lambda reason: abs(reason.value - reason.threshold), reverse=True)
+    tightest = {reason.label: reason.threshold for reason in loosest_first}
+    found = {reason.label: {"value": reason.value, "threshold": tightest[reason.label]} for reason in reasons}
     target = hit.rule.deed.target
     if target:
         attempted = round(throttle.pace(target, rates), 1)

@@ -274,6 +274,16 @@ def test_references_are_the_same_in_every_run_and_differ_by_case() -> None:
     assert len({d.ref for d in runs[0]}) == len(runs[0]) == 14
 
 
+@pytest.mark.parametrize(
+    "condition", ["{0} > 5 and {0} > 2", "{0} > 2 and {0} > 5", "{0} > 2 and ({0} > 4 or {0} > 5)"]
+)
+def test_of_several_limits_for_one_number_evidence_gives_the_tightest(condition: str) -> None:
+    """The loose one would tell whoever asks that far less was enough."""
+    held = condition.format("recipients in 10m")
+    (decision,) = Bench(f"rule r per account: when {held} block for 1h mode enforce").send(0, 6)
+    assert decision.evidence == {"recipients in 10m": {"value": 6, "threshold": 5}}
+
+
 def test_evidence_names_every_comparison_that_held() -> None:
     bench = Bench(
         """rule r per account: when recipients in 10m > 5 and (bytes / recipients in 10m < 100 or messages in 1m == 1)
