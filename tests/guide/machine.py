@@ -7,6 +7,7 @@ Commands are taken from blocks of a page and run by a shell as they stand, but f
 - `systemctl` starts and stops what the unit of that name in deploy/ would start, with its directories made;
 - users of the guide are not made on the machine that tests: what would become one stays root;
 - `apt-get install` asks dpkg whether such packages exist here, `pip install` only builds;
+- Postfix's own commands speak to the private one;
 - a case of the guide is the case that Bob has here.
 """
 
@@ -60,8 +61,9 @@ syslog = ""
 class Machine:
     """As it is before the guide begins; a context manager."""
 
-    def __init__(self) -> None:
-        self.postfix = Postfix()
+    def __init__(self, accounts: dict[str, str] | None = None) -> None:
+        """`accounts`: login to password at the submission port."""
+        self.postfix = Postfix(accounts)
         self.root = self.postfix.directory / "machine"
         self._environment = {**os.environ, "PATH": f"{self.root}/usr/local/bin:{os.environ['PATH']}"}
         self._services: dict[str, subprocess.Popen[bytes]] = {}
@@ -123,7 +125,7 @@ class Machine:
             r"systemctl stop (\S+)": self._stop,
             r"systemctl status (\S+)": lambda name: self._sh("true" if name in self._services else "false"),
             r"export (\w+)=(\S+)": self._export,
-            r"postconf (.*)": lambda rest: self._sh(f"postconf -c {self.postfix.config_directory} {rest}"),
+            r"(.*\| |)(post(?:conf|map|super)) (.*)": self._postfix,
             r"postfix reload": lambda: self._sh(f"postfix -c {self.postfix.config_directory} reload"),
         }
 
@@ -138,10 +140,13 @@ class Machine:
             timeout=120,
         )
 
+    def _postfix(self, before: str, program: str, rest: str) -> subprocess.CompletedProcess[str]:
+        return self._sh(f"{before}{program} -c {self.postfix.config_directory} {rest}")
+
     def _pip(self, wanted: str) -> subprocess.CompletedProcess[str]:
         """What would be installed can be built, with the extra that is asked for."""
-        (extra,) = re.findall(r"\[(\w+)\]", wanted)
-        assert f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text()
+        for extra in re.findall(r"\[(\w+)\]", wanted):
+            assert f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text()
         return self._sh(f"{shlex.quote(sys.executable)} -m pip install -q --dry-run --no-deps --no-build-isolation .")
 
     def _install_for(self, user: str, rest: str) -> subprocess.CompletedProcess[str]:

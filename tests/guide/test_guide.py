@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.guide.machine import ROOT, Machine
+from tests.mta.client import Reply, submit
 
 GUIDE = ROOT / "docs" / "rollout.md"
+TONIGHT = ROOT / "docs" / "tonight.md"
 OTHERS = [ROOT / "docs" / f"{name}.md" for name in ("help-desk", "troubleshooting", "privacy")]
 # exit status 1 says something, too: what is wrong, that there is no case, nothing found, that `head` has seen enough
 MAY_SAY_NO = (
@@ -73,6 +75,30 @@ def test_the_other_pages_hold_on_the_machine_that_the_guide_made(machine: Machin
     assert follow(page.read_text(), machine)
 
 
+def test_tonight_a_login_is_stopped_its_mail_held_and_released_in_the_morning() -> None:
+    """With what the page tells to type, on a Postfix that has his mail in its queue and refuses nobody yet."""
+    with Machine({"bob@example.com": "secret", "alice@example.com": "secret"}) as machine:
+        send(machine, "bob@example.com", "stranger@defer.example")
+        machine.postfix.wait_for_line("status=deferred")
+        with (machine.root / "var/log/mail.log").open("a") as log:
+            log.writelines(f"{line}\n" for line in machine.postfix.lines())
+        night, morning = TONIGHT.read_text().split("## 5.")
+        assert len(follow(night, machine)) > 15
+        assert machine.postfix.queue_ids("hold") == machine.postfix.queue_ids()
+        refused = send(machine, "bob@example.com", "stranger@example.net")
+        assert refused.code == 550
+        assert "Sending is blocked for this account (case" in refused.text
+        assert send(machine, "alice@example.com", "stranger@example.net").code == 250
+        follow(morning, machine)
+        assert send(machine, "bob@example.com", "stranger@example.net").code == 250
+
+
+def send(machine: Machine, login: str, recipient: str) -> Reply:
+    """A message through the submission service."""
+    (reply,) = submit(machine.postfix.submission_port, login, [recipient], login=login)
+    return reply
+
+
 @pytest.mark.parametrize(
     "command",
     ["mailbrake nonsense", "mailbrake status --nonsense", "mailbrake why nobody", "grep x /nowhere | tail", "false"],
@@ -85,7 +111,7 @@ def test_a_command_that_fails_is_found(machine: Machine, command: str) -> None:
 
 def test_pages_whose_commands_are_run_have_no_others() -> None:
     """A command stands in a block of its language, so that none escapes."""
-    for page in (GUIDE, *OTHERS):
+    for page in (GUIDE, TONIGHT, *OTHERS):
         left = BLOCK.sub("", page.read_text())
         assert not re.findall(r"^(?:    |\$ ).*", left, re.MULTILINE), page.name
         assert "```" not in left
