@@ -1,4 +1,4 @@
-"""What in a policy cannot be meant: rules that never hold, a `while` that keeps nothing, lists that nothing uses.
+"""What in a policy cannot be meant: rules that never hold, or always, a `while` that keeps nothing, lists without use.
 
 Only what is certain is called a contradiction: numbers that exclude each other in one `and`, beyond what a signal can
 be (for keys of that kind, with these scores), or in two windows of which one holds the other. A rule with one such
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
+
+import numpy as np
 
 from logwatch.judging.conditions import (
     OPPOSITE,
@@ -23,7 +25,8 @@ from logwatch.judging.conditions import (
     Rate,
 )
 from logwatch.judging.dnsbl import Dnsbl
-from logwatch.judging.policy import Exemption, Listed, Policy, Rule, Scope, Score
+from logwatch.judging.misnamed import kind_of, misnamed
+from logwatch.judging.policy import ENFORCE, SEVERITY, Exemption, Listed, Policy, Rule, Scope, Score
 from logwatch.schema import DISTINCT, USUAL
 
 MOST = 1000.0  # of different values, up to which they are counted
@@ -79,11 +82,13 @@ def notes(policy: Policy) -> list[Problem]:
     rates = {rate.signal for rule in policy.rules for rate in rule.rates()}
     used = {item.name for item in _items(policy) if isinstance(item, Listed)}
     found = [
-        Problem(let.at, f'list "{let.name}" is used by nothing: exempt account in {let.name}?')
+        Problem(let.at, f'list "{let.name}" is used by nothing: exempt {kind_of(let)} in {let.name}?')
         for let in policy.lists
         if let.name not in used
     ]
-    found += [Problem(rule.at, sentence) for rule in policy.rules if (sentence := _keeps_nothing(policy, rule))]
+    found += [Problem(*doubt) for doubt in misnamed(policy)]
+    looks = (_always, _keeps_nothing, _adds_nothing)
+    found += [Problem(rule.at, said) for rule in policy.rules for look in looks if (said := look(policy, rule))]
     if policy.prices and "cost" not in rates:
         found.append(Problem(policy.prices[0].at, "no rule looks at cost, so that prices mean nothing"))
     if policy.scores and "reputation" not in rates:
@@ -118,6 +123,43 @@ def _keeps_nothing(policy: Policy, rule: Rule) -> str:
     if _implies(rule.stays, rule.condition):
         return f"{begins}, as the rule itself holds whenever it does: lower its limits, or leave it out"
     return ""
+
+
+def _always(policy: Policy, rule: Rule) -> str:
+    """What is wrong with a rule that everybody breaks; empty if nothing is."""
+    if _Judged(policy, rule).impossible(Not(rule.condition)):
+        return f'rule "{rule.name}" always holds: at every event of every {rule.kind}'
+    counted = all(rate.window_seconds and not rate.signal.startswith(USUAL) for rate in rule.condition.rates())
+    nothing = {rate.column: np.zeros(1) for rate in rule.condition.rates()}
+    if counted and rule.condition.mask(nothing).all():
+        return f'rule "{rule.name}" holds for whoever has sent nothing yet: is < meant to be >?'
+    return ""
+
+
+def _adds_nothing(policy: Policy, rule: Rule) -> str:
+    """What another rule does anyway, at least as severely and for as long; empty if a rule is of use."""
+    for other in policy.rules:
+        if other.at != rule.at and _covers(other, rule) and not (other.at > rule.at and _covers(rule, other)):
+            return f'rule "{rule.name}" adds nothing: "{other.name}" holds whenever it does, and does as much, as long'
+    return ""
+
+
+def _covers(one: Rule, other: Rule) -> bool:
+    """Whether the first rule certainly does what the second does, to whomever that does it."""
+    harder = one.deed == other.deed or (
+        SEVERITY[one.deed.action] > SEVERITY[other.deed.action] and "cap" not in (one.deed.action, other.deed.action)
+    )
+    return (
+        one.kind == other.kind
+        and one.scope in (None, other.scope)
+        and harder
+        and one.mode in (other.mode, ENFORCE)
+        and (one.percent == 100 or other.mode != ENFORCE)
+        and one.duration >= other.duration
+        and (one.longest or one.duration) >= (other.longest or other.duration)
+        and _implies(other.condition, one.condition)
+        and _implies(other.stays or other.condition, one.stays or one.condition)
+    )
 
 
 def _implies(one: Condition, other: Condition) -> bool:

@@ -35,6 +35,7 @@ from logwatch.judging.policy import (
     Score,
     quoted,
 )
+from logwatch.judging.remedies import remedy
 from logwatch.judging.reputation import Scored
 from logwatch.judging.words import nearest, refuse
 from logwatch.schema import DEFAULT_CAP, SIGNALS
@@ -298,4 +299,5 @@ def _contrast(expected: str, text: str, at: int) -> str:
         return f"expected {expected}, found the end of the file"
     found = word[0].strip('"')[:_LONGEST]
     unclosed = " without a closing quote" if word[0].count('"') == 1 else ""
-    return f'expected {expected}, found "{found}"{unclosed}{nearest(found, WORDS.get(expected, ()))}'
+    meant = remedy(expected, text, at) or nearest(found, WORDS.get(expected, ()))
+    return f'expected {expected}, found "{found}"{unclosed}{meant}'

@@ -16,6 +16,7 @@ from typing import Any
 from logwatch.judging.conditions import Condition, Number, Rate, span
 from logwatch.judging.dnsbl import Dnsbl
 from logwatch.judging.exemptions import Exempted
+from logwatch.judging.remedies import LOOKALIKE_QUOTES
 from logwatch.judging.reputation import Scored, highest
 from logwatch.schema import ACTIONS, AT_ONCE, PACE, USUAL
 
@@ -30,7 +31,8 @@ WATCHED_ONLY = ("local", "site")  # kinds that no SMTP session belongs to, so th
 _NO_ANSWERS: Mapping[str, Collection[str]] = MappingProxyType({})
 
 NAME = r"[a-z][a-z0-9-]{0,63}"  # of a rule or list
-BARE = r'[^\s,#"\x00-\x1f\x7f]+'  # an item that needs no quotes; one that looks like a name has them all the same
+# An item that needs no quotes; one that looks like a name has them all the same.
+BARE = rf"""(?![{LOOKALIKE_QUOTES}])[^\s,#"\x00-\x1f\x7f]+"""
 QUOTED = r'"(?:[^"\x00-\x1f\x7f]|"")+"'  # a quote inside is doubled, and a backslash is only a backslash
 
 

@@ -25,7 +25,7 @@ def refuse(text: str, at: int, problem: str) -> NoReturn:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A remedy for a misspelt word, or nothing."""
-    close = difflib.get_close_matches(word, list(known), n=1)
+    close = difflib.get_close_matches(word.lower(), list(known), n=1)
     return f"; did you mean {close[0]}?" if close and close[0] != word else ""
 
 

@@ -260,7 +260,8 @@ def test_what_may_be_meant_is_left_alone(policy: str) -> None:
     ("policy", "note"),
     [
         ("", "it has no rules: nothing is ever decided"),
-        ("let web = 192.0.2.1 RULE", 'list "web" is used by nothing: exempt account in web?'),
+        ("let web = 192.0.2.1, 192.0.2.0/28 RULE", 'list "web" is used by nothing: exempt client in web?'),
+        ('let some = "bob", 192.0.2.1 RULE', 'list "some" is used by nothing: exempt account in some?'),
         ("price 5 for DE RULE", "no rule looks at cost, so that prices mean nothing"),
         ("score 5 for 192.0.2.1 RULE", "no rule looks at reputation, so that scores mean nothing"),
     ],
@@ -269,6 +270,99 @@ def test_what_is_probably_not_meant_is_noted(policy: str, note: str) -> None:
     rule = "rule r per account: when bytes in 1h > 1 block for 1h"
     (problem,) = notes(parse(policy.replace("RULE", rule)))
     assert problem.sentence == note
+
+
+@pytest.mark.parametrize(
+    ("condition", "note"),
+    [
+        ("recipients in 1h >= 0", 'rule "r" always holds: at every event of every account'),
+        ("recipients in 1h < 100", 'rule "r" holds for whoever has sent nothing yet: is < meant to be >?'),
+        ("recipients in 1h < 100 and not bounces in 1h > 3", 'rule "r" holds for whoever has sent nothing yet'),
+    ],
+)
+def test_a_rule_that_everybody_breaks_is_noted(condition: str, note: str) -> None:
+    (problem,) = notes(parse(f"rule r per account: when {condition} block for 1h"))
+    assert problem.at == 5
+    assert problem.sentence.startswith(note)
+
+
+@pytest.mark.parametrize(
+    "condition", ["recipients in 1h < usual", "hour < 6", "recipients in 1h < 9 and bytes in 1h > 1"]
+)
+def test_a_rule_for_some_hours_or_against_the_usual_is_left_alone(condition: str) -> None:
+    assert notes(parse(f"rule r per account: when {condition} block for 1h")) == []
+
+
+_MORE = "rule more per account: when recipients in 1h > 100 block for 1h"
+
+
+@pytest.mark.parametrize(
+    "less",
+    [
+        "rule less per account: when recipients in 1h > 200 tempfail for 1h",
+        "rule less per account: when recipients in 1h > 100 and hour > 3 block for 30m",
+        'rule less per account in "bob": when recipients in 1h >= 101 and hour > 3 throttle to 9 per 1h for 1h',
+    ],
+)
+def test_a_rule_that_another_makes_useless_is_noted(less: str) -> None:
+    for policy in (f"{_MORE} {less}", f"{less} {_MORE}"):
+        (problem,) = notes(parse(policy))
+        assert problem.at == policy.index("less")
+        assert problem.sentence == 'rule "less" adds nothing: "more" holds whenever it does, and does as much, as long'
+
+
+def test_of_two_equal_rules_the_second_is_noted() -> None:
+    (problem,) = notes(parse(f"{_MORE} {_MORE.replace('more', 'again')}"))
+    assert problem.sentence.startswith('rule "again" adds nothing')
+
+
+@pytest.mark.parametrize(
+    "useful",
+    [
+        "rule useful per account: when recipients in 1h > 50 tempfail for 1h",
+        "rule useful per account: when recipients in 1h > 200 tempfail for 2h",
+        "rule useful per account: when recipients in 1h > 200 tempfail for 1h, doubling to 4h",
+        "rule useful per account: when recipients in 1h > 200 while recipients in 1h > 9 tempfail for 1h",
+        "rule useful per account: when recipients in 1h > 200 tempfail for 1h mode enforce",
+        "rule useful per account: when recipients in 1h > 200 cap 5 recipients for 1h",
+        "rule useful per client: when recipients in 1h > 200 tempfail for 1h",
+    ],
+)
+def test_a_rule_that_reaches_further_in_any_way_is_left_alone(useful: str) -> None:
+    assert notes(parse(f"{_MORE} {useful}")) == []
+
+
+@pytest.mark.parametrize(
+    ("items", "note"),
+    [
+        ("192.0.2.1", 'no account will be called "192.0.2.1": it is an address; is a client meant?'),
+        ("2001:db8::/32", 'no account will be called "2001:db8::/32": it is an address; is a client meant?'),
+        ("<bob@example.com>", 'no account will be called "<bob@example.com>": write it without < and >'),
+        (
+            "*@example.com",
+            'no account will be called "*@example.com": all accounts of a domain are written "@example.com"',
+        ),
+        ('"bob OK"', 'no account will be called "bob ok": one account a line, with nothing beside it but a comment'),
+        ('"“bob”"', 'no account will be called "“bob”": its quotes are taken as a part of the name'),
+        ('file "empty"', 'file "empty" names nobody: the list is empty'),
+    ],
+)
+def test_an_item_that_names_nobody_is_noted(items: str, note: str) -> None:
+    rule = "rule r per account: when bytes in 1h > 1 block for 1h"
+    policy = parse(f"exempt account in {items} {rule}", read=lambda _: "# nothing yet")
+    (problem,) = notes(policy)
+    assert problem.at == len("exempt account in ")
+    assert problem.sentence.startswith(note)
+
+
+def test_so_is_one_that_a_rule_is_for() -> None:
+    (problem,) = notes(parse('rule r per account in "192.0.2.1": when bytes in 1h > 1 block for 1h'))
+    assert problem.sentence.startswith('no account will be called "192.0.2.1"')
+
+
+@pytest.mark.parametrize("account", ["bob", "bob@example.com", "@example.com", "o'brien", "DOMAIN\\bob", "33"])
+def test_any_other_login_may_be_one(account: str) -> None:
+    assert notes(parse(f'exempt account in "{account}" rule r per account: when bytes in 1h > 1 block for 1h')) == []
 
 
 _compare = st.builds(
@@ -335,7 +429,7 @@ _two = st.builds(
 def test_only_a_while_within_the_rule_is_said_to_keep_nothing(one: Condition, other: Condition) -> None:
     """Of any conditions: where it is said, no value is held by `while` alone."""
     rule = replace(_rule(one).rules[0], stays=other)
-    if notes(Policy(rules=(rule,))):
+    if any(note.sentence.startswith(_KEEPS_NOTHING) for note in notes(Policy(rules=(rule,)))):
         assert not (other.holds(_grid) & ~one.holds(_grid)).any()
 
 
