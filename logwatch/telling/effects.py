@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +32,8 @@ class Effects:
     def __init__(self, standing: Iterable[Decision] = ()) -> None:
         # key -> rule -> case
         self._standing: defaultdict[str, dict[str, _Standing]] = defaultdict(dict)
+        self._nets: set[str] = set()  # those that are networks, or were: to find an event's takes a while
+        self._soonest = float("inf")  # when the first of them ends, or earlier
         for decision in standing:
             self._note(decision)
 
@@ -59,16 +61,18 @@ class Effects:
         if case is None:
             self._standing[decision.key].pop(decision.rule, None)
         else:
+            self._nets.update({decision.key} if _is_network(decision.key) else ())
             self._standing[decision.key][decision.rule] = case
+            self._soonest = min(self._soonest, case.until)
 
-    def _concerned(self, events: Columns, made: Iterable[str]) -> Iterator[str]:
+    def _concerned(self, events: Columns, made: Collection[str]) -> Iterator[str]:
         """Keys with a case that occur in the events."""
-        known = dict.fromkeys((*self._standing, *made))
-        if known:
-            present = {*events["account"].tolist(), *events["client"].tolist(), *events["local"].tolist(), keys.SITE}
-            if any(key.startswith("net:") for key in known):
-                present.update(*map(_networks, {*events["client"].tolist()}))
-            yield from (key for key in known if key in present)
+        if self._standing or made:
+            clients = dict.fromkeys(events["client"].tolist())
+            present = dict.fromkeys((*events["account"].tolist(), *clients, *events["local"].tolist(), keys.SITE))
+            if self._nets or any(map(_is_network, made)):
+                present.update(dict.fromkeys(chain.from_iterable(map(_networks, clients))))
+            yield from (key for key in present if key in self._standing or key in made)
 
     def _of(
         self, key: str, events: Columns, made: Mapping[str, list[Decision]]
@@ -84,12 +88,17 @@ class Effects:
                     yield Effect(case.ref, key, rule), rows[events["clock"][rows] < case.until]
 
     def _expire(self, clock: float) -> None:
+        if clock < self._soonest:
+            return
         for key, rules in list(self._standing.items()):
             standing = {rule: case for rule, case in rules.items() if case.until > clock}
             if standing:
                 self._standing[key] = standing
             else:
                 del self._standing[key]
+        self._nets = set(filter(_is_network, self._standing))
+        ends = (case.until for rules in self._standing.values() for case in rules.values())
+        self._soonest = min(ends, default=float("inf"))
 
 
 def _about(key: str, events: Columns) -> Any:
@@ -99,6 +108,10 @@ def _about(key: str, events: Columns) -> Any:
         within = {client for client in set(events["client"].tolist()) if key in _networks(client)}
         return np.fromiter((client in within for client in events["client"]), bool, len(events["client"]))
     return np.ones(len(events["clock"]), bool) if kind == keys.SITE else events[kind] == key
+
+
+def _is_network(key: str) -> bool:
+    return key.startswith("net:")
 
 
 def _networks(client: str | None) -> Collection[str]:
