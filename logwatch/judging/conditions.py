@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -182,6 +181,18 @@ class Binary(Expression):
         return left.enclosed(tightness)
 
 
+class _AsFloats(dict[RateColumn, Floats]):
+    """The columns of a frame as floating point numbers, each when it is first asked for."""
+
+    def __init__(self, frame: pd.DataFrame | Mapping[RateColumn, Any]) -> None:
+        super().__init__()
+        self._frame = frame
+
+    def __missing__(self, column: RateColumn) -> Floats:
+        found = self[column] = np.asarray(self._frame[column], float)
+        return found
+
+
 class Condition(Node):
     """What holds or not."""
 
@@ -194,8 +205,12 @@ class Condition(Node):
         raise NotImplementedError
 
     def holds(self, frame: pd.DataFrame | Mapping[RateColumn, NDArray[Any]]) -> Bools:
-        """Whether the condition holds, for every row of a rates frame that has the columns of `rates()`."""
-        return self.mask({rate.column: np.asarray(frame[rate.column], float) for rate in self.rates()})
+        """Whether the condition holds, for every row of a rates frame that has the columns of `rates()`.
+
+        Columns by which nothing is decided any more are not asked for.
+        """
+        with np.errstate(all="ignore"):
+            return self.mask(_AsFloats(frame))
 
     def evidence(self, row: Mapping[RateColumn, float]) -> list[Evidence]:
         """Every comparison that holds at a row and by that makes the condition hold, in the order written.
@@ -203,7 +218,8 @@ class Condition(Node):
         Under a `not` the opposite comparison is given. One that is decided by a division by zero has no numbers to
         show and is left out. Empty if the condition does not hold.
         """
-        return self.reasons({rate.column: np.asarray(row[rate.column], float) for rate in self.rates()}, True)
+        with np.errstate(all="ignore"):
+            return self.reasons(_AsFloats(row), True)
 
 
 @dataclass(frozen=True)
@@ -226,8 +242,7 @@ class Compare(Condition):
 
     def mask(self, rates: Rates) -> Bools:
         """False where a side is not a finite number."""
-        with np.errstate(all="ignore"):
-            left, right = self.left.values(rates), self.right.values(rates)
+        left, right = self.left.values(rates), self.right.values(rates)
         return _COMPARISONS[self.op](left, right) & np.isfinite(left) & np.isfinite(right)
 
     def reasons(self, row: Rates, wanted: bool) -> list[Evidence]:
@@ -235,8 +250,7 @@ class Compare(Condition):
         if bool(self.mask(row)) != wanted:
             return []
         shown = self.mirrored()
-        with np.errstate(all="ignore"):
-            value, threshold = float(shown.left.values(row)), float(shown.right.values(row))
+        value, threshold = float(shown.left.values(row)), float(shown.right.values(row))
         op = shown.op if wanted else OPPOSITE[shown.op]
         finite = np.isfinite([value, threshold]).all()
         return [Evidence(str(shown.left), _plain(value), op, _plain(threshold))] if finite else []
@@ -272,8 +286,13 @@ class And(Several):
     op = "and"
 
     def mask(self, rates: Rates) -> Bools:
-        """Where all hold."""
-        return reduce(np.logical_and, (part.mask(rates) for part in self.conditions))
+        """Where all hold; nearly always the first one holds nowhere, and the others need not be looked at."""
+        found = self.conditions[0].mask(rates)
+        for part in self.conditions[1:]:
+            if found.ndim and not found.any():
+                break
+            found = found & part.mask(rates)
+        return found
 
 
 class Or(Several):
@@ -283,7 +302,10 @@ class Or(Several):
 
     def mask(self, rates: Rates) -> Bools:
         """Where any holds."""
-        return reduce(np.logical_or, (part.mask(rates) for part in self.conditions))
+        found = self.conditions[0].mask(rates)
+        for part in self.conditions[1:]:
+            found = found | part.mask(rates)
+        return found
 
 
 @dataclass(frozen=True)

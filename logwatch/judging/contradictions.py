@@ -184,7 +184,7 @@ def _tighter(one: Compare, other: Compare) -> bool:
         return False
     inner, outer = one.right.value, other.right.value
     if one.op == "==":
-        return bool(Compare(other.op, Number(inner), Number(outer)).mask({}))
+        return bool(Compare(other.op, Number(inner), Number(outer)).holds({}))
     sides = (">", ">="), ("<", "<=")
     if not any(one.op in side and other.op in side for side in sides):
         return False
@@ -299,7 +299,7 @@ def _is_finite(compare: Compare) -> bool:
 def _excluded(expression: Expression, compared: list[Compare], reach: _Range) -> bool:
     """Whether no value of the expression satisfies all comparisons: the interval that they leave is empty."""
     if not expression.rates():
-        return not all(compare.mask({}) for compare in compared)
+        return not all(compare.holds({}) for compare in compared)
     bounds = [(compare.op, compare.right.value) for compare in compared if isinstance(compare.right, Number)]
     lower = [(reach.least, False), *((value, op == ">") for op, value in bounds if op in (">", ">=", "=="))]
     upper = [(reach.most, True), *((value, op != "<") for op, value in bounds if op in ("<", "<=", "=="))]

@@ -22,8 +22,6 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from enforce.key import EVERYBODY, networks
 from logwatch.judging import throttle
 from logwatch.judging.cases import Case, Cases, name
@@ -263,14 +261,17 @@ class Judge:
 
     def _places(self, rule: Rule, history: History, holds: Any) -> list[int]:
         """Rows at which something may have to be decided: the rule holds, or a case wants to be looked after."""
+        places: list[int] = holds.nonzero()[0].tolist()
         if not rule.stays and not rule.deed.target:
-            return list(map(int, np.flatnonzero(holds)))
-        hit = set(history.keys[holds])
-        cared = {key for key in set(history.keys) if key in hit or self._cases.known(rule, key)}
-        return [place for place, key in enumerate(history.keys) if key in cared]
+            return places
+        keys = history.keys.tolist()
+        cared = {keys[place] for place in places}.union(key for key in set(keys) if self._cases.known(rule, key))
+        return [place for place, key in enumerate(keys) if key in cared] if cared else []
 
     def _above_floors(self, rule: Rule, history: History, clocks: Any) -> Rates:
         """The rates that the rule may see: of released keys only what came after the release."""
+        if not len(self._floors):
+            return history.values
         named = ((called.partition(" "), floor) for called, floor in self._floors.items())
         floors = {key: Floor(*floor) for (of, _, key), floor in named if of == rule.name}
         places = _limited(rule, history, floors, clocks) if floors else []

@@ -221,3 +221,9 @@ def test_rates_are_those_of_every_branch() -> None:
 )
 def test_lengths_of_time_are_written_as_people_write_them(seconds: int, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_a_column_by_which_nothing_is_decided_any_more_is_not_asked_for() -> None:
+    """Most rules begin with what nearly never holds; what they compare besides is not even counted then."""
+    wanted = condition("recipients in 1h > 100 and bounces / messages in 1h > 0.2")
+    assert wanted.holds({("recipients", 3600): np.array([7, 100])}).tolist() == [False, False]
