@@ -66,10 +66,10 @@ class Core:
     ) -> None:
         """`start`: about when the first line was written (see `reading.stamp.first_year`), for stamps without year."""
         self.reader = Reader(COLUMNS, zone=zone, start=start, default_realm=default_realm, keep_case=keep_case)
-        needs = judge.needs()
+        self._needs = judge.needs()  # other lists do not change them
         self.rates = Rates(
-            {*WINDOWS, *(window for columns in needs.values() for _, window in columns if window)},
-            distincts={kind: _distincts(columns) for kind, columns in needs.items()},
+            {*WINDOWS, *(window for columns in self._needs.values() for _, window in columns if window)},
+            distincts={kind: _distincts(columns) for kind, columns in self._needs.items()},
             site=Site(zone, country, judge.policy.price, judge.reputation),
         )
         self.judge = judge
@@ -90,7 +90,7 @@ class Core:
         self.messages += int(np.count_nonzero(accepted(events)))
         self.silences.see(events["clock"])
         step = Step(events, [], [], [])
-        for begin, end in self._segments(events["clock"], before):
+        for begin, end in self._segments(events["clock"]):
             step.begins.append(begin)
             self._judge(_cut(events, begin, end), before, step)
             before = float(events["clock"][end - 1])
@@ -163,7 +163,7 @@ class Core:
         step.decisions.extend(released)
         while self.answers and self.answers[0].time < float(events["clock"][-1]):
             self.rates.listings.learn(self.answers.pop(0), clock)
-        step.rates.append(self.rates.add(events, self.judge.needs()))
+        step.rates.append(self.rates.add(events, self._needs))
         self.judge.restraint.admission.active = self.rates.habits.active
         decided = self.judge.decide(events, step.rates[-1])
         self.rates.condemn(decided)
@@ -183,12 +183,12 @@ class Core:
             if word.until:
                 self.judge.excuse(word.key, word.until, word.time)
 
-    def _segments(self, clocks: Any, before: float) -> Iterator[tuple[int, int]]:
+    def _segments(self, clocks: Any) -> Iterator[tuple[int, int]]:
         """Rows that can be judged at once: of one day, no step back of the clock and no operator's word in between."""
-        steps = np.flatnonzero(np.diff(clocks, prepend=before) < 0).tolist()
-        days = np.flatnonzero(np.diff(clocks // _DAY)) + 1
-        passed = [np.flatnonzero(clocks > time)[:1].tolist() for time in self.said.times()]
-        yield from pairwise(sorted({0, len(clocks), *steps, *days.tolist(), *chain.from_iterable(passed)}))
+        steps = (clocks[1:] < clocks[:-1]).nonzero()[0] + 1
+        days = (clocks[1:] // _DAY != clocks[:-1] // _DAY).nonzero()[0] + 1
+        passed = [(clocks > time).nonzero()[0][:1].tolist() for time in self.said.times()]
+        yield from pairwise(sorted({0, len(clocks), *steps.tolist(), *days.tolist(), *chain.from_iterable(passed)}))
 
 
 def accepted(events: Columns) -> Any:

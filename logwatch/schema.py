@@ -140,7 +140,7 @@ MOMENTS = {
 RateColumn = tuple[str, int]  # (signal, window in seconds)
 
 # Rates of many events or keys: equally long columns. Plain arrays, for the reason given at Columns.
-Rates = dict[RateColumn, NDArray[Any]]
+Rates = Mapping[RateColumn, NDArray[Any]]
 
 
 class Span(NamedTuple):

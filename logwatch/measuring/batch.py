@@ -40,10 +40,11 @@ class Batch(NamedTuple):
 
     @classmethod
     def of(cls, events: Columns, rows: Ints, steps: Sequence[int], distincts: Iterable[str]) -> Batch:
-        """Of events as habits have seen them; `steps` are the buckets of all windows."""
+        """Of events as habits have seen them; `steps` are the buckets of all windows, none if nobody asks for any."""
         amount = amounts(events)
         counting = np.flatnonzero(amount.any(axis=1))
-        events = {name: column[counting] for name, column in events.items()}
+        if len(counting) < len(amount):
+            events = {name: column[counting] for name, column in events.items()}
         found = shown(distincts, events)
         values = {name: coded(events[name]) for name in {*KEY_COLUMNS, *(name for name, _ in found.values())}}
         marks = {name: marks_of(*values[name]) for name, _ in found.values()}

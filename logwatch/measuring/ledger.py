@@ -32,8 +32,8 @@ class Ledger(Memory[int]):
     def __init__(self, kind: str, bound: int, windows: Sequence[int], distincts: Iterable[str]) -> None:
         """`windows` in seconds, ascending; `distincts`: the distinct signals that are counted."""
         super().__init__(f"rates {kind}", bound, self._record, self._taken_up)
-        steps = [bucket_step(window) for window in windows]
-        self.groups = [Pool(1 + len(group), partial(_points, steps)) for group in GROUPS]
+        self._steps = [bucket_step(window) for window in windows]
+        self.groups = [Pool(1 + len(group), partial(_points, self._steps)) for group in GROUPS]
         self.sets = {signal: Pool(2, partial(distinct.kept, windows[-1])) for signal in distincts}
         self.pace = pace.pool()
         self.layout = str(Layout(windows, {kind: [*self.sets]}))
@@ -67,6 +67,19 @@ class Ledger(Memory[int]):
             if len(rows):
                 touched = np.flatnonzero(counts)
                 pool.append(slots[touched], counts[touched], np.column_stack((batch.times[rows], marks[rows])))
+
+    def add(self, group: int, slot: int, time: int, amounts: Sequence[int]) -> None:
+        """Add what one event brings; it is one point with what came before it in the same bucket of all windows."""
+        before, totals = self.groups[group].newest(slot), amounts
+        if before:
+            totals = [total + amount for total, amount in zip(before[1:], amounts, strict=True)]
+        same = bool(before) and all(before[0] // step == time // step for step in self._steps)
+        self.groups[group].put(slot, (time, *totals), instead=same)
+
+    def show(self, signal: str, slot: int, time: int, mark: int) -> None:
+        """Note a value that one event shows; of the same value only the last occurrence counts."""
+        before = self.sets[signal].newest(slot)
+        self.sets[signal].put(slot, (time, mark), instead=before[1:] == [mark])
 
     def heard(self, keys: NDArray[Any], slots: Ints, coded: Coded, batch: Batch) -> None:
         """Keys are kept in the order in which they were last heard of, whatever the chunks are."""

@@ -8,7 +8,7 @@ what is kept, not with the number of keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +67,26 @@ class Pool:
         self._used[slots] += counts.astype(np.int32)
         if 5 * self._left_behind > self._end > _SWEPT:
             self._sweep()
+
+    def put(self, slot: int, row: Sequence[int], *, instead: bool) -> None:
+        """One more row for a slot, or one instead of its last."""
+        if not instead and self._used[slot] == self._room[slot]:
+            room = self._make_room if self._used[slot] else self._move
+            room(np.array([slot]), np.array([1]))
+        self._used[slot] += not instead
+        self._rows[self._at[slot] + self._used[slot] - 1] = row
+        if 5 * self._left_behind > self._end > _SWEPT:
+            self._sweep()
+
+    def newest(self, slot: int) -> list[int]:
+        """The last row of a slot; empty where there is none."""
+        used = self._used[slot]
+        return self._rows[self._at[slot] + used - 1].tolist() if used else []
+
+    def columns(self, slot: int) -> Ints:
+        """All rows of a slot as they are now, column by column."""
+        begin = self._at[slot]
+        return self._rows[begin : begin + self._used[slot]].T.copy()
 
     def written(self, slot: int) -> bytes:
         """All rows of a slot."""

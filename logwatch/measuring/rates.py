@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from logwatch.measuring import pace
 from logwatch.measuring.batch import LOOKED_AT, Batch
+from logwatch.measuring.few import FEW, Few, Glimpses
 from logwatch.measuring.habits import Habits
 from logwatch.measuring.ledger import Ledger
 from logwatch.measuring.listings import Listings
@@ -32,7 +33,7 @@ from logwatch.measuring.origin import ANYWHERE, Site
 from logwatch.measuring.signals import noticed
 from logwatch.measuring.track import MICRO, Coded, bucket_step
 from logwatch.measuring.usual import Usual
-from logwatch.measuring.view import View
+from logwatch.measuring.view import Found, Values, View
 from logwatch.memory import Memory
 from logwatch.schema import (
     ADDITIVE,
@@ -88,40 +89,50 @@ class Rates:
         A chunk in which something is compared with what is usual must lie within one day (UTC).
         """
         rows = noticed(events)
+        few = len(rows) <= FEW
         observed = self.habits.observe({name: events[name][rows] for name in LOOKED_AT})
-        batch = Batch.of(observed, rows, self._steps, self._shown)
-        return {kind: self._count(kind, batch, tuple(needs.get(kind, ()))) for kind in self._ledgers}
+        batch = Batch.of(observed, rows, () if few else self._steps, self._shown)
+        listed = Few.of(batch) if few else None
+        return {kind: self._count(kind, batch, listed, tuple(needs.get(kind, ()))) for kind in self._ledgers}
 
-    def _count(self, kind: str, batch: Batch, wanted: tuple[RateColumn, ...]) -> History:
+    def _count(self, kind: str, batch: Batch, few: Few | None, wanted: tuple[RateColumn, ...]) -> History:
         rows, codes, known = batch.keyed(kind)
         if not len(rows):
             nothing = np.empty(0, dtype=np.int64)
             return History(nothing, known[codes], dict.fromkeys(wanted, nothing), lambda *_: {})
-        ledger, coded, mine = self._ledgers[kind], Coded.of(codes, len(known)), batch.of_rows(rows)
-        slots = ledger.slots(known)
-        view = View.of(ledger, slots, coded, mine, {signal.removeprefix(USUAL) for signal, _ in wanted})
-        ledger.count(slots, coded, mine)
-        values = {column: view.within(column) for column in wanted if column[0] in SIGNALS}
-        values.update(self._compared(kind, known, codes, view, wanted, mine))
-        values.update(self._timed(known[codes], mine, wanted))
-        if (PACE, 0) in wanted:
+        ledger, coded, names = self._ledgers[kind], Coded(codes, len(known)), known[codes]
+        slots, signals = ledger.slots(known), {signal.removeprefix(USUAL) for signal, _ in wanted}
+        beside = [column for column in wanted if column[0] not in SIGNALS]
+        mine = batch.of_rows(rows) if beside or few is None else batch
+        found: Found
+        if few is None:
+            found = View.of(ledger, slots, coded, mine, signals)
+            ledger.count(slots, coded, mine)
+        else:
+            found = Glimpses.of(ledger, few, rows.tolist(), slots[codes].tolist(), signals)
+        values = self._compared(kind, known, codes, found, beside, mine)
+        values.update(self._timed(names, mine, beside))
+        if (PACE, 0) in beside:
             attempts = mine.amounts[:, ADDITIVE.index("attempts")]
             values[PACE, 0] = pace.learn(ledger.pace, slots, coded, mine.events["clock"], attempts)
-        ledger.heard(known, slots, coded, mine)
-        history = {column: values[column] for column in wanted}
-        return History(mine.rows, known[codes], history, partial(view.above, history))
+        if few is None:
+            ledger.heard(known, slots, coded, mine)
+        else:
+            few.heard(ledger, rows.tolist(), names.tolist(), slots[codes].tolist())
+        history = Values(wanted, values, found.within)
+        return History(batch.rows[rows], names, history, partial(found.above, history))
 
     def _compared(  # noqa: PLR0913, PLR0917 - `batch` has what is of each event alone
-        self, kind: str, known: Any, codes: Any, view: View, wanted: Sequence[RateColumn], batch: Batch
+        self, kind: str, known: Any, codes: Any, found: Found, wanted: Sequence[RateColumn], batch: Batch
     ) -> dict[RateColumn, NDArray[Any]]:
-        """What is usual, for the wanted columns that ask for it."""
+        """What is usual, for the wanted columns that ask for it, and what is compared with it."""
         bases = [(signal.removeprefix(USUAL), window) for signal, window in wanted if signal.startswith(USUAL)]
         if not bases:
             return {}
         recipients = batch.amounts[:, ADDITIVE.index("recipients")]
-        values = {base: recipients if base[0] == AT_ONCE else view.within(base) for base in bases}
-        usual = self._usual[kind].learn(known, codes, view.times, values, batch.proves(codes, len(known)))
-        return {(USUAL + signal, window): values for (signal, window), values in usual.items()}
+        values = {base: recipients if base[0] == AT_ONCE else found.within(base) for base in bases}
+        usual = self._usual[kind].learn(known, codes, found.times, values, batch.proves(codes, len(known)))
+        return {**values, **{(USUAL + signal, window): levels for (signal, window), levels in usual.items()}}
 
     def _timed(self, names: NDArray[Any], batch: Batch, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:
         """What is no count within a window."""

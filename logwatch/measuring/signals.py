@@ -25,51 +25,64 @@ Amounts = NDArray[np.int64]
 
 
 class _Seen:
-    """A chunk of events, each column of which is looked at once for the same thing."""
+    """A chunk of events, of which each thing is looked for once."""
 
     def __init__(self, events: Columns) -> None:
         self._events = events
-        self._known: dict[tuple[str, object], Any] = {}
+        self._known: dict[object, Any] = {}
 
     def __getitem__(self, name: str) -> Any:
         return self._events[name]
 
-    def once(self, name: str, what: object, look: Callable[[Any], Any]) -> Any:
-        """What `look` finds in a column; asked again for the same, the same."""
-        if (name, what) not in self._known:
-            self._known[name, what] = look(self._events[name])
-        return self._known[name, what]
+    def once(self, what: object, look: Callable[..., Any], *named: Any) -> Any:
+        """What `look` finds; asked again for the same, the same."""
+        if what not in self._known:
+            self._known[what] = look(self, *named)
+        return self._known[what]
+
+
+def _once(look: Callable[[_Seen], Any]) -> Callable[[_Seen], Any]:
+    """The function, working once for each chunk."""
+    return lambda events: events.once(look, look)
 
 
 def _codes(events: _Seen, name: str) -> tuple[Amounts, list[Any]]:
     """Of a column of few different values: the place of each among them, and the values, None the last."""
-    codes, known = events.once(name, coded, coded)
+    codes, known = coded(events[name])
     return codes, [*known.tolist(), None]
 
 
 def _is(events: _Seen, name: str, value: object) -> Any:
-    codes, known = _codes(events, name)
+    return events.once((name, value), _equal, name, value)
+
+
+def _equal(events: _Seen, name: str, value: object) -> Any:
+    codes, known = events.once((name, _codes), _codes, name)
     return codes == known.index(value) if value in known else np.zeros(len(codes), dtype=bool)
 
 
 def _has(events: _Seen, name: str) -> Any:
-    return events.once(name, None, lambda column: np.asarray(column != None, dtype=bool))  # noqa: E711  # for each element
+    return events.once((name, _there), _there, name)
+
+
+def _there(events: _Seen, name: str) -> Any:
+    return np.asarray(events[name] != None, dtype=bool)  # noqa: E711  # for each element
 
 
 def _starts(events: _Seen, name: str, prefix: bytes) -> Any:
-    codes, known = _codes(events, name)
+    codes, known = events.once((name, _codes), _codes, name)
     return np.array([value is not None and value.startswith(prefix) for value in known])[codes]
 
 
 def _number(events: _Seen, name: str) -> Any:
-    rows = np.flatnonzero(_has(events, name))
+    return events.once((name, int), _numbers, name)
 
-    def numbers(column: Any) -> Amounts:
-        found = np.zeros(len(column), dtype=np.int64)
-        found[rows] = [min(int(value or 0), _LARGEST) for value in column[rows]]
-        return found
 
-    return events.once(name, int, numbers)
+def _numbers(events: _Seen, name: str) -> Amounts:
+    rows = _has(events, name).nonzero()[0]
+    found = np.zeros(len(events[name]), dtype=np.int64)
+    found[rows] = [min(int(value or 0), _LARGEST) for value in events[name][rows].tolist()]
+    return found
 
 
 def _delivered(events: _Seen, status: bytes) -> Any:
@@ -78,6 +91,7 @@ def _delivered(events: _Seen, status: bytes) -> Any:
     return fate * np.maximum(_number(events, "nrcpt"), 1)
 
 
+@_once
 def _bounced(events: _Seen) -> Any:
     return _delivered(events, b"bounced")
 
@@ -99,15 +113,18 @@ def _queued(events: _Seen) -> Any:
     return _is(events, "event", "queued")
 
 
+@_once
 def _refused(events: _Seen) -> Any:
     return _is(events, "event", "verdict") | _is(events, "event", "milter_reject")
 
 
+@_once
 def _attempted(events: _Seen) -> Any:
     """One verdict line may stand for many refusals."""
     return _queued(events) + _refused(events) * np.maximum(_number(events, "count"), 1)
 
 
+@_once
 def _sent_or_refused(events: _Seen) -> Any:
     """Recipients of a message; a refused attempt is one, as nobody knows how many it was for."""
     return _queued(events) * _number(events, "nrcpt") + ~_queued(events) * _attempted(events)
@@ -163,7 +180,9 @@ def noticed(events: Columns) -> NDArray[np.int64]:
 def amounts(events: Columns) -> Amounts:
     """Shape (events, signals), in the order of ADDITIVE: what each event adds."""
     seen = _Seen(events)
-    table: Amounts = np.stack([np.asarray(_COUNTED[signal](seen), dtype=np.int64) for signal in ADDITIVE], axis=1)
+    table = np.empty((len(events["counts"]), len(ADDITIVE)), dtype=np.int64)
+    for column, signal in enumerate(ADDITIVE):
+        table[:, column] = _COUNTED[signal](seen)
     return table * events["counts"][:, np.newaxis]
 
 

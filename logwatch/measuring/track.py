@@ -61,18 +61,23 @@ def telling(codes: Ints, times: Ints, newest: Ints, steps: Sequence[int]) -> NDA
 
 @dataclass(frozen=True)
 class Coded:
-    """Whom each of a chunk's events counts for, as a code, and the events sorted by it; `counts` per code."""
+    """Whom each of a chunk's events counts for, as a code of so many."""
 
     codes: Ints
-    by_code: Ints  # positions of events, code after code, in order of time
-    counts: Ints
+    keys: int
 
-    @classmethod
-    def of(cls, codes: Ints, keys: int) -> Coded:
-        """`keys`: how many different codes there are."""
-        small = codes.astype(np.int16) if keys < 1 << 15 else codes  # sorted by radix, in a tenth of the time
-        by_code = np.argsort(small, kind="stable") if keys > 1 else np.arange(len(codes))
-        return cls(codes, by_code, np.bincount(codes, minlength=keys))
+    @cached_property
+    def by_code(self) -> Ints:
+        """Positions of events, code after code, in order of time."""
+        if self.keys == 1:
+            return np.arange(len(self.codes))
+        small = self.codes.astype(np.int16) if self.keys < 1 << 15 else self.codes  # by radix, in a tenth of the time
+        return np.argsort(small, kind="stable")
+
+    @cached_property
+    def counts(self) -> Ints:
+        """How many there are of each code."""
+        return np.bincount(self.codes, minlength=self.keys)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,10 +20,37 @@ from logwatch.schema import ADDITIVE, SIGNALS, Floor, RateColumn, Rates
 
 
 @dataclass(frozen=True)
-class View:
-    """All that a chunk's events find of their keys, as far as it is wanted; `times` are theirs."""
+class Found(ABC):
+    """What a chunk's events find of their keys, as far as it is wanted; `times` are theirs, in microseconds."""
 
     times: Ints
+
+    @abstractmethod
+    def within(self, column: RateColumn) -> NDArray[Any]:
+        """A column, a value for each event."""
+
+    @abstractmethod
+    def since(self, signal: str, place: int, floor: Floor) -> int:
+        """What an event finds of a signal that came after a floor; negative where there is less than by then."""
+
+    def above(self, values: Rates, places: Sequence[int], floors: Sequence[Floor]) -> Rates:
+        """The values of some events that count only what came after a floor, one for each of them."""
+        return {column: self._lowered(column[0], held[list(places)], places, floors) for column, held in values.items()}
+
+    def _lowered(
+        self, signal: str, values: NDArray[Any], places: Sequence[int], floors: Sequence[Floor]
+    ) -> NDArray[Any]:
+        if signal not in SIGNALS:
+            return values
+        since = np.array([self.since(signal, *pair) for pair in zip(places, floors, strict=True)])
+        # a total below the floor: the key was dropped for want of room in between, all of it came after
+        return np.where(since >= 0, np.minimum(values, since), values)
+
+
+@dataclass(frozen=True)
+class View(Found):
+    """All of them at once."""
+
     tracks: Mapping[int, Track]  # by group
     occurrences: Mapping[str, Occurrences]
 
@@ -46,27 +74,38 @@ class View:
         group, place = PLACES[signal]
         return self.tracks[group].within(window, place)
 
-    def above(self, values: Rates, places: Sequence[int], floors: Sequence[Floor]) -> Rates:
-        """The values of some events that count only what came after a floor, one for each of them."""
-        return {column: self._lowered(column[0], held[list(places)], places, floors) for column, held in values.items()}
-
-    def _lowered(
-        self, signal: str, values: NDArray[Any], places: Sequence[int], floors: Sequence[Floor]
-    ) -> NDArray[Any]:
-        if signal not in SIGNALS:
-            return values
-        since = [self._since(signal, *pair) for pair in zip(places, floors, strict=True)]
-        return np.asarray(np.minimum(values, since))
-
-    def _since(self, signal: str, place: int, floor: Floor) -> int:
+    def since(self, signal: str, place: int, floor: Floor) -> int:
+        """What an event finds of a signal that came after a floor."""
         if signal in self.occurrences:
             return self.occurrences[signal].since(place, round(floor.time * MICRO))
         group, column = PLACES[signal]
         track = self.tracks[group]
-        total = int(track.totals[track.order.new[place], column])
-        since = total - floor.totals[ADDITIVE.index(signal)]
-        # a total below the floor: the key was dropped for want of room in between, all of it came after
-        return since if since >= 0 else total
+        return int(track.totals[track.order.new[place], column]) - floor.totals[ADDITIVE.index(signal)]
+
+
+class Values(Mapping[RateColumn, NDArray[Any]]):
+    """The wanted columns, those that are not known yet worked out when they are first asked for.
+
+    Most rules are decided by one or two of the many that they compare.
+    """
+
+    def __init__(
+        self, wanted: Iterable[RateColumn], known: Rates, within: Callable[[RateColumn], NDArray[Any]]
+    ) -> None:
+        self._columns = {column: known.get(column) for column in wanted}
+        self._within = within
+
+    def __getitem__(self, column: RateColumn) -> NDArray[Any]:
+        found = self._columns[column]
+        if found is None:
+            found = self._columns[column] = self._within(column)
+        return found
+
+    def __iter__(self) -> Iterator[RateColumn]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 # what is counted, and what stands before their number
 KINDS = {
     "log_loss": "times the logger said that it had dropped lines (see RateLimitIntervalSec of journald, or "
@@ -77,7 +75,7 @@ class Silences:
     def see(self, clocks: Any) -> None:
         """Take in the times of events, an array of epoch seconds in order."""
         hours = clocks // _HOUR
-        begins = [0, *(np.flatnonzero(np.diff(hours)) + 1).tolist()] if len(clocks) else []
+        begins = [0, *((hours[1:] != hours[:-1]).nonzero()[0] + 1).tolist()] if len(clocks) else []
         for begin, end in zip(begins, [*begins[1:], len(clocks)], strict=False):
             if int(hours[begin]) != self._hour:
                 self._enter(int(hours[begin]), float(clocks[begin]) - self._last)

@@ -107,6 +107,8 @@ class Scanner:
         self._often = dialects
         self._first = self._pattern(dialects)
         self._kinds.update((tag, _Kind(self._first, tag, self._fields)) for tag in self._first.kinds)
+        known = [tag for tag, kind in self._first.kinds.items() if not kind.endswith(_ASIDE)]
+        self._groups = {tag: self._kinds[tag].groups for tag in known}
 
     def _second(self, dialect: str) -> tuple[Pattern, int]:
         if dialect not in self._alone:
@@ -121,7 +123,7 @@ class Scanner:
     def _found(self, text: bytes) -> _Found:
         """All lines that are events."""
         kinds, starts, rows = found = _Found([], [], [])
-        groups = {tag: self._kinds[tag].groups for tag, kind in self._first.kinds.items() if not kind.endswith(_ASIDE)}
+        groups = self._groups
         for match in self._first.regex.finditer(text):
             tag = match.lastindex or 0  # every alternative ends in a tag
             if tag in groups:
