@@ -32,10 +32,11 @@ from watchdog.observers.api import BaseObserver, ObservedWatch
 from logwatch.reading.merge import Piece, in_turn
 from logwatch.reading.names import current_name, dated_inside, is_rotated
 from logwatch.reading.part import READ, Position
+from logwatch.reading.rest import Rest
 from logwatch.reading.stamp import Stamps
 from logwatch.reading.tail import Tail
 
-GATHER = 0.003  # seconds that lines may gather at most; a flood of them is then read in pieces, not line by line
+_LOOK = 0.1  # seconds between two looks at directories, where nothing but lines comes
 _SHARE = READ >> 2  # bytes of each log that are looked at together
 _ABSENT = 100  # logs that patterns once named and that are gone: so many are remembered
 _CHANGES: list[type[FileSystemEvent]] = [FileModifiedEvent, FileCreatedEvent, FileMovedEvent, FileDeletedEvent]
@@ -45,18 +46,21 @@ class Wake(FileSystemEventHandler):
     """Wakes whoever waits when something changes in the directories of the logs, or when `wake` is called."""
 
     def __init__(self, directories: Callable[[], Iterable[str]], observer: BaseObserver | None = None) -> None:
-        """`directories` is asked before each wait, as logs come and go; `observer` is watchdog's best by default."""
+        """`directories` is asked now and then, as logs come and go; `observer` is watchdog's best by default."""
         self.problem = ""  # why some directory cannot be watched; it is looked at once a second all the same
         self._directories = directories
         self._calls: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._observer = observer or Observer()
         self._watches: dict[str, tuple[tuple[int, int], ObservedWatch | None]] = {}
-        self._spent = float("-inf")  # this thread's processor time at the last wake
+        self._rest = Rest(time.monotonic(), time.thread_time())
+        self._stale = True  # whether the directories may be others than those that are watched
+        self._looked = float("-inf")  # when, by the clock that nobody sets
         self._observer.start()
         self._look()
 
-    def on_any_event(self, _: FileSystemEvent) -> None:
+    def on_any_event(self, event: FileSystemEvent) -> None:
         """Changes wake; that somebody opened or read a file (we do) is not even reported."""
+        self._stale |= not isinstance(event, FileModifiedEvent)
         self.wake()
 
     def wake(self) -> None:
@@ -70,17 +74,19 @@ class Wake(FileSystemEventHandler):
     def wait(self, seconds: float) -> bool:
         """Until something changes (True), `seconds` at most (False).
 
-        First it rests for the processor time that the work since the last wake took, `GATHER` at most: lines gather
-        meanwhile, and a busy log costs half a core.
+        A busy log costs half a core: it rests for as long as `Rest` says, in which lines gather.
         """
-        rested = time.monotonic() + min(GATHER, time.thread_time() - self._spent)
-        self._look()
+        now = time.monotonic()
+        rested = now + self._rest.due(now, time.thread_time())
+        if self._stale or now - self._looked >= _LOOK:
+            self._stale, self._looked = False, now
+            self._look()
         try:
             self._calls.get(timeout=seconds)
         except queue.Empty:
+            self._stale = True
             return False
         time.sleep(max(0.0, rested - time.monotonic()))
-        self._spent = time.thread_time()
         while not self._calls.empty():
             self._calls.get()
         return True
