@@ -145,6 +145,8 @@ class Memory(Generic[V]):
 
     def expire(self, before: float) -> None:
         """Forget what was last put before a time."""
+        if not self._entries:
+            return
         # in one pass: the beginning of a dict that has lost many of its first entries is slow to find
         old = takewhile(lambda item: self._taken(item[1])[0] < before, self._entries.items())
         for key in [key for key, _ in old]:

@@ -276,11 +276,11 @@ class Controller:
         return self._recorder.save(self.core.memories(), notes)
 
     def _publish(self, step: Step) -> None:
-        for decision in step.decisions:
-            log.info("%s", line(decision))
         effective = [decision for decision in step.decisions if not self.core.said.releases(decision)]
         if effective or step.caps:
             self._table.publish([*effective, *step.caps], self._now())
+        for decision in step.decisions:
+            log.info("%s", line(decision))
         judge, told = self.core.judge, self._table.to_tell(effective, self._now())
         self._herald.decided(told, judge.held, judge.guarded, self._now())
 

@@ -19,6 +19,18 @@ from logwatch.schema import ADDITIVE, KEY_COLUMNS, Columns
 LOOKED_AT = (*NEEDS, *KEY_COLUMNS, "counts", "clock")  # of the columns of events
 
 
+class Codes(dict[str, tuple[Ints, NDArray[Any]]]):
+    """Of columns that are asked for, a code for each event (-1 for none), and the values."""
+
+    def __init__(self, events: Columns) -> None:
+        super().__init__()
+        self._events = events
+
+    def __missing__(self, name: str) -> tuple[Ints, NDArray[Any]]:
+        found = self[name] = coded(self._events[name])
+        return found
+
+
 class Batch(NamedTuple):
     """Events in order of time.
 
@@ -46,7 +58,7 @@ class Batch(NamedTuple):
         if len(counting) < len(amount):
             events = {name: column[counting] for name, column in events.items()}
         found = shown(distincts, events)
-        values = {name: coded(events[name]) for name in {*KEY_COLUMNS, *(name for name, _ in found.values())}}
+        values = Codes(events)
         marks = {name: marks_of(*values[name]) for name, _ in found.values()}
         times = np.round(events["clock"] * MICRO).astype(np.int64)
         return cls(

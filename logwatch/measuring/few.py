@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from enforce import key as keys
 from logwatch.measuring.batch import Batch
 from logwatch.measuring.current import MOST
 from logwatch.measuring.ledger import COLUMNS, Ledger
@@ -32,6 +33,7 @@ class Few(NamedTuple):
     sent    whether it is a message that was accepted
     """
 
+    batch: Batch
     times: Sequence[int]
     added: Sequence[Sequence[tuple[int, Sequence[int]]]]
     shown: Mapping[str, Sequence[int | None]]
@@ -46,16 +48,26 @@ class Few(NamedTuple):
         }
         amounts = batch.amounts.tolist()
         sent = [row[_MESSAGES] > 0 for row in amounts]
-        return cls(batch.times.tolist(), [_by_group(row) for row in amounts], shown, sent)
+        return cls(batch, batch.times.tolist(), [_by_group(row) for row in amounts], shown, sent)
 
-    def heard(self, ledger: Ledger, rows: Sequence[int], keys: Sequence[str], slots: Sequence[int]) -> None:
+    def keyed(self, kind: str) -> tuple[list[int], list[str]]:
+        """Places of the events that count for a kind of key, and the key for which each does."""
+        if kind == "site":
+            return [*range(len(self.times))], [keys.SITE] * len(self.times)
+        of = self.batch.events["client" if kind == "net" else kind].tolist()
+        named = [(row, name) for row, name in enumerate(of) if name is not None]
+        if kind == "net":
+            named = [(row, net) for row, name in named for net in keys.networks(name.removeprefix("client:"))]
+        return [row for row, _ in named], [name for _, name in named]
+
+    def heard(self, ledger: Ledger, rows: Sequence[int], names: Sequence[str], slots: Sequence[int]) -> None:
         """Keep the keys of some events in the order in which they were last heard of."""
         latest: dict[str, tuple[str, int, float]] = {}
-        for row, key, slot in zip(rows, keys, slots, strict=True):
-            latest.pop(key, None)
-            latest[key] = key, slot, self.times[row] / MICRO
-        proven = {key for row, key in zip(rows, keys, strict=True) if self.sent[row]}
-        ledger.put_all(latest.values(), [key for key in latest if key not in proven])
+        for row, name, slot in zip(rows, names, slots, strict=True):
+            latest.pop(name, None)
+            latest[name] = name, slot, self.times[row] / MICRO
+        proven = {name for row, name in zip(rows, names, strict=True) if self.sent[row]}
+        ledger.put_all(latest.values(), [name for name in latest if name not in proven])
 
 
 def _by_group(row: Sequence[int]) -> list[tuple[int, list[int]]]:

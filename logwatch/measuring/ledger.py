@@ -43,13 +43,14 @@ class Ledger(Memory[int]):
         self._free: list[int] = []
         self._read: list[tuple[int, bytes]] = []  # records whose rows are not in the pools yet
 
-    def slots(self, keys: Iterable[str]) -> Ints:
-        """The slots of keys; those that are not known get one, but have to be put."""
-        entries = self._entries
+    def slots(self, keys: Iterable[str]) -> list[int]:
+        """The slots of different keys; those that are not known get one, but have to be put."""
+        entries, before = self._entries, len(self._times)
         known = [entries[key] if key in entries else self._new() for key in keys]
-        for pool in self._pools:
-            pool.reach(len(self._times))
-        return np.array(known, dtype=np.int64)
+        if len(self._times) > before:
+            for pool in self._pools:
+                pool.reach(len(self._times))
+        return known
 
     def count(self, slots: Ints, coded: Coded, batch: Batch) -> None:
         """Add what a batch brings for the keys in these slots; events in one bucket of all windows are one point."""

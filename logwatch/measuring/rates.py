@@ -17,13 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from logwatch.measuring import pace
 from logwatch.measuring.batch import LOOKED_AT, Batch
+from logwatch.measuring.coding import coded, objects
 from logwatch.measuring.few import FEW, Few, Glimpses
 from logwatch.measuring.habits import Habits
 from logwatch.measuring.ledger import Ledger
@@ -31,7 +32,7 @@ from logwatch.measuring.listings import Listings
 from logwatch.measuring.moments import age, on_the_clock, reputation
 from logwatch.measuring.origin import ANYWHERE, Site
 from logwatch.measuring.signals import noticed
-from logwatch.measuring.track import MICRO, Coded, bucket_step
+from logwatch.measuring.track import MICRO, Coded, Ints, bucket_step
 from logwatch.measuring.usual import Usual
 from logwatch.measuring.view import Found, Values, View
 from logwatch.memory import Memory
@@ -53,6 +54,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BOUNDS = {"account": 1_000_000, "client": 500_000, "net": 500_000, "local": 10_000, "site": 1}
+
+
+class _Keyed(NamedTuple):
+    """Events that count for keys of one kind: the keys, their slots, and for which of them each does."""
+
+    kind: str
+    known: Any
+    slots: Ints
+    coded: Coded
+    batch: Batch
 
 
 class Rates:
@@ -89,59 +100,71 @@ class Rates:
         A chunk in which something is compared with what is usual must lie within one day (UTC).
         """
         rows = noticed(events)
-        few = len(rows) <= FEW
         observed = self.habits.observe({name: events[name][rows] for name in LOOKED_AT})
-        batch = Batch.of(observed, rows, () if few else self._steps, self._shown)
-        listed = Few.of(batch) if few else None
-        return {kind: self._count(kind, batch, listed, tuple(needs.get(kind, ()))) for kind in self._ledgers}
+        if len(rows) > FEW:
+            batch = Batch.of(observed, rows, self._steps, self._shown)
+            return {kind: self._many(kind, batch, tuple(needs.get(kind, ()))) for kind in self._ledgers}
+        few = Few.of(Batch.of(observed, rows, (), self._shown))
+        return {kind: self._few(kind, few, tuple(needs.get(kind, ()))) for kind in self._ledgers}
 
-    def _count(self, kind: str, batch: Batch, few: Few | None, wanted: tuple[RateColumn, ...]) -> History:
+    def _many(self, kind: str, batch: Batch, wanted: tuple[RateColumn, ...]) -> History:
         rows, codes, known = batch.keyed(kind)
         if not len(rows):
-            nothing = np.empty(0, dtype=np.int64)
-            return History(nothing, known[codes], dict.fromkeys(wanted, nothing), lambda *_: {})
-        ledger, coded, names = self._ledgers[kind], Coded(codes, len(known)), known[codes]
-        slots, signals = ledger.slots(known), {signal.removeprefix(USUAL) for signal, _ in wanted}
-        beside = [column for column in wanted if column[0] not in SIGNALS]
-        mine = batch.of_rows(rows) if beside or few is None else batch
-        found: Found
-        if few is None:
-            found = View.of(ledger, slots, coded, mine, signals)
-            ledger.count(slots, coded, mine)
-        else:
-            found = Glimpses.of(ledger, few, rows.tolist(), slots[codes].tolist(), signals)
-        values = self._compared(kind, known, codes, found, beside, mine)
-        values.update(self._timed(names, mine, beside))
-        if (PACE, 0) in beside:
-            attempts = mine.amounts[:, ADDITIVE.index("attempts")]
-            values[PACE, 0] = pace.learn(ledger.pace, slots, coded, mine.events["clock"], attempts)
-        if few is None:
-            ledger.heard(known, slots, coded, mine)
-        else:
-            few.heard(ledger, rows.tolist(), names.tolist(), slots[codes].tolist())
-        history = Values(wanted, values, found.within)
-        return History(batch.rows[rows], names, history, partial(found.above, history))
+            return _nothing(wanted)
+        ledger, mine, coded = self._ledgers[kind], batch.of_rows(rows), Coded(codes, len(known))
+        slots = np.array(ledger.slots(known), dtype=np.int64)
+        found = View.of(ledger, slots, coded, mine, _signals(wanted))
+        ledger.count(slots, coded, mine)
+        values = self._beside(_Keyed(kind, known, slots, coded, mine), found, wanted)
+        ledger.heard(known, slots, coded, mine)
+        return _history(mine.rows, known[codes], Values(wanted, values, found.within), found)
 
-    def _compared(  # noqa: PLR0913, PLR0917 - `batch` has what is of each event alone
-        self, kind: str, known: Any, codes: Any, found: Found, wanted: Sequence[RateColumn], batch: Batch
-    ) -> dict[RateColumn, NDArray[Any]]:
+    def _few(self, kind: str, few: Few, wanted: tuple[RateColumn, ...]) -> History:
+        """The same, event by event."""
+        rows, names = few.keyed(kind)
+        if not rows:
+            return _nothing(wanted)
+        ledger, known = self._ledgers[kind], [*dict.fromkeys(names)]
+        slot_of = dict(zip(known, ledger.slots(known), strict=True))
+        slots = [slot_of[name] for name in names]
+        found = Glimpses.of(ledger, few, rows, slots, _signals(wanted))
+        keys, positions, values = objects(names), np.array(rows), {}
+        if any(signal not in SIGNALS for signal, _ in wanted):
+            codes, _ = coded(keys)
+            mine = few.batch.of_rows(positions)
+            keyed = _Keyed(kind, objects(known), np.array([*slot_of.values()]), Coded(codes, len(known)), mine)
+            values = self._beside(keyed, found, wanted)
+        few.heard(ledger, rows, names, slots)
+        return _history(few.batch.rows[positions], keys, Values(wanted, values, found.within), found)
+
+    def _beside(self, keyed: _Keyed, found: Found, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:
+        """The wanted columns that are no counts, and some of those that are."""
+        values = self._compared(keyed, found, wanted) | self._timed(keyed, wanted)
+        if (PACE, 0) in wanted:
+            attempts = keyed.batch.amounts[:, ADDITIVE.index("attempts")]
+            pool, clocks = self._ledgers[keyed.kind].pace, keyed.batch.events["clock"]
+            values[PACE, 0] = pace.learn(pool, keyed.slots, keyed.coded, clocks, attempts)
+        return values
+
+    def _compared(self, keyed: _Keyed, found: Found, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:
         """What is usual, for the wanted columns that ask for it, and what is compared with it."""
         bases = [(signal.removeprefix(USUAL), window) for signal, window in wanted if signal.startswith(USUAL)]
         if not bases:
             return {}
-        recipients = batch.amounts[:, ADDITIVE.index("recipients")]
+        recipients, codes = keyed.batch.amounts[:, ADDITIVE.index("recipients")], keyed.coded.codes
         values = {base: recipients if base[0] == AT_ONCE else found.within(base) for base in bases}
-        usual = self._usual[kind].learn(known, codes, found.times, values, batch.proves(codes, len(known)))
+        proven = keyed.batch.proves(codes, len(keyed.known))
+        usual = self._usual[keyed.kind].learn(keyed.known, codes, found.times, values, proven)
         return {**values, **{(USUAL + signal, window): levels for (signal, window), levels in usual.items()}}
 
-    def _timed(self, names: NDArray[Any], batch: Batch, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:
+    def _timed(self, keyed: _Keyed, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:
         """What is no count within a window."""
-        times = batch.events["clock"]
+        times, clients = keyed.batch.events["clock"], keyed.batch.events["client"]
         moments: dict[str, Callable[[], Any]] = {
             "hour": lambda: on_the_clock("hour", times, self._site.zone),
             "weekday": lambda: on_the_clock("weekday", times, self._site.zone),
-            "age": lambda: age(times, names, self.habits),
-            "reputation": lambda: reputation(batch.events["client"], times, self.listings, self._site),
+            "age": lambda: age(times, keyed.known[keyed.coded.codes], self.habits),
+            "reputation": lambda: reputation(clients, times, self.listings, self._site),
         }
         return {(name, 0): moments[name]() for name, _ in wanted if name in moments}
 
@@ -198,3 +221,16 @@ class Rates:
         frame = pd.DataFrame(np.concatenate(values), index=pd.Index(names, name="key", dtype=object))
         frame.columns = pd.MultiIndex.from_tuples(wanted, names=("signal", "window"))
         return frame[frame.any(axis=1)].sort_index()
+
+
+def _signals(wanted: Iterable[RateColumn]) -> set[str]:
+    return {signal.removeprefix(USUAL) for signal, _ in wanted}
+
+
+def _nothing(wanted: Iterable[RateColumn]) -> History:
+    none = np.empty(0, dtype=np.int64)
+    return History(none, np.empty(0, dtype=object), dict.fromkeys(wanted, none), lambda *_: {})
+
+
+def _history(rows: Ints, keys: NDArray[Any], values: Values, found: Found) -> History:
+    return History(rows, keys, values, partial(found.above, values))

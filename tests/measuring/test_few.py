@@ -44,18 +44,21 @@ def _ledger() -> Ledger:
 
 def _many(ledger: Ledger, kind: str, batch: Batch) -> tuple[Found, Ints]:
     rows, codes, known = batch.keyed(kind)
-    coded, mine, slots = Coded(codes, len(known)), batch.of_rows(rows), ledger.slots(known)
+    coded, mine, slots = Coded(codes, len(known)), batch.of_rows(rows), np.array(ledger.slots(known))
     found = View.of(ledger, slots, coded, mine, set(SIGNALS))
     ledger.count(slots, coded, mine)
     ledger.heard(known, slots, coded, mine)
     return found, rows
 
 
-def _one_by_one(ledger: Ledger, kind: str, batch: Batch) -> tuple[Found, Ints]:
-    rows, codes, known = batch.keyed(kind)
-    few, slots = Few.of(batch), ledger.slots(known)[codes].tolist()
-    found = Glimpses.of(ledger, few, rows.tolist(), slots, set(SIGNALS))
-    few.heard(ledger, rows.tolist(), known[codes].tolist(), slots)
+def _one_by_one(ledger: Ledger, kind: str, batch: Batch) -> tuple[Found, Sequence[int]]:
+    few = Few.of(batch)
+    rows, names = few.keyed(kind)
+    known = [*dict.fromkeys(names)]
+    slot_of = dict(zip(known, ledger.slots(known), strict=True))
+    slots = [slot_of[name] for name in names]
+    found = Glimpses.of(ledger, few, rows, slots, set(SIGNALS))
+    few.heard(ledger, rows, names, slots)
     return found, rows
 
 
@@ -91,7 +94,8 @@ def test_few_are_counted_as_many_are(kind: str, rows: Sequence[dict[str, Any]], 
         if not len(batch.keyed(kind)[0]):
             continue
         floors = [Floor(times[begin], many.totals(slot)) for _, slot in many.items()]
-        (found, places), (glimpsed, _) = _many(many, kind, batch), _one_by_one(few, kind, batch)
+        (found, places), (glimpsed, same) = _many(many, kind, batch), _one_by_one(few, kind, batch)
+        assert places.tolist() == same
         for column in COLUMNS:
             assert glimpsed.within(column).tolist() == found.within(column).tolist(), column
         for signal in SIGNALS:
