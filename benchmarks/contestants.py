@@ -81,7 +81,8 @@ def running(command: list[str], path: Path) -> Iterator[tuple[str, int]]:
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:  # noqa: S603
         try:
             wait_for(path.exists, 60, f"{command[0]} to listen")
-            path.chmod(0o666)
+            if path.is_socket():
+                path.chmod(0o666)
             yield f"unix:{path}", process.pid
         finally:
             process.terminate()  # rspamd has children, which it ends

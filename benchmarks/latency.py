@@ -4,27 +4,30 @@
 
 Both follow the same kind of log, written at the same pace in turn: lines of ordinary messages, and among them, ten
 times a second, one that must be decided upon. Time is taken from the write of that line until a reader that asks all
-the time finds the key.
+the time finds the key; and, in a run of its own, until `mailbrake milter`, asked all the time, answers the login's MAIL
+otherwise than before.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
 import lmdb
 
+from benchmarks import contestants, mta_side
 from enforce.table import Denied, Reader
 
-POLICY = "rule flood per account: when recipients in 10m > 20 tempfail for 1h mode enforce\n"
+POLICY = "guard 100000\nrule flood per account: when recipients in 10m > 20 tempfail for 1h mode enforce\n"
 CONFIG = """\
 [log]
 files = ["{log}"]
@@ -33,6 +36,9 @@ file = "{directory}/policy"
 mode = "enforce"
 [state]
 directory = "{directory}/state"
+[milter]
+socket = "unix:{directory}/milter.sock"
+syslog = ""
 """
 FOLLOWER = """\
 import sys, threading, lmdb
@@ -101,29 +107,45 @@ def measure(log: Path, listed: Callable[[int], bool], lines_per_second: int, sec
     return found
 
 
-def ours(directory: Path, lines_per_second: int, seconds: int) -> list[float]:
-    """`mailbrake watch`."""
-    log = directory / "mail.log"
-    log.touch()
+@contextlib.contextmanager
+def watching(directory: Path) -> Iterator[Path]:
+    """`mailbrake watch` on a log in the directory; its configuration, once there is a table."""
+    (directory / "mail.log").touch()
     (directory / "policy").write_text(POLICY)
     config = directory / "mailbrake.toml"
-    config.write_text(CONFIG.format(log=log, directory=directory))
-    command = [sys.executable, "-m", "logwatch", "watch", "--config", str(config)]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    try:
-        table = directory / "state" / "table"
-        while not (table / "data.mdb").exists():
-            threading.Event().wait(0.05)
-        reader = Reader(table)
+    config.write_text(CONFIG.format(log=directory / "mail.log", directory=directory))
+    with contestants.running([sys.executable, "-m", "logwatch", "watch", "--config", str(config)], _table(directory)):
+        yield config
+
+
+def _table(directory: Path) -> Path:
+    return directory / "state" / "table" / "data.mdb"
+
+
+def table(directory: Path, lines_per_second: int, seconds: int) -> list[float]:
+    """Until the table has it."""
+    with watching(directory):
+        reader = Reader(_table(directory).parent)
         return measure(
-            log,
+            directory / "mail.log",
             lambda number: isinstance(reader.look_up([f"account:bad{number:08d}"], time.time()), Denied),
             lines_per_second,
             seconds,
         )
-    finally:
-        process.terminate()
-        process.wait()
+
+
+def reply(directory: Path, lines_per_second: int, seconds: int) -> list[float]:
+    """Until the milter says so."""
+    with contextlib.ExitStack() as stack:
+        config = stack.enter_context(watching(directory))
+        command = [sys.executable, "-m", "enforce.main", "--config", str(config)]
+        path, _ = stack.enter_context(contestants.running(command, directory / "milter.sock"))
+        connection = mta_side.opened(stack, path)
+
+        def refused(number: int) -> bool:
+            return mta_side.answer(connection, mta_side.mail(f"bad{number:08d}")) == mta_side.REPLY
+
+        return measure(directory / "mail.log", refused, lines_per_second, seconds)
 
 
 def follower(directory: Path, lines_per_second: int, seconds: int) -> list[float]:
@@ -153,23 +175,23 @@ def percentiles(values: list[float]) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Both, in turn, three times; medians."""
+    """All, in turn, three times; medians, and those of the ratios to the follower in the same turn."""
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--lines-per-second", type=int, default=2000)
     parser.add_argument("--seconds", type=int, default=20)
     args = parser.parse_args()
-    results: dict[str, list[tuple[float, float]]] = {"follower": [], "mailbrake watch": []}
+    runs = {"follower": follower, "table": table, "reply": reply}
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     for _ in range(3):
-        for name, run in (("follower", follower), ("mailbrake watch", ours)):
+        for name, run in runs.items():
             with tempfile.TemporaryDirectory() as directory:
                 results[name].append(percentiles(run(Path(directory), args.lines_per_second, args.seconds)))
     for name, found in results.items():
+        pairs = zip(found, results["follower"], strict=True)
+        ratios = [(one[0] / other[0], one[1] / other[1]) for one, other in pairs]
         p50, p99 = (statistics.median(column) for column in zip(*found, strict=True))
-        print(f"{name:<16} p50 {p50:7.1f} ms   p99 {p99:7.1f} ms")
-    pairs = zip(results["mailbrake watch"], results["follower"], strict=True)
-    ratios = [(one[0] / other[0], one[1] / other[1]) for one, other in pairs]
-    p50, p99 = (statistics.median(column) for column in zip(*ratios, strict=True))
-    print(f"{'ratio':<16} p50 {p50:7.1f}      p99 {p99:7.1f}")
+        of_p50, of_p99 = (statistics.median(column) for column in zip(*ratios, strict=True))
+        print(f"{name:<10} p50 {p50:7.1f} ms ({of_p50:4.1f} x)   p99 {p99:7.1f} ms ({of_p99:4.1f} x)")
 
 
 if __name__ == "__main__":

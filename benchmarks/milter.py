@@ -40,12 +40,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import contestants
+from benchmarks import contestants, mta_side
 from tests.mta.postfix import Postfix
 from tests.mta.waiting import wait_for
 
 SESSIONS = 20
 LOGIN = "bob@example.com"
+_MAIL = mta_side.mail(LOGIN)
 RESPONSE = base64.b64encode(f"\0{LOGIN}\0secret".encode()).decode()
 # policyd-rate-limit answers bursts with errors, after twenty of which a session would be ended
 PATIENT = {"smtpd_hard_error_limit": "1000000", "smtpd_soft_error_limit": "1000000"}
@@ -205,7 +206,7 @@ def _latency(milters: dict[str, tuple[str, int]]) -> None:
         cells = []
         samples: dict[str, list[float]] = {who: [] for who in milters}
         with contextlib.ExitStack() as stack:
-            opened = {who: [_opened(stack, path) for _ in range(number)] for who, (path, _) in milters.items()}
+            opened = {who: [mta_side.opened(stack, path) for _ in range(number)] for who, (path, _) in milters.items()}
             for turn in range(6000):
                 for who, connections in opened.items():
                     samples[who].append(_asked(connections[turn % number]))
@@ -215,34 +216,11 @@ def _latency(milters: dict[str, tuple[str, int]]) -> None:
         print(f"| {number} | " + " | ".join(cells) + " |")
 
 
-def _packet(command: bytes, body: bytes) -> bytes:
-    return (len(body) + 1).to_bytes(4, "big") + command + body
-
-
-_MAIL = _packet(b"D", b"M{mail_addr}\0a@example.org\0{auth_authen}\0" + LOGIN.encode() + b"\0") + _packet(
-    b"M", b"<a@example.org>\0"
-)
-
-
-def _opened(stack: contextlib.ExitStack, path: str) -> socket.socket:
-    connection = stack.enter_context(socket.socket(socket.AF_UNIX))
-    connection.connect(path.removeprefix("unix:"))
-    connection.sendall(
-        _packet(b"O", (6).to_bytes(4, "big") + (0x1FF).to_bytes(4, "big") + (0x1FFFFF).to_bytes(4, "big"))
-    )
-    connection.recv(4096)
-    connection.sendall(_packet(b"D", b"Cv\0Postfix 3.7.11\0"))
-    connection.sendall(_packet(b"C", b"mx.example\0" + b"4\x04\xd2192.0.2.1\0"))
-    connection.recv(4096)
-    return connection
-
-
 def _asked(connection: socket.socket) -> float:
     before = time.perf_counter()
-    connection.sendall(_MAIL)
-    answer = connection.recv(64)
+    answer = mta_side.answer(connection, _MAIL)
     after = time.perf_counter()
-    if answer[4:5] != b"a":
+    if answer != mta_side.ACCEPT:
         raise RuntimeError(f"expected an accept, found {answer!r}")
     return after - before
 
