@@ -13,9 +13,12 @@ import gc
 import importlib
 import io
 import os
+import platform
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from enforce.config import ConfigError
 from enforce.table import TableError
@@ -42,6 +45,7 @@ COMMANDS = (
     "sync",
     "cluster",
 )
+_RUNS_ON = ("pandas", "numpy", "lmdb", "pyparsing", "watchdog", "pymilter", "pyarrow", "nats-py")
 
 
 class UsageError(Exception):
@@ -52,6 +56,19 @@ class Failure(Exception):  # noqa: N818 - it is not an error of the program
     """It ran, but something is wrong: exit status 1."""
 
 
+class _Version(argparse.Action):
+    """Print what a report of a mistake should begin with."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib import metadata  # here: it takes longer than all else of a command that answers at once
+
+        found = {each.metadata["Name"]: each.version for each in metadata.distributions()}
+        others = ", ".join(f"{name} {found[name]}" for name in _RUNS_ON if name in found)
+        version = found.get(parser.prog, "not installed")
+        print(f"{parser.prog} {version} (Python {platform.python_version()}, {others})")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     top = argparse.ArgumentParser(
@@ -59,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
         description="Watches a mail gateway's log, finds accounts that send too much, and brakes them by a milter.",
         epilog="Start with:  mailbrake replay /var/log/mail.log",
     )
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version, and of what it runs on, and exit")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in COMMANDS:
         module = _module(name)
@@ -80,13 +98,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit status."""
     # full collections would walk all that is remembered of a log again and again, and nothing in it is garbage
     gc.set_threshold(*COLLECTING)
+    _open_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a stranger chooses letters that the terminal's encoding may not have
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args = parser().parse_args(argv)
         status = int(args.run(args))
-        if sys.stdout:  # a daemon may have been started without one
-            sys.stdout.flush()
+        sys.stdout.flush()
     except (UsageError, ConfigError) as error:
         return _say(error, 2)
     except (Failure, TableError) as error:
@@ -99,6 +117,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _say(_of_this_machine(error), 1)
     return status
+
+
+def _open_streams() -> None:
+    """Have standard input, output and error be there: who started this may have closed them (`>&-`, a daemon)."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
 
 
 def _of_this_machine(error: OSError) -> Failure:

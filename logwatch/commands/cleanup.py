@@ -69,7 +69,9 @@ def _nothing(found: Cleanup, config: Config) -> int:
     """Say that the logs have nothing of the account since then: an empty list must not be taken for a clean one."""
     zone = zone_of(config)
     last = "nor anything before" if found.last is None else f"the last of it is of {clock(found.last, zone)}"
-    remedy = "is it the right login?" if found.last is None else "say --since"
+    meant = ", ".join(map(printable, found.alike()))
+    login = f"did you mean {meant}?" if meant else "is it the right login?"
+    remedy = login if found.last is None else "say --since"
     said = f"these logs have nothing of {printable(found.account)} since {clock(found.since, zone)}, {last}: {remedy}"
     print(f"mailbrake: {said}", file=sys.stderr)
     return 1

@@ -100,11 +100,15 @@ def config_of(args: argparse.Namespace) -> Config:
     """The configuration named on the command line, with `--zone` and `--default-realm` on top."""
     config = configuration.load(args.config)
     given = {"zone": getattr(args, "zone", None), "default_realm": getattr(args, "default_realm", None)}
-    try:
-        changed: dict[str, Any] = {name: _CHECKS[name](value) for name, value in given.items() if value is not None}
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    changed = {name: _checked(name, value) for name, value in given.items() if value is not None}
     return dataclasses.replace(config, log=dataclasses.replace(config.log, **changed)) if changed else config
+
+
+def _checked(name: str, value: str) -> Any:
+    try:
+        return _CHECKS[name](value)
+    except ValueError as error:
+        raise UsageError(f"--{name.replace('_', '-')}: {error}") from None
 
 
 def key_of(written: str, config: Config) -> str:
@@ -130,7 +134,7 @@ def time_of(written: str, option: str, config: Config, *, end: bool = False) -> 
 
 
 _DATE = re.compile(r"[0-9]{4}-?[0-9]{2}-?[0-9]{2}")
-_CHECKS = {"zone": checks.as_zone, "default_realm": checks.as_text}
+_CHECKS = {"zone": checks.as_zone, "default_realm": checks.as_realm}
 
 
 def logs_of(args: argparse.Namespace) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from enforce.config import Config
 from logwatch.commands.cuts import Cuts
-from logwatch.commands.output import clock, number, write_table
+from logwatch.commands.output import clock, counted, number, write_table
 from logwatch.commands.summary import policy_name
 from logwatch.schema import Decision
 from logwatch.settings import zone_of
@@ -23,7 +23,7 @@ def tell(found: Sequence[Difference], config: Config, against: Config) -> None:
         print(f"\n{name} would have treated everybody as {other} does.")
         return
     senders = len({difference.key for difference in found})
-    print(f"\n{name}, in the place of {other}, would have treated {number(senders)} senders otherwise:\n")
+    print(f"\n{name}, in the place of {other}, would have treated {counted(senders, 'sender')} otherwise:\n")
     rows: list[dict[str, object]] = [_sum(change, found) for change in CHANGES]
     write_table(rows, list(rows[0]))
     print()

@@ -7,6 +7,7 @@ import os
 import sys
 
 from enforce.printable import printable
+from logwatch.commands import UsageError
 from logwatch.reading.entry import plain
 from logwatch.reading.grammar.explain import Explanation, Piece, explain
 from logwatch.reading.scan import unfolded
@@ -16,12 +17,17 @@ _MOST_EXPECTED = 6
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The line."""
-    parser.add_argument("line", metavar="LINE", help="a log line, in quotes; - for the first line of standard input")
+    parser.add_argument(
+        "line", metavar="LINE", nargs="+", help="a log line, in quotes; - for the first line of standard input"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the pieces; 1 if the line gives no event."""
-    raw = sys.stdin.buffer.readline() if args.line == "-" else os.fsencode(args.line)
+    line, *more = args.line
+    if more:
+        raise UsageError("put the line in single quotes, as the shell takes it apart; or say -, and paste it")
+    raw = sys.stdin.buffer.readline() if line == "-" else os.fsencode(line)
     text, times = unfolded(plain(raw.rstrip(b"\n").replace(b"\n", b"#012") + b"\n"))
     found = explain(text.rstrip(b"\n").decode("latin-1"))
     for piece in joined(found.pieces):
@@ -53,7 +59,8 @@ def verdict(found: Explanation, times: int) -> str:
     stops = f"it stops at column {found.stop + 1}, before {rest!r}"
     expected = "\n".join(f"  {wanted}" for wanted in found.expected[:_MOST_EXPECTED])
     more = len(found.expected) - _MOST_EXPECTED
-    alternatives = f"expected there:\n{expected}" + (f"\n  or {more} others" if more > 0 else "")
+    others = "one other" if more == 1 else f"{more} others"
+    alternatives = f"expected there:\n{expected}" + (f"\n  or {others}" if more > 0 else "")
     if not found.dialect:
         return f"no event: no program that is known here; {stops}\n{alternatives}"
     if found.meant:

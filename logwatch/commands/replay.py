@@ -121,7 +121,7 @@ def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: S
 
     against = judged_by(args.against, config)
     core, other = core_for(logs, config, args), _core(against, args, 0.0)
-    comparison, reading = Comparison(span), Reading(core)
+    comparison, reading = Comparison(span), Reading(core, span)
     cuts = Cuts(core, span), Cuts(other, span)
     with _read(logs) as seen:
         for after, before in side_by_side(core, other, logs, now(), seen):
@@ -137,7 +137,7 @@ def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: S
         write_json(map(names.fields, rows) if names else rows)
     elif args.parquet:
         write_rows(map(names.fields, rows) if names else rows, COLUMNS, args.parquet)
-    elif reading.tell(config, logs, span):
+    elif reading.tell(config, logs):
         differences.tell(found, config, against)
         differences.tell_cuts(*cuts, config, against)
     _was_a_log(core, logs)

@@ -6,16 +6,19 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from enforce.config import Config
 from enforce.printable import printable
 from logwatch.commands.cuts import Cuts
 from logwatch.commands.output import clock, counted, number, times, write_table
-from logwatch.core import Core, Step
+from logwatch.core import Core, Step, accepted
 from logwatch.judging.conditions import Rate
 from logwatch.judging.policy import SEVERITY
 from logwatch.reading.loss import clocks_off
 from logwatch.schema import ALWAYS, KINDS, USUAL, Decision, Span, side
 from logwatch.settings import zone_of
+from logwatch.telling.effects import RELEASE
 from logwatch.weighing.nearest import Nearest
 
 _SHOWN = 40  # senders in the table; --json has all
@@ -30,32 +33,49 @@ ANSWERS = {
 
 
 class Reading:
-    """What was read: takes in steps, bounded by the number of accounts."""
+    """What was read, up to the end of a span: takes in steps, bounded by the number of accounts."""
 
-    def __init__(self, core: Core) -> None:
+    def __init__(self, core: Core, span: Span = ALWAYS) -> None:
         self._core = core
+        self._span = span
+        self._before = core.reader.scanner.lines  # by the controller whose state the core begins with
         self._first: float | None = None
+        self._last = 0.0
+        self._messages = self._failed = self._within = 0
         self._accounts: set[str] = set()
 
     def add(self, step: Step) -> None:
-        """One more chunk of the log."""
-        if len(step.events["clock"]) and self._first is None:
-            self._first = float(step.events["clock"][0])
-        got_in = step.events["event"] != "auth_failure"
-        self._accounts.update(account for account in step.events["account"][got_in].tolist() if account)
+        """One more chunk of the log, of which some may be later than the span."""
+        events, clocks = step.events, step.events["clock"]
+        if len(clocks) and self._first is None:
+            self._first = float(clocks[0])
+        wanted = clocks < self._span.end
+        self._last = float(max(clocks[wanted], default=self._last))
+        self._within += int(np.count_nonzero(wanted & (clocks >= self._span.begin)))
+        self._messages += int(np.count_nonzero(accepted(events) & wanted))
+        failed = events["event"] == "auth_failure"
+        self._failed += int(np.count_nonzero(failed & wanted))
+        self._accounts.update(account for account in events["account"][~failed & wanted].tolist() if account)
 
-    def tell(self, config: Config, logs: list[str], span: Span) -> bool:
-        """Print how much of which logs that was; whether it was any mail log at all."""
-        scanner, events, zone = self._core.reader.scanner, self._core.events, zone_of(config)
+    def tell(self, config: Config, logs: list[str]) -> bool:
+        """Print how much of which logs that was; whether there was any mail log of the time that is asked for."""
+        scanner, zone, span = self._core.reader.scanner, zone_of(config), self._span
         named = ", ".join(map(printable, logs[:3])) + (", …" if len(logs) > 3 else "")
-        print(f"Read {counted(scanner.lines, 'line')} of {named}")
+        print(f"Read {counted(scanner.lines - self._before, 'line')} of {named}")
         if self._first is None:
             return False
+        if not self._within:
+            early = self._first >= span.end
+            print(
+                f"Nothing in it is of the time that is asked for: it {'begins' if early else 'ends'} "
+                f"at {clock(self._first if early else self._last, zone)}."
+            )
+            return False
         print(
-            f"from {clock(self._first, zone)} to {clock(self._core.reader.clock, zone)}: "
-            f"{counted(self._core.messages, 'message')} accepted, "
+            f"from {clock(self._first, zone)} to {clock(self._last, zone)}: "
+            f"{counted(self._messages, 'message')} accepted, "
             f"{counted(len(self._accounts), 'account')} (SMTP AUTH logins), "
-            f"{counted(events['auth_failure'], 'failed login')}."
+            f"{counted(self._failed, 'failed login')}."
         )
         if scanner.unreadable:
             print(
@@ -83,8 +103,7 @@ class Summary:
 
     def __init__(self, core: Core, span: Span = ALWAYS) -> None:
         """`span`: the steps have only decisions of this time."""
-        self._reading = Reading(core)
-        self._span = span
+        self._reading = Reading(core, span)
         self._cuts = Cuts(core, span)
         self._cases: dict[tuple[str, str, str], list[Decision]] = {}
         self._near = Nearest(core.judge.policy, span)
@@ -94,13 +113,15 @@ class Summary:
         """One more chunk of the log."""
         self._reading.add(step)
         for decision in step.decisions:
-            self._cases.setdefault((decision.ref, decision.key, decision.rule), []).append(decision)
+            case = (decision.ref, decision.key, decision.rule)
+            if decision.action != RELEASE or case in self._cases:  # the end of one that began before is none
+                self._cases.setdefault(case, []).append(decision)
         self._near.add(step)
         self._cuts.add(step)
 
     def tell(self, config: Config, logs: list[str]) -> None:
         """Print what was read, who would have been hit, who came near, and what to do next."""
-        if self._reading.tell(config, logs, self._span):
+        if self._reading.tell(config, logs):
             name = policy_name(config)
             if self._cases:
                 self._tell_cases(name, config)

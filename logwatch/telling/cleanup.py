@@ -18,6 +18,7 @@ from logwatch.schema import Columns
 COLUMNS = ("host", "pid", "queue_id", "event", "client_ip", "sasl_username", "recipient", "status", "nrcpt")  # to read
 _LOOKED_AT = ("event", "account", "client", "clock", "queue_id", "recipient", "status", "nrcpt", "host", "counts")
 _BOUND = 500_000  # clients, and recipients
+_NAMED = 5  # accounts with the same login
 _FINAL = (b"sent", b"bounced", b"expired")
 _BY_THE_CLIENT = ("auth_ok", "accept", "queued", "reject", "verdict", "milter_reject", "milter_hold")
 _LEFT = ("removed", "milter_reject")  # the latter: refused at the end of its text
@@ -90,6 +91,12 @@ class Cleanup:
             for account in self._logins[client] - {self.account}:
                 found[account].append(client)
         return dict(sorted(found.items()))
+
+    def alike(self) -> list[str]:
+        """Accounts that the logs do have, a few, with the same login and another domain or none."""
+        login = self.account.partition("@")[0]
+        everybody = {account for accounts in self._logins.values() for account in accounts}
+        return sorted(one for one in everybody - {self.account} if one.partition("@")[0] == login)[:_NAMED]
 
     def reached(self) -> list[str]:
         """Recipients to whom mail was delivered."""

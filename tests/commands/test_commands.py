@@ -8,14 +8,21 @@ import hashlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from enforce.config import Config
 from logwatch.commands import COMMANDS
+from logwatch.commands.summary import Summary
+from logwatch.judging.language import load
+from logwatch.settings import core_of
+from tests.telling.decisions import NOW, decision
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "logwatch" / "data" / "demo.log"
@@ -33,6 +40,15 @@ def objects(*arguments: str | Path, text: str = "") -> list[dict[str, object]]:
     done = mailbrake(*arguments, text=text)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _login(queue_id: str, login: str) -> list[str]:
+    """A failed login of somebody's, and a message."""
+    return [
+        "postfix/smtpd[7]: warning: pc[192.0.2.9]: SASL PLAIN authentication failed: no, sasl_username=eve",
+        f"postfix/smtpd[7]: {queue_id}: client=pc[192.0.2.9], sasl_method=PLAIN, sasl_username={login}",
+        f"postfix/qmgr[7]: {queue_id}: from=<{login}@example.com>, size=3, nrcpt=1 (queue active)",
+    ]
 
 
 @pytest.fixture
@@ -60,6 +76,13 @@ def test_what_needs_no_dataframe_does_not_import_pandas(command: str, config: Pa
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_version() -> None:
+    """Of mailbrake, and of what it runs on: where a report of a mistake begins."""
+    done = mailbrake("--version")
+    assert done.returncode == 0
+    assert re.fullmatch(r"mailbrake [0-9.]+ \(Python [0-9.]+, pandas [0-9.]+, .*lmdb [0-9.]+, .*\)\n", done.stdout)
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:
@@ -234,6 +257,51 @@ class TestReplay:
         done = mailbrake("replay", DEMO, "--from", middle, "--to", middle)
         assert (done.returncode, done.stderr) == (2, f"mailbrake: --from {middle} is not before --to {middle}\n")
 
+    def test_numbers_are_of_the_span(self, tmp_path: Path) -> None:
+        """What was read beyond --to, as pieces are large, is not in the sums."""
+        log = tmp_path / "mail.log"
+        lines = [
+            f"2026-11-{day}T10:00:00+00:00 mx1 {line}\n" for day in (24, 25) for line in _login(f"4AB{day}", "bob")
+        ]
+        lines += [f"2026-11-26T10:00:00+00:00 mx1 {line}\n" for line in _login("4AB26", "carol")]
+        log.write_text("".join(lines))
+        told = mailbrake("replay", log, "--zone", "UTC", "--to", "2026-11-25").stdout
+        assert "from 2026-11-24 10:00 to 2026-11-25 10:00: 2 messages accepted, 1 account (" in told
+        assert "1 account (SMTP AUTH logins), 2 failed logins." in told
+
+    @pytest.mark.parametrize(
+        ("span", "told"),
+        [
+            (("--to", "2020-01-01"), "it begins at 20"),
+            (("--from", "2031-01-01"), "it ends at 20"),
+        ],
+    )
+    def test_a_time_without_a_line_is_no_clean_bill_of_health(self, span: tuple[str, ...], told: str) -> None:
+        """Nobody is said to have been left alone in it, nor treated as by another policy."""
+        for against in ((), ("--against", "default")):
+            done = mailbrake("replay", DEMO, "--zone", "UTC", *span, *against)
+            assert done.returncode == 0
+            assert f"Nothing in it is of the time that is asked for: {told}" in done.stdout
+            assert "would have" not in done.stdout.partition("What next")[0]
+
+    def test_the_end_of_a_case_that_began_before_is_none(self, capsys: pytest.CaptureFixture[str]) -> None:
+        """As where a log is older than the state that it is replayed from: its clock goes back, and cases end."""
+        config = Config()
+        core = core_of(config, load(), NOW, "enforce")
+        step = core.feed(DEMO.read_bytes())
+        summary = Summary(core)
+        summary.add(replace(step, decisions=[decision(action="release", ref="RELEAS"), decision(2)]))
+        summary.tell(config, ["mail.log"])
+        told = capsys.readouterr().out
+        assert "would have acted once, on 1 sender:" in told
+        assert "450, try again later" in told
+
+    def test_a_realm_is_a_domain(self) -> None:
+        """With its @, every account would have two."""
+        done = mailbrake("replay", DEMO, "--default-realm", "@example.com")
+        assert done.returncode == 2
+        assert "--default-realm: expected a domain such as" in done.stderr
+
     def test_against_another_policy(self, tmp_path: Path) -> None:
         """Who would be treated otherwise, and how much mail that is: for people, as JSON, as parquet."""
         policy = tmp_path / "policy"
@@ -243,7 +311,7 @@ class TestReplay:
         assert (found["key"], found["change"], found["rule"]) == ("account:bob", "newly hit", "flood")
         assert (found["messages"], found["recipients"], found["against_rule"]) == (5, 125, None)
         told = mailbrake(*options).stdout
-        for part in ("1 senders otherwise", "newly hit      1", "tempfail (rule flood)", "Nothing was changed"):
+        for part in ("1 sender otherwise", "newly hit      1", "tempfail (rule flood)", "Nothing was changed"):
             assert part in told
         assert mailbrake(*options, "--parquet", tmp_path / "differences.parquet").returncode == 0
         (row,) = pd.read_parquet(tmp_path / "differences.parquet").to_dict("records")
@@ -426,11 +494,12 @@ def test_letters_that_the_terminal_cannot_show(tmp_path: Path) -> None:
     assert r"account:ev\u0435" in done.stdout
 
 
-def test_no_output_at_all() -> None:
-    """Started with standard output closed, a command does its work all the same."""
-    call = ["sh", "-c", '"$0" -m logwatch check --policy shipped >&-', sys.executable]
-    done = subprocess.run(call, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+@pytest.mark.parametrize("command", [f"{name} {DEMO}" for name in ("events", "rates", "replay", "report", "rollout")])
+def test_no_output_at_all(command: str) -> None:
+    """Started with the standard streams closed, a command does its work all the same."""
+    closed = 'exec "$@" <&- >&- 2>&-'
+    call = ["sh", "-c", closed, "sh", sys.executable, "-m", "logwatch", *command.split()]
+    assert subprocess.run(call, check=False).returncode == 0
 
 
 def test_a_log_of_two_clocks_is_said_to_have_them(tmp_path: Path) -> None:

@@ -32,6 +32,14 @@ def test_where_a_line_stops() -> None:
     assert "', status='" in found.expected
 
 
+def test_a_line_that_stops_at_once_names_all_that_it_could_have_begun_with() -> None:
+    """Both kinds of stamps, and not what the last dialect alone wanted."""
+    found = explain("hello")
+    assert found.stop == 0
+    for stamp in ("[A-Z][a-z]{2}", "[0-9]{4}-"):
+        assert any(wanted.startswith("stamp") and stamp in wanted for wanted in found.expected)
+
+
 @pytest.mark.parametrize(
     ("line", "status", "said"),
     [
@@ -49,3 +57,9 @@ def test_the_command(line: str, status: int, said: str, capsys: pytest.CaptureFi
     """It says what the line is; status 1 where it is no event."""
     assert main(["explain", line]) == status
     assert said in capsys.readouterr().out
+
+
+def test_a_line_without_quotes(capsys: pytest.CaptureFixture[str]) -> None:
+    """The shell has taken it apart, and how many blanks there were nobody knows."""
+    assert main(["explain", "Nov", "5", "03:27:47", "mx1"]) == 2
+    assert "put the line in single quotes" in capsys.readouterr().err

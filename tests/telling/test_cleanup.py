@@ -119,6 +119,8 @@ def test_an_empty_list_is_not_taken_for_a_clean_one(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "these logs have nothing of account:bob since 2031-01-01" in done.stderr
     assert "nor anything before: is it the right login?" in mailbrake("cleanup", "nobody", LOG).stderr
+    elsewhere = mailbrake("cleanup", "bob@example.com", LOG).stderr
+    assert "nor anything before: did you mean account:bob?" in elsewhere
     (tmp_path / "log").write_text("one two three\n")
     assert "is this the mail log?" in mailbrake("cleanup", "bob", tmp_path / "log").stderr
 

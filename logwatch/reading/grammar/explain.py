@@ -65,7 +65,7 @@ class _Record:
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
         self.best: list[Piece] = []
-        self.stop = 0
+        self.stop = -1
         self.expected: list[str] = []
 
     def matched(self, _: str, begin: int, end: int, token: pp.ParserElement, *_rest: Any) -> None:
@@ -75,7 +75,7 @@ class _Record:
 
     def failed(self, _: str, begin: int, token: pp.ParserElement, *_rest: Any) -> None:
         self._return_to(begin)
-        if begin > self.stop or not self.best:
+        if begin > self.stop:
             self.stop, self.best, self.expected = begin, list(self.pieces), []
         if begin == self.stop and (wanted := _wanted(token)) not in self.expected:
             self.expected.append(wanted)
