@@ -40,8 +40,23 @@ def as_duration(value: object) -> int:
     """Seconds of a duration such as "90s", "10m", "1h", "7d"; ValueError names what is expected."""
     found = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", value) if isinstance(value, str) else None
     if not found:
-        raise ValueError(f'expected a duration such as "90s", "10m", "1h" or "7d", found {value!r}')
+        meant = as_written_elsewhere(value) if isinstance(value, str) else ""
+        remedy = f'; did you mean "{meant}"?' if meant else ""
+        raise ValueError(f'expected a duration such as "90s", "10m", "1h" or "7d", found {value!r}{remedy}')
     return int(found[1]) * UNITS[found[2]]
+
+
+LENGTH = re.compile(
+    r"(?P<n>[1-9][0-9]{0,8})?[ \t]*"
+    r"(?P<unit>s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?!\w)",
+    re.IGNORECASE,
+)
+
+
+def as_written_elsewhere(text: str) -> str:
+    """The duration that `1 hour`, `30 Min` or `day` means, as it is written here; "" if that is none."""
+    found = LENGTH.match(text.strip())
+    return f"{found['n'] or 1}{found['unit'][0].lower()}" if found and found.end() == len(text.strip()) else ""
 
 
 def as_text(value: object) -> str:
@@ -85,7 +100,11 @@ def as_zone(value: object) -> str:
     try:
         zoneinfo.ZoneInfo(name or "UTC")
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f'expected a time zone such as "Europe/Berlin" or "UTC", found {name!r}') from None
+        close = difflib.get_close_matches(name, zoneinfo.available_timezones(), n=1) or [
+            one for one in sorted(zoneinfo.available_timezones()) if one.lower().rpartition("/")[2] == name.lower()
+        ]
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(f'expected a time zone such as "Europe/Berlin" or "UTC", found {name!r}{meant}') from None
     return name
 
 

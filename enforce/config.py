@@ -262,12 +262,32 @@ def load(path: str | Path | None) -> Config:
         return Config()
     name = str(path)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
         return parse(tomllib.loads(text), name, partial(_line, text.splitlines()))
     except OSError as error:
         raise ConfigError(name, "", f"cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(name, "", f"is not valid TOML: {error}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(name, "", "is not valid TOML: it is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise _no_toml(name, text, str(error)) from None
+
+
+def _no_toml(file: str, text: str, problem: str) -> ConfigError:
+    """What TOML's reader says, with its line in front, and how it is written, for what is often written otherwise."""
+    found = re.search(r"at line ([0-9]+)", problem)
+    line = int(found[1]) if found else 0
+    written = text.splitlines()[line - 1] if 0 < line <= len(text.splitlines()) else ""
+    remedy = next((how for said, looks, how in _AS_TOML if said in problem and re.search(looks, written)), "")
+    return ConfigError(file, "", f"is not valid TOML: {problem}{remedy}", line)
+
+
+_AS_TOML = (  # what the reader says, what the line looks like, and the remedy
+    ("Invalid value", "[“”„‘’«»]", '; quotes are straight: "…"'),
+    ("Invalid value", r"=\s*(?i:true|yes|on|false|no|off)\s*(?:#|$)", "; a switch is true or false, in small letters"),
+    ("Invalid value", "", '; text stands in quotes, such as "…", and a list of it in brackets'),
+    ("Cannot declare", "", "; a section stands once: put its options together"),
+    ("Cannot overwrite", "", "; an option stands once"),
+)
 
 
 def parse(document: Mapping[str, object], file: str, line: Callable[[str, str], int] = lambda *_: 0) -> Config:
@@ -275,11 +295,17 @@ def parse(document: Mapping[str, object], file: str, line: Callable[[str, str], 
     sections: dict[str, Any] = {}
     for name, values in document.items():
         if name not in SECTIONS:
-            raise ConfigError(file, f"[{name}]", f"no such section; {nearest(name, SECTIONS)}", line(name, ""))
+            raise ConfigError(file, f"[{name}]", f"no such section; {_section_of(name)}", line(name, ""))
         if not isinstance(values, Mapping):
             raise ConfigError(file, name, f"is a section: write [{name}] on a line of its own", line(name, ""))
         sections[name] = _section(SECTIONS[name], name, values, file, line)
     return Config(**sections, file=file)
+
+
+def _section_of(name: str) -> str:
+    """Where an option without its section belongs, or which section was meant."""
+    of = [section for section, kind in SECTIONS.items() if name in {field.name for field in dataclasses.fields(kind)}]
+    return f"{name} is an option of [{'] or ['.join(of)}]: write it below that line" if of else nearest(name, SECTIONS)
 
 
 def _section(kind: type, name: str, values: Mapping[str, object], file: str, line: Callable[[str, str], int]) -> Any:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from enforce import config as configuration
+from enforce import identity
 from enforce.config import Config, ConfigError
 from logwatch.commands.common import asks_in_cluster, config_argument
 from logwatch.commands.output import write_json
+from logwatch.reading.names import expanded
 
 if TYPE_CHECKING:
     from logwatch.judging.policy import Policy
@@ -77,9 +80,29 @@ def _told(args: argparse.Namespace, findings: list[Finding]) -> int:
 
 def _of_configuration(config: Config, policy: Policy, path: str) -> list[Finding]:
     found = [Finding(sentence) for sentence in _unheard(config)]
+    found += _of_this_machine(config)
     if config.cluster.servers and (asks := asks_in_cluster(config, policy, path)):
         found.append(Finding(asks))
     return found
+
+
+def _of_this_machine(config: Config) -> list[Finding]:
+    """What a configuration names and this machine has not (yet): it may be for another one."""
+    if config.file == Config().file:
+        return []
+    file, log = config.file, config.log
+    notes = [
+        Finding(f"there is nothing at {pattern} yet", "note", file, key="[log] files")
+        for pattern in (() if log.journald else log.files)
+        if not any(map(os.path.exists, expanded([pattern])))
+    ]
+    if Path(config.state.directory).exists() and not Path(config.state.directory).is_dir():
+        notes.append(Finding(f"{config.state.directory} is no directory", "error", file, key="[state] directory"))
+    try:
+        identity.of(config)
+    except ConfigError as error:
+        notes.append(Finding(error.problem, "note", file, key=error.key))
+    return notes
 
 
 def _of_policy(policy: Policy, path: str) -> list[Finding]:

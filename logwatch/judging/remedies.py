@@ -11,14 +11,12 @@ import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
 
+from enforce.checks import LENGTH, as_written_elsewhere
+
 LOOKALIKE_QUOTES = "'‘’‚‛“”„‟«»"
 
 Say = Callable[["re.Match[str]", str], str]  # what is found, and what stands before it
 
-_UNITS = {"s": "s", "m": "m", "h": "h", "d": "d", "w": "w"}
-_LENGTH = (
-    r"(?P<n>[1-9][0-9]{0,8})?[ \t]*(?P<unit>s|secs?|seconds?|m|mins?|minutes?|h|hrs?|hours?|d|days?|w|weeks?)(?!\w)"
-)
 _SIZES = {"k": 10**3, "m": 10**6, "g": 10**9}
 _WINDOWS = "^a (?:window|duration)"
 _DOES = "what the rule does"
@@ -37,7 +35,7 @@ def _meant(words: str) -> Say:
 
 
 def _length(found: re.Match[str], _before: str) -> str:
-    return f"did you mean {found['n'] or 1}{_UNITS[found['unit'][0].lower()]}?"
+    return f"did you mean {as_written_elsewhere(found[0])}?"
 
 
 def _share(_found: re.Match[str], before: str) -> str:
@@ -71,7 +69,7 @@ _HABITS = (
     _Habit("comparison", "=|is(?!\\w)", _meant("==")),
     _Habit("", "[–—−]", lambda *_: "a minus is written -"),
     _Habit(_WINDOWS, r"[0-9]{1,2}[ \t]*(?:\.\.|-|to)[ \t]*[0-9]{1,2}", lambda *_: "write hour >= 22 or hour < 6"),
-    _Habit(_WINDOWS, f"(?i:{_LENGTH})", _length),
+    _Habit(_WINDOWS, f"(?i:{LENGTH.pattern})", _length),
     _Habit(_WINDOWS, "[0-9]{1,9}(?!\\w)", lambda *_: "a length of time has a unit: s, m, h, d or w"),
     _Habit("", "%", _share),
     _Habit(_DOES, r",([0-9]{1,15})", _comma),

@@ -418,6 +418,23 @@ class TestCheck:
         done = mailbrake("check", "--config", bad)
         assert (done.returncode, done.stderr) == (1, f"mailbrake: {bad}:{bad.with_suffix('.expected').read_text()}")
 
+    def test_what_this_machine_has_not_is_noted(self, tmp_path: Path) -> None:
+        """A log, a group; it may be for another machine. A file in place of the state directory is an error."""
+        config = tmp_path / "toml"
+        log = f'[log]\nfiles = ["{tmp_path}/mail*.log"]\n'
+        config.write_text(f'{log}[milter]\nsocket_group = "nobodys"\n[state]\ndirectory = "{tmp_path}"\n')
+        done = mailbrake("check", "--config", config)
+        assert done.returncode == 0
+        assert f"{config}: [log] files: there is nothing at {tmp_path}/mail*.log yet\n" in done.stderr
+        assert f"{config}: [milter] socket_group: there is no group 'nobodys' on this machine\n" in done.stderr
+        (tmp_path / "mail.1.log").touch()
+        config.write_text(f'{log}[state]\ndirectory = "{config}"\n')
+        done = mailbrake("check", "--config", config)
+        assert (done.returncode, done.stderr) == (
+            1,
+            f"mailbrake: {config}: [state] directory: {config} is no directory\n",
+        )
+
     def test_lists_in_the_dns_are_refused_in_a_cluster(self, config: Path, tmp_path: Path) -> None:
         """With where they stand, and what to do; `watch` says the same."""
         policy = tmp_path / "policy"

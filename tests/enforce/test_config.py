@@ -131,13 +131,14 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
         ('[policy]\nmode = "on"', '[policy] mode: expected "observe" or "enforce", found \'on\''),
         ("[policy]\nfile = 7", "[policy] file: expected a string in quotes, found 7"),
         ('[policy]\nfile = "a\\nb"', "[policy] file: expected a string in quotes, found 'a\\nb'"),
-        ('[state]\nlease = "1 hour"', f"[state] lease: expected {_DURATIONS}, found '1 hour'"),
+        ('[state]\nlease = "1 hour"', f"[state] lease: expected {_DURATIONS}, found '1 hour'; did you mean \"1h\"?"),
         ("[state]\nlease = 3600", f"[state] lease: expected {_DURATIONS}, found 3600"),
         ('[state]\nlease = "0h"', f"[state] lease: expected {_DURATIONS}, found '0h'"),
         ('[log]\nkeep_case = "yes"', f"[log] keep_case: expected {_SWITCHES}, found 'yes'"),
         (
             '[log]\nzone = "Berlin"',
-            '[log] zone: expected a time zone such as "Europe/Berlin" or "UTC", found \'Berlin\'',
+            '[log] zone: expected a time zone such as "Europe/Berlin" or "UTC", found \'Berlin\'; '
+            "did you mean Europe/Berlin?",
         ),
         (
             '[log]\nfiles = "/var/log/mail.log"',
@@ -212,6 +213,13 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
             '[cluster]\nhosts = { mx1 = "mx2" }',
             "[cluster] hosts: expected names by gateway such as { mx1 = [\"mx1.example.com\"] }, found {'mx1': 'mx2'}",
         ),
+        ('[state]\nkeep = "6 weeks"', f"[state] keep: expected {_DURATIONS}, found '6 weeks'; did you mean \"6w\"?"),
+        (
+            '[log]\nzone = "Europe/Berlim"',
+            '[log] zone: expected a time zone such as "Europe/Berlin" or "UTC", found \'Europe/Berlim\'; '
+            "did you mean Europe/Berlin?",
+        ),
+        ("files = []", "[files]: no such section; files is an option of [log] or [export]: write it below that line"),
         ("[milter", "is not valid TOML: Expected ']' at the end of a table declaration (at end of document)"),
     ],
 )
@@ -240,10 +248,37 @@ def test_the_line_is_that_of_the_mistake(written: Path, text: str, line: int) ->
     assert str(raised.value).startswith(f"{written}:{line}: [" if line else f"{written}: [")
 
 
+@pytest.mark.parametrize(
+    ("text", "line", "remedy"),
+    [
+        ("[log]\njournald = True", 2, "a switch is true or false, in small letters"),
+        ("[log]\njournald = yes # please", 2, "a switch is true or false, in small letters"),
+        ("[policy]\nmode = enforce", 2, 'text stands in quotes, such as "…", and a list of it in brackets'),
+        ("[log]\nfiles = [/var/log/mail.log]", 2, 'text stands in quotes, such as "…", and a list of it in brackets'),
+        ("[log]\nfiles = [“/var/log/mail.log”]", 2, 'quotes are straight: "…"'),
+        ('[log]\nzone="UTC"\n[state]\n[log]\n', 4, "a section stands once: put its options together"),
+        ('[log]\nzone="UTC"\nzone="UTC"\n', 3, "an option stands once"),
+    ],
+)
+def test_what_is_no_toml_is_told_with_its_line_and_how_it_is_written(
+    written: Path, text: str, line: int, remedy: str
+) -> None:
+    written.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as raised:
+        load(written)
+    assert str(raised.value).startswith(f"{written}:{line}: is not valid TOML: ")
+    assert str(raised.value).endswith(f"; {remedy}")
+
+
+def test_a_byte_order_mark_is_no_error(written: Path) -> None:
+    written.write_bytes(b'\xef\xbb\xbf[policy]\nmode = "enforce"\n')
+    assert load(written).policy.mode == "enforce"
+
+
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         load(tmp_path / "none")
     assert str(raised.value) == f"{tmp_path}/none: cannot be read: No such file or directory"
     (tmp_path / "latin").write_bytes(b'a = "\xe9"')
-    with pytest.raises(ConfigError, match="latin: is not valid TOML: "):
+    with pytest.raises(ConfigError, match="latin: is not valid TOML: it is not UTF-8"):
         load(tmp_path / "latin")
