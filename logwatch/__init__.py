@@ -19,3 +19,8 @@ def __getattr__(name: str) -> Any:
     from logwatch import prompt
 
     return getattr(prompt, name)
+
+
+def __dir__() -> list[str]:
+    """With the functions of `logwatch.prompt`, so that `help(logwatch)` tells of them."""
+    return [*globals(), *__all__]

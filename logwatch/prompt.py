@@ -28,7 +28,7 @@ import dateutil.tz
 import numpy as np
 import pandas as pd
 
-from enforce.checks import as_duration
+from enforce.checks import as_duration, as_realm, as_zone
 from enforce.config import Config, Log
 from logwatch.core import Core
 from logwatch.judging import language
@@ -86,14 +86,18 @@ def rates(events: Events, windows: Sequence[str] = ("1h", "24h"), at: Any = None
     Keys are `account:…`, `client:…`, `net:…`, `local:…` and `site`; those that count nothing are left out. `at` is a
     time stamp or what pandas takes for one, in the zone of the events where it names none.
     """
-    seconds = [as_duration(window) for window in windows]
+    seconds = [as_duration(window) for window in ([windows] if isinstance(windows, str) else windows)]
+    if not seconds:
+        raise ValueError('expected at least one window, such as windows=["1h", "24h"]')
     frame = _events(events)
+    columns = _columns(frame)
     stop = float("inf") if at is None else _moment(at, frame)
-    columns = _columns(frame[_epoch(frame["clock"]) <= stop])
+    columns = {name: column[columns["clock"] <= stop] for name, column in columns.items()}
     counted = Rates(seconds)
     for _ in _added(counted, columns):
         pass
-    end = float(columns["clock"][-1]) if at is None and len(columns["clock"]) else stop
+    last = float(columns["clock"][-1]) if len(columns["clock"]) else 0.0
+    end = last if at is None else stop
     return counted.frame(end, [(signal, window) for signal in SIGNALS for window in seconds])
 
 
@@ -189,10 +193,12 @@ def sweep(  # noqa: PLR0913, PLR0917 - a question has that many parts
     chosen = tuple(one for one in judged.rules if one.name == rule)
     if not chosen:
         raise ValueError(f"no rule {rule!r}; the policy has {', '.join(one.name for one in judged.rules)}")
-    alone = dataclasses.replace(judged, rules=chosen)
+    alone, tried = dataclasses.replace(judged, rules=chosen), list(values)
+    if not tried:
+        raise ValueError("expected at least one value to try, such as range(5, 60, 5)")
     frame = _events(events)
     step = core_of(config, alone, 0.0, ENFORCE).take(_columns(frame))
-    return sweeping.sweep(step, alone, signal, values, None if labels is None else _labels(labels, frame))
+    return sweeping.sweep(step, alone, signal, tried, None if labels is None else _labels(labels, frame))
 
 
 def _replayed(
@@ -223,9 +229,11 @@ def labels(
 
     From `before` the first case (what a lower threshold would have caught earlier is no false alarm) to the end of the
     last one. Who was released without having been confirmed, or exempted, is not among them: a false alarm, as is
-    everybody on whom nobody has said a word. logwatch.telling.archive.JournalError if there is no journal.
+    everybody on whom nobody has said a word. `journal` is the file, or its directory.
+    logwatch.telling.archive.JournalError if there is no journal.
     """
-    opened = Journal.read(Path(journal))
+    path = Path(journal)
+    opened = Journal.read(path / "journal.sqlite" if path.is_dir() else path)
     found = verdicts.abused(opened.decisions(), opened.reviews())
     opened.close()
     early = as_duration(before)
@@ -273,7 +281,7 @@ def _reader(columns: Sequence[str], config: Config, start: float) -> Reader:
 
 
 def _config(zone: str, default_realm: str, keep_case: bool) -> Config:
-    return Config(log=Log(zone=zone, default_realm=default_realm, keep_case=keep_case))
+    return Config(log=Log(zone=as_zone(zone), default_realm=as_realm(default_realm), keep_case=keep_case))
 
 
 def _paths(logs: Logs) -> list[str]:
@@ -304,6 +312,9 @@ def _policy(policy: PolicyLike, config: Config) -> Policy:
 
 
 def _labels(labels: Mapping[str, Any] | Iterable[str], events: pd.DataFrame) -> sweeping.Labels:
+    for name in [labels] if isinstance(labels, str) else labels:
+        if isinstance(labels, str) or str(name).partition(":")[0] not in KINDS:
+            raise ValueError(f"expected keys such as account:bob@example.com, in a list or a dict, found {name!r}")
     if not isinstance(labels, Mapping):
         return dict.fromkeys(labels, sweeping.ALWAYS)
     return {key: (_moment(first, events), _moment(last, events)) for key, (first, last) in labels.items()}
@@ -323,11 +334,19 @@ def _frame(table: Columns, config: Config) -> pd.DataFrame:
 
 
 def _columns(events: pd.DataFrame) -> Columns:
-    """A frame of `read` as the rooms hand it on."""
+    """A frame of `read` as the rooms hand it on; ValueError where it is none, or in another order."""
+    lacking = [name for name in _NEEDED if name not in events]
+    if lacking:
+        raise ValueError(f"expected a frame as logwatch.read gives it, or a part of it; it lacks {', '.join(lacking)}")
+    if "line" in events and (events["line"].diff().lt(0) & events["clock"].diff().lt(pd.Timedelta(0))).any():
+        raise ValueError('expected events in the order of the log; events.sort_values("line") puts them in it')
     table: Columns = {name: _objects(events[name]) for name in ("event", "account", "client", "local")}
     for name in dict.fromkeys((*signals.NEEDS[1:], "queue_id")):
         table[name] = _objects(events[name], _written)
     return {**table, "counts": events["counts"].to_numpy(dtype=bool), "clock": _epoch(events["clock"])}
+
+
+_NEEDED = dict.fromkeys(("event", *KEY_COLUMNS, *signals.NEEDS[1:], "queue_id", "counts", "clock"))
 
 
 def _objects(column: pd.Series[Any], of: Callable[[Any], Any] = lambda value: value) -> Any:

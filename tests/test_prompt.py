@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pydoc
 import re
 import subprocess
 import sys
@@ -329,3 +330,67 @@ class TestThePage:
         code += "print(len(curve), labels, len(decisions.columns), len(reviews.columns))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stdout) == (0, "11 {} 12 8\n"), done.stderr
+
+
+class TestMistakes:
+    """What somebody types at a prompt is answered in his own terms."""
+
+    def test_help_tells_of_the_functions(self) -> None:
+        """Though they are loaded when first used."""
+        told = pydoc.plain(pydoc.render_doc(logwatch))
+        for name in logwatch.__all__:
+            assert f"\n    {name}(" in told
+
+    def test_a_frame_that_is_none(self, events: pd.DataFrame) -> None:
+        """It says what is missing."""
+        with pytest.raises(ValueError, match="or a part of it; it lacks event, account, "):
+            logwatch.rates(pd.DataFrame({"a": [1]}))
+        with pytest.raises(ValueError, match="it lacks nrcpt"):
+            logwatch.replay(events.drop(columns=["nrcpt"]), BURST)
+
+    def test_events_in_another_order(self, events: pd.DataFrame) -> None:
+        """A clock that goes back makes all that was counted be forgotten: a sorted frame would decide nothing."""
+        with pytest.raises(ValueError, match=r'events.sort_values\("line"\) puts them in it'):
+            logwatch.replay(events.sort_values("account"), BURST)
+        shuffled = events.sample(frac=1, random_state=1).sort_values("line")
+        assert len(logwatch.replay(shuffled, BURST)) == len(logwatch.replay(events, BURST)) > 0
+
+    def test_a_log_whose_clock_goes_back_and_frames_of_two_logs_are_in_order(self, events: pd.DataFrame) -> None:
+        """The one that all tests here read has such a clock."""
+        later = events.assign(clock=events["clock"] + pd.Timedelta("1D"))
+        assert len(logwatch.history(pd.concat([events, later]), "recipients", "1h")) > 0
+
+    def test_a_part_without_rows(self, events: pd.DataFrame) -> None:
+        """Nobody of it: an empty frame, as everywhere."""
+        nobody = events[events["account"] == "account:nobody"]
+        assert logwatch.rates(nobody).empty
+        assert logwatch.replay(nobody, BURST).empty
+
+    def test_windows(self, events: pd.DataFrame) -> None:
+        """One is a window, too; none are not."""
+        assert logwatch.rates(events, windows="1h").equals(logwatch.rates(events, windows=["1h"]))
+        with pytest.raises(ValueError, match="at least one window"):
+            logwatch.rates(events, windows=[])
+
+    @pytest.mark.parametrize("labels", ["account:bob", ["bob"], {"bob": ("2026-01-01", "2026-01-02")}])
+    def test_labels_that_are_no_keys(self, events: pd.DataFrame, labels: object) -> None:
+        """They would count as nobody, and every catch as wrong."""
+        with pytest.raises(ValueError, match="expected keys such as account:bob"):
+            logwatch.sweep(events, BURST, "other", "messages", [5], labels)  # type: ignore[arg-type]
+
+    def test_no_values(self, events: pd.DataFrame) -> None:
+        """There is no curve of nothing."""
+        with pytest.raises(ValueError, match="at least one value to try"):
+            logwatch.sweep(events, BURST, "other", "messages", [])
+
+    def test_a_zone_and_a_realm_that_are_none(self, log: Path) -> None:
+        """As in the configuration."""
+        with pytest.raises(ValueError, match="did you mean Europe/Berlin"):
+            logwatch.read(log, zone="Berlin")
+        with pytest.raises(ValueError, match="expected a domain such as"):
+            logwatch.read(log, default_realm="@example.com")
+
+    def test_labels_of_a_state_directory(self, tmp_path: Path) -> None:
+        """Its journal is meant; that there is none is said as of the file."""
+        with pytest.raises(JournalError, match="there is no journal yet"):
+            logwatch.labels(tmp_path)
