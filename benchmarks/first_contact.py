@@ -207,7 +207,7 @@ def missed(store: str, stream: str, pairs: int, edges: Path) -> dict[str, float]
         week = stamp // WEEK
         was = (sender, recipient) in last and week - last[sender, recipient] <= MEMORY
         last[sender, recipient] = week
-        said = one.met(sender, recipient, stamp)
+        said = bool(one.met(sender, recipient, stamp))
         new, known = new + (not was), known + was
         wrong, forgotten = wrong + (said and not was), forgotten + (was and not said)
     return {"missed": wrong / new, "forgotten": forgotten / max(1, known), "pairs": len(last)}

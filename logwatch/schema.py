@@ -102,6 +102,7 @@ SIGNALS = {
     "connections": "SMTP connections",
     "attempts": "messages accepted, and those that our milter refused",
     "new_recipients": "recipients to whom the account had not written for half a year",
+    "fresh_recipients": "deliveries to recipients to whom the account had not written before that day",
     "new_networks": "attempts from a network that the account first used less than a day ago",
     "odd_countries": "attempts from a country that the account used on fewer than three days",
     "far_recipients": "recipients of messages from a neighbourhood of networks that is new to the account and others",
@@ -115,12 +116,14 @@ SIGNALS = {
     "auth_failures": "failed logins",
     "clients": "different client addresses of attempts",
     "networks": "different networks of attempts (IPv4 /24, IPv6 /64)",
+    "neighbourhoods": "different neighbourhoods of networks of attempts (IPv4 /16, IPv6 /32)",
     "countries": "different countries of attempts",
     "senders": "different envelope senders of messages",
     "accounts": "different logins of attempts",
     "guessed": "different logins that failed",
 }
-DISTINCT = ("clients", "networks", "countries", "senders", "accounts", "guessed")  # each value counts once in a window
+# Each value counts once in a window.
+DISTINCT = ("clients", "networks", "neighbourhoods", "countries", "senders", "accounts", "guessed")
 ADDITIVE = tuple(signal for signal in SIGNALS if signal not in DISTINCT)
 
 USUAL = "usual "  # in front of a signal: what is usual for the key

@@ -58,6 +58,8 @@ _RANGES = {
     ("connections", "local"): _Range(0, 0, "a local user makes none"),
     ("clients", "client"): _Range(0, 1, f"{_ONE}: per net or account?"),
     ("networks", "client"): _Range(0, 1, f"{_ONE}: per account?"),
+    ("neighbourhoods", "client"): _Range(0, 1, f"{_ONE}: per account?"),
+    ("neighbourhoods", "net"): _Range(0, 1, f"{_ONE}: per account?"),
     ("countries", "client"): _Range(0, 1, f"{_ONE}: per account?"),
     ("accounts", "account"): _Range(0, 1, f"{_ONE}: per client or net?"),
     ("guessed", "account"): _Range(0, 1, f"{_ONE}: per client or net?"),

@@ -19,10 +19,11 @@ Page = tuple[bytearray, "array[int]"]  # fingerprints, 8 bytes each; the week in
 DAY = 86400
 WEEK = 7 * DAY
 MEMORY = 26  # weeks
+NEVER, TODAY, BEFORE = range(3)  # when a sender wrote to a recipient before
 _BITS = 14
 _NAMES = [f"{page:04x}" for page in range(1 << _BITS)]
 _PAIRS = 2048  # on a page
-_LATEST = 500  # new contacts of a sender's day that can be forgotten
+_LATEST = 500  # new contacts of a sender's day that are told from old ones, and can be forgotten
 
 
 class Contacts:
@@ -42,8 +43,8 @@ class Contacts:
         latest = self._latest.get(sender, time - WEEK)
         return None if latest is None else _number(latest)
 
-    def met(self, sender: str, recipient: bytes, time: float, *, forget: bool = False) -> bool:
-        """Whether this sender wrote to this recipient within half a year before; from now on it did.
+    def met(self, sender: str, recipient: bytes, time: float, *, forget: bool = False) -> int:
+        """Whether this sender wrote to this recipient within half a year before, and if, first today; now it did.
 
         With `forget`, whoever was new on that latest day is forgotten first.
         """
@@ -58,12 +59,14 @@ class Contacts:
             self._add(marks, weeks, mark, week)
             self.memory.put(name, (marks, weeks), time)
             self._note(sender, mark, time)
-            return False
+            return NEVER
         known = week - weeks[place] <= MEMORY
         if weeks[place] < week:
             weeks[place] = week
             self.memory.put(name, (marks, weeks), time)
-        return known
+        if not known:
+            return NEVER
+        return TODAY if self._new_today(sender, mark, time) else BEFORE
 
     def expire(self, clock: float) -> None:
         """Forget which contacts were new on days long ago; they stay contacts."""
@@ -76,6 +79,10 @@ class Contacts:
             latest = _written(day)
         if len(latest) <= 8 * _LATEST:
             self._latest.put(sender, latest + _written(mark), time)
+
+    def _new_today(self, sender: str, mark: int, time: float) -> bool:
+        latest = self._latest.get(sender, time - WEEK)
+        return latest is not None and _number(latest) == int(time // DAY) and place_of(latest, mark) > 0
 
     def _forget(self, sender: str, time: float) -> None:
         latest = self._latest.get(sender, time - WEEK) or b""
@@ -107,7 +114,7 @@ def _number(written: bytes) -> int:
     return int.from_bytes(written[:8], "little")
 
 
-def place_of(marks: bytearray, mark: int) -> int:
+def place_of(marks: bytearray | bytes, mark: int) -> int:
     """Which of the fingerprints this is; -1 if none. Bytes are found twenty times faster than numbers in an array."""
     wanted = _written(mark)
     at = marks.find(wanted)

@@ -1,6 +1,7 @@
 """What an account is used to: recipients, networks, countries by day, senders. Says of each event what is unusual.
 
     new_recipients   the first delivery to a recipient to whom the account has not written for half a year
+    fresh_recipients a delivery to a recipient to whom the account had not written before that day
     new_networks     a message from a network that the account first used less than a day ago
     odd_countries    a message from a country that it used on fewer than three days, though it has one that it uses
     odd_senders      a message with an envelope sender of less than 2 % of its messages, or one first used this week
@@ -31,7 +32,7 @@ import numpy as np
 
 from logwatch.measuring.coding import coded
 from logwatch.measuring.condemned import DAY, Condemned, short
-from logwatch.measuring.contacts import Contacts
+from logwatch.measuring.contacts import BEFORE, NEVER, Contacts
 from logwatch.measuring.origin import ANYWHERE, Site, neighbourhood, network
 from logwatch.measuring.records import Records
 from logwatch.measuring.users import Users
@@ -48,7 +49,16 @@ _MESSAGES = 20  # before a sender can be odd
 _SHARED = 3  # other accounts that make a network nothing new
 _WEEK = 7  # days that say how many accounts are active
 
-FOUND = ("new_recipients", "far_strangers", "new_networks", "odd_countries", "far", "away", "odd_senders")
+FOUND = (
+    "new_recipients",
+    "fresh_recipients",
+    "far_strangers",
+    "new_networks",
+    "odd_countries",
+    "far",
+    "away",
+    "odd_senders",
+)
 _KINDS = ("queued", "delivery", "verdict")
 
 
@@ -121,7 +131,10 @@ class Habits:
         for row, line in zip(rows.tolist(), map(_ROW, zip(*columns, strict=True)), strict=True):
             ready = line.clock - began >= LEARNING
             if line.event == "delivery":
-                if self._stranger(line) and ready:
+                met = self._met(line)
+                if ready and met != BEFORE:
+                    added["fresh_recipients"][row] = 1
+                if ready and met == NEVER:
                     added["new_recipients"][row] = 1
                     added["far_strangers"][row] = self._far(self._recalled(line, used), line)
                 continue
@@ -137,10 +150,10 @@ class Habits:
         for account, (time, record) in used.items():
             self._accounts.put(account, record, time)
 
-    def _stranger(self, line: _Row) -> bool:
+    def _met(self, line: _Row) -> int:
         if line.recipient is None:
-            return False
-        return not self.contacts.met(line.account, line.recipient, line.clock, forget=self._forgets(line))
+            return BEFORE
+        return self.contacts.met(line.account, line.recipient, line.clock, forget=self._forgets(line))
 
     def _forgets(self, line: _Row) -> bool:
         day = self.contacts.day_of(line.account, line.clock) if self._accused else None

@@ -142,6 +142,7 @@ _COUNTED: dict[str, Callable[[_Seen], Any]] = {
     "connections": lambda events: _is(events, "event", "connect"),
     "attempts": _attempted,
     "new_recipients": lambda events: events["new_recipients"],
+    "fresh_recipients": lambda events: events["fresh_recipients"],
     "far_strangers": lambda events: events["far_strangers"],
     "odd_senders": lambda events: events["odd_senders"],
     "new_networks": lambda events: events["new_networks"] * _attempted(events),
@@ -159,6 +160,7 @@ _COUNTED: dict[str, Callable[[_Seen], Any]] = {
 _SHOWN: dict[str, tuple[str, Callable[[_Seen], Any]]] = {
     "clients": ("client", _attempted),
     "networks": ("network", _attempted),
+    "neighbourhoods": ("near", _attempted),
     "countries": ("country", _attempted),
     "senders": ("sender", _queued),
     "accounts": ("account", _attempted),

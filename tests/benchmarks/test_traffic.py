@@ -173,37 +173,90 @@ def written(time: float, account: str, client: str, to: str) -> Mail:
     return Mail(START + time, login, client, login, (to,), (SENT,))
 
 
-@pytest.mark.parametrize(
-    ("client", "earlier", "rules"),
-    [
-        (f"{CARRIER}.9", 0, ["many-from-elsewhere"]),
-        (f"{CARRIER}.9", 4, []),
-        (AFAR, 0, ["many-from-afar"]),
-        (AFAR, 4, []),
-        (HOME, 0, []),
-    ],
-)
-def test_a_run_to_own_contacts_is_held_against_the_place_that_it_comes_from(
-    client: str, earlier: int, rules: list[str]
-) -> None:
-    """From a carrier that others use, but not she, or from where nobody was; the same from home may be hers.
-
-    So may be what comes from where she has written that day: who moved writes from there before a busy hour.
-    """
+def fortnight() -> list[Mail]:
+    """Alice writes to her contacts from home, others out of a carrier's network."""
     made = [written(day * DAY + 60 * n, "alice", HOME, CONTACTS[2 * day + n]) for day in range(12) for n in range(2)]
-    made += [
+    return made + [
         written(day * DAY + 7200, name, f"{CARRIER}.{place}", "boss@partner.example")
         for day in range(12)
         for place, name in enumerate(("bob", "carol", "dave"), 1)
     ]
-    made += [written(12 * DAY + 60 * n, "alice", client, CONTACTS[n]) for n in range(earlier)]
-    made += [written(12.5 * DAY + 90 * n, "alice", client, CONTACTS[n]) for n in range(24)]
+
+
+def decided(made: Iterable[Mail], since: float = 0) -> list[str]:
+    """By which rule of the shipped policy Alice is hit first, since some day of the log."""
     writer = Writer("test")
     for event in sorted(made, key=attrgetter("time")):
         writer.write(event)
     core = Core(Judge(parse(SHIPPED.read_text())), zone=UTC, start=START)
-    found = core.feed(writer.until(START + 13 * DAY)).decisions
-    assert [decision.rule for decision in found if decision.key == "account:alice@site.example"][:1] == rules
+    found = core.feed(writer.until(START + 30 * DAY)).decisions
+    hers = [decision for decision in found if decision.key == "account:alice@site.example"]
+    return [decision.rule for decision in hers if decision.time >= START + since * DAY][:1]
+
+
+@pytest.mark.parametrize(
+    ("client", "earlier", "day", "rules"),
+    [
+        (f"{CARRIER}.9", 0, 12, ["many-from-elsewhere"]),
+        (f"{CARRIER}.9", 4, 12, []),
+        (AFAR, 0, 12, ["many-from-afar"]),
+        (AFAR, 4, 12, []),
+        (AFAR, 4, 10, []),
+        (AFAR, 1, 10, ["many-from-afar"]),
+        (HOME, 0, 12, []),
+    ],
+)
+def test_a_run_to_own_contacts_is_held_against_the_place_that_it_comes_from(
+    client: str, earlier: int, day: int, rules: list[str]
+) -> None:
+    """From a carrier that others use, but not she, or from where nobody was; the same from home may be hers.
+
+    So may be what comes from where she has written that day, or some days earlier: who moved writes from there before
+    a busy hour. A password is tried out with one message.
+    """
+    before = [written(day * DAY + 60 * n, "alice", client, CONTACTS[n]) for n in range(earlier)]
+    run = [written(12.5 * DAY + 90 * n, "alice", client, CONTACTS[n]) for n in range(24)]
+    assert decided([*fortnight(), *before, *run]) == rules
+
+
+@pytest.mark.parametrize(("tried", "messages"), [(0, 20), (1, 130)])
+def test_a_run_from_afar_is_one_again_some_days_later(tried: int, messages: int) -> None:
+    """The first day was condemned, or if the place was tried out before it, the first run was large."""
+    before = [written(11.6 * DAY, "alice", AFAR, CONTACTS[0])] * tried
+    runs = [
+        written(day * DAY + 20 * n, "alice", AFAR, CONTACTS[n % 24])
+        for day, number in ((12.5, messages), (14.5, 20))
+        for n in range(number)
+    ]
+    assert decided([*fortnight(), *before, *runs], since=14) == ["many-from-afar"]
+
+
+def test_who_is_busy_at_home_too_is_the_owner() -> None:
+    away = [written(12.5 * DAY + 90 * n, "alice", AFAR, CONTACTS[n]) for n in range(24)]
+    home = [written(12.5 * DAY + 70 * n, "alice", HOME, CONTACTS[n % 24]) for n in range(30)]
+    assert decided([*fortnight(), *away]) == ["many-from-afar"]
+    assert decided([*fortnight(), *away, *home]) == []
+
+
+def test_what_goes_to_and_fro_with_somebody_new_is_no_run_to_own_contacts() -> None:
+    run = [written(12.5 * DAY + 90 * n, "alice", f"{CARRIER}.9", f"new{n % 4}@partner.example") for n in range(24)]
+    assert decided([*fortnight(), *run]) == []
+
+
+@pytest.mark.parametrize(("hours", "rules"), [(2, ["unlike-itself"]), (9, [])])
+def test_five_times_the_usual_is_odd_within_hours(hours: int, rules: list[str]) -> None:
+    """The last of them are as many in the same time."""
+    at = [12.5 * DAY - hours * HOUR * (1 - n / 70) for n in range(70)]
+    at += [12.5 * DAY + 120 * n for n in range(25)]
+    other = [written(day * DAY + 3000, "alice", "192.0.99.7", CONTACTS[day]) for day in range(12)]
+    run = [written(time, "alice", HOME, CONTACTS[n % 24]) for n, time in enumerate(at)]
+    assert decided([*fortnight(), *other, *run]) == rules
+
+
+@pytest.mark.parametrize(("address", "rules"), [("198.51.{}.9", []), ("{}.51.100.9", ["many-networks"])])
+def test_a_carriers_many_networks_are_one_neighbourhood(address: str, rules: list[str]) -> None:
+    """On the first day of a log, when nothing is usual."""
+    assert decided(written(60 * n, "alice", address.format(50 + n), CONTACTS[n]) for n in range(24)) == rules
 
 
 def test_a_storm_is_many_floods_within_an_hour() -> None:

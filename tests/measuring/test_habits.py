@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -65,6 +66,40 @@ class TestNewRecipients:
     def test_after_half_a_year_everybody_is_new_again(self) -> None:
         rows = [delivery(0, b"a@x"), delivery(150, b"a@x"), delivery(300, b"a@x"), delivery(300 + 190, b"a@x")]
         assert unusual("new_recipients", *rows) == [0, 0, 0, 1]
+
+
+class TestFreshRecipients:
+    def test_who_is_new_is_fresh_until_the_day_is_over(self) -> None:
+        rows = [queued(0), delivery(8, b"a@x"), delivery(8.9, b"A@x"), delivery(9, b"a@x"), delivery(9.1, b"b@x")]
+        assert unusual("fresh_recipients", *rows) == [0, 1, 1, 0, 1]
+
+    def test_a_day_has_so_many_of_them(self) -> None:
+        """Of those beyond, only the first delivery is."""
+        many = [delivery(8, b"r%d@x" % number) for number in range(502)]
+        assert sum(unusual("fresh_recipients", queued(0), *many, *many)) == 502 + 500
+
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([0.0, 0.1, 0.3, 1.0, 5.0]),
+                st.sampled_from(["alice", "bob"]),
+                st.sampled_from([b"a@x", b"b@x", b"c@x"]),
+            ),
+            max_size=30,
+        ),
+        st.integers(0, 30),
+    )
+    def test_they_are_those_whom_no_earlier_day_has(self, sent: list[tuple[float, str, bytes]], edge: int) -> None:
+        times = accumulate(gap for gap, _, _ in sent)
+        rows = [delivery(day, to, account=who) for day, (_, who, to) in zip(times, sent, strict=True)]
+        habits, found = Habits(Site(country=country)), []
+        for part in (rows[:edge], rows[edge:]):
+            if part:
+                found += habits.observe(events(part))["fresh_recipients"].tolist()
+        for number, row in enumerate(rows):
+            pair, today = (row["account"], row["recipient"]), row["clock"] // DAY
+            before = any((r["account"], r["recipient"]) == pair and r["clock"] // DAY < today for r in rows[:number])
+            assert found[number] == (row["clock"] - rows[0]["clock"] >= 7 * DAY and not before)
 
 
 class TestNewNetworks:

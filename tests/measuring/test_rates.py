@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
@@ -24,10 +25,18 @@ from .table import events, rows_of
 untimed = settings(deadline=None)  # machines are shared: no property is about time
 
 START = 1_764_000_000.0
-CLIENTS = ("client:192.0.2.1", "client:192.0.2.77", "client:198.51.100.9", "client:2001:db8:1:2::5", None)
+CLIENTS = (
+    "client:192.0.2.1",
+    "client:192.0.2.77",
+    "client:192.0.99.4",
+    "client:198.51.100.9",
+    "client:2001:db8:1:2::5",
+    "client:2001:db8:9::5",
+    None,
+)
 ACCOUNTS = ("account:alice", "account:bob", None)
 WINDOWS = (60, 600, 3600, 5400, 86400)
-COLUMNS = [(signal, window) for signal in ("recipients", "clients", "accounts") for window in WINDOWS]
+COLUMNS = [(signal, window) for signal in ("recipients", "clients", "neighbourhoods", "accounts") for window in WINDOWS]
 
 Rows = list[dict[str, Any]]
 
@@ -67,7 +76,15 @@ def oracle(rows: Rows, kind: str, key: str, column: RateColumn) -> int:
     inside = [row for row, time in zip(rows, micros, strict=True) if time >= since and key in counts_for(kind, row)]
     if signal == "recipients":
         return sum(int(row["nrcpt"]) for row in inside)
-    return len({row[signal.removesuffix("s")] for row in inside if row["nrcpt"] != b"0"} - {None})
+    return len({shown(signal, row) for row in inside if row["nrcpt"] != b"0"} - {None})
+
+
+def shown(signal: str, row: Mapping[str, Any]) -> object:
+    """What a message shows of a signal that counts each value once."""
+    if signal != "neighbourhoods":
+        return row[signal.removesuffix("s")]
+    address = row["client"] and ipaddress.ip_address(row["client"].removeprefix("client:"))
+    return address and ipaddress.ip_network((address, 16 if address.version == 4 else 32), strict=False)
 
 
 def counted(rates: Rates, table: Columns, edges: list[int], needs: dict[str, list[RateColumn]]) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from logwatch.schema import ADDITIVE, DISTINCT
 
 HABITS = {
     "new_recipients",
+    "fresh_recipients",
     "far_strangers",
     "new_networks",
     "odd_countries",
@@ -97,7 +98,12 @@ def test_a_retry_and_an_echo_add_nothing() -> None:
     assert dict(zip(ADDITIVE, np.sum(added, axis=0).tolist(), strict=True))["attempts"] == expected
 
 
-ATTEMPT = {"clients": "client:192.0.2.1", "networks": "net:192.0.2.0/24", "accounts": "account:alice"}
+ATTEMPT = {
+    "clients": "client:192.0.2.1",
+    "networks": "net:192.0.2.0/24",
+    "neighbourhoods": "near:192.0.0.0/16",
+    "accounts": "account:alice",
+}
 SHOWN: dict[bytes, dict[str, object]] = {
     b"postfix/qmgr[13610]: 4jZ4r31mvlzJ9bM: from=<alice@example.org>, size=333, nrcpt=3 (queue active)": {
         **ATTEMPT,
@@ -107,6 +113,7 @@ SHOWN: dict[bytes, dict[str, object]] = {
     b"client_ip=8.8.8.8, sasl_username=bob": {
         "clients": "client:8.8.8.8",
         "networks": "net:8.8.8.0/24",
+        "neighbourhoods": "near:8.8.0.0/16",
         "countries": "US",
         "accounts": "account:bob",
     },
