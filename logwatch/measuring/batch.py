@@ -53,22 +53,20 @@ class Batch(NamedTuple):
     @classmethod
     def of(cls, events: Columns, rows: Ints, steps: Sequence[int], distincts: Iterable[str]) -> Batch:
         """Of events as habits have seen them; `steps` are the buckets of all windows, none if nobody asks for any."""
-        amount = amounts(events)
+        amount, found = amounts(events), shown(distincts, events)
         counting = np.flatnonzero(amount.any(axis=1))
-        if len(counting) < len(amount):
-            events = {name: column[counting] for name, column in events.items()}
-        found = shown(distincts, events)
-        values = Codes(events)
-        marks = {name: marks_of(*values[name]) for name, _ in found.values()}
-        times = np.round(events["clock"] * MICRO).astype(np.int64)
+        looked_at = ("clock", *KEY_COLUMNS, *(name for name, _ in found.values()))
+        counted = {name: events[name][counting] for name in looked_at}
+        codes, times = Codes(counted), np.round(counted["clock"] * MICRO).astype(np.int64)
+        marks = {name: marks_of(*codes[name]) for name, _ in found.values()}
         return cls(
             rows[counting],
-            events,
-            values,
+            counted,
+            codes,
             times,
             told_apart(times, steps).cumsum(),
             amount[counting],
-            {signal: (marks[name], has) for signal, (name, has) in found.items()},
+            {signal: (marks[name], has[counting]) for signal, (name, has) in found.items()},
         )
 
     def of_rows(self, rows: Ints) -> Batch:

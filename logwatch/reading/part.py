@@ -10,7 +10,6 @@ import hashlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 from logwatch.reading.names import parts
@@ -144,7 +143,7 @@ class Stat(NamedTuple):
 def stat(name: str) -> Stat | None:
     """What is asked about a file; None where there is none that can be seen."""
     try:
-        return Stat.of(Path(name).stat())
+        return Stat.of(os.stat(name))  # noqa: PTH116 - at each wake, and to make a Path of it takes longer
     except OSError:
         return None
 

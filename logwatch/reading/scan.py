@@ -44,6 +44,7 @@ _NONE: Any = None  # to be compared with element by element
 _ASIDE = (UNREAD, FOREIGN)
 # A dialect with more lines than these is looked for by the first look; until then each of its lines takes a second one.
 _OFTEN = 1000
+_FEW = 64  # events, of which columns are quicker made one after the other
 _SECOND = 10_000  # kinds of the first dialect's second look are numbered from here; no pattern has so many
 
 
@@ -174,14 +175,7 @@ class Scanner:
     # Making columns.
 
     def _table(self, found: _Found) -> Columns:
-        raw = {name: np.full(len(found.rows), None, dtype=object) for name in ("event", *self._fields)}
-        numbers = np.array(found.kinds, dtype=np.int64)
-        for number in set(found.kinds):
-            kind, places = self._kinds[number], _places(numbers, number)
-            raw["event"][places] = kind.event
-            rows = [found.rows[place] for place in places.tolist()]
-            for name, position in kind.columns:
-                raw[name][places] = np.fromiter(map(itemgetter(position), rows), object, len(rows))
+        raw = self._one_by_one(found) if len(found.rows) <= _FEW else self._by_kind(found)
         columns = {name: raw[name] for name in ("event", *self._columns) if name in raw}
         columns["time"] = self._times(found.rows)
         if "host" in columns:
@@ -191,6 +185,28 @@ class Scanner:
             for position, name in enumerate(("program", "service")):
                 columns[name] = _objects([program[position] for program in programs])
         return columns
+
+    def _by_kind(self, found: _Found) -> Columns:
+        """The fields of all rows, as columns."""
+        raw = {name: np.full(len(found.rows), None, dtype=object) for name in ("event", *self._fields)}
+        numbers = np.array(found.kinds, dtype=np.int64)
+        for number in set(found.kinds):
+            kind, places = self._kinds[number], _places(numbers, number)
+            raw["event"][places] = kind.event
+            rows = [found.rows[place] for place in places.tolist()]
+            for name, position in kind.columns:
+                raw[name][places] = np.fromiter(map(itemgetter(position), rows), object, len(rows))
+        return raw
+
+    def _one_by_one(self, found: _Found) -> Columns:
+        """The same of a few rows."""
+        raw: dict[str, list[Any]] = {name: [None] * len(found.rows) for name in ("event", *self._fields)}
+        for place, (number, row) in enumerate(zip(found.kinds, found.rows, strict=True)):
+            kind = self._kinds[number]
+            raw["event"][place] = kind.event
+            for name, position in kind.columns:
+                raw[name][place] = row[position]
+        return {name: _objects(values) for name, values in raw.items()}
 
     def _times(self, rows: Sequence[Row]) -> Any:
         read, last_text, last = self.stamps.read, b"", self.stamps.last
