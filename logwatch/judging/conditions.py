@@ -181,7 +181,7 @@ class Binary(Expression):
         return left.enclosed(tightness)
 
 
-class _AsFloats(dict[RateColumn, Floats]):
+class AsFloats(dict[RateColumn, Floats]):
     """The columns of a frame as floating point numbers, each when it is first asked for."""
 
     def __init__(self, frame: pd.DataFrame | Mapping[RateColumn, Any]) -> None:
@@ -207,10 +207,11 @@ class Condition(Node):
     def holds(self, frame: pd.DataFrame | Mapping[RateColumn, NDArray[Any]]) -> Bools:
         """Whether the condition holds, for every row of a rates frame that has the columns of `rates()`.
 
-        Columns by which nothing is decided any more are not asked for.
+        Columns by which nothing is decided any more are not asked for. Whoever asks several conditions makes `AsFloats`
+        of the frame once.
         """
         with np.errstate(all="ignore"):
-            return self.mask(_AsFloats(frame))
+            return self.mask(frame if isinstance(frame, AsFloats) else AsFloats(frame))
 
     def evidence(self, row: Mapping[RateColumn, float]) -> list[Evidence]:
         """Every comparison that holds at a row and by that makes the condition hold, in the order written.
@@ -219,7 +220,7 @@ class Condition(Node):
         show and is left out. Empty if the condition does not hold.
         """
         with np.errstate(all="ignore"):
-            return self.reasons(_AsFloats(row), True)
+            return self.reasons(AsFloats(row), True)
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,8 @@ class Compare(Condition):
     def mask(self, rates: Rates) -> Bools:
         """False where a side is not a finite number."""
         left, right = self.left.values(rates), self.right.values(rates)
-        return _COMPARISONS[self.op](left, right) & np.isfinite(left) & np.isfinite(right)
+        found = _COMPARISONS[self.op](left, right)
+        return found & np.isfinite(left) & np.isfinite(right) if found.any() else found
 
     def reasons(self, row: Rates, wanted: bool) -> list[Evidence]:
         """Itself, or its opposite."""

@@ -26,6 +26,7 @@ from enforce.key import EVERYBODY, networks
 from logwatch.judging import throttle
 from logwatch.judging.cases import Case, Cases, name
 from logwatch.judging.ceiling import Ceilings
+from logwatch.judging.conditions import AsFloats
 from logwatch.judging.policy import ENFORCE, MODES, OBSERVE, SEVERITY, Ceiling, Policy, Rule
 from logwatch.judging.restraint import Restraint
 from logwatch.memory import Memory
@@ -91,12 +92,13 @@ class Judge:
 
     def _hits(self, histories: Mapping[str, History], clocks: Any) -> Iterator[_Hit]:
         """Rows at which a rule may have something to say, rule after rule."""
+        frames = {kind: AsFloats(history.values) for kind, history in histories.items()}
         for number, rule in enumerate(self.policy.rules):
             history = histories.get(rule.kind)
             if history is None or not len(history.rows):
                 continue
             values = self._above_floors(rule, history, clocks)
-            holds = rule.condition.holds(values)
+            holds = rule.condition.holds(frames[rule.kind] if values is history.values else values)
             places = self._places(rule, history, holds)
             for place in places:
                 yield _Hit(int(history.rows[place]), number, place, rule, bool(holds[place]), values)
