@@ -6,7 +6,7 @@ lines come in bursts: a message's few, one after the other, are worked at as the
 
 from __future__ import annotations
 
-AHEAD = 0.005  # seconds of processor time
+AHEAD = 0.02  # seconds of processor time
 GATHER = 0.003  # seconds that lines may gather at most; a flood of them is then read in pieces, not line by line
 
 
