@@ -24,7 +24,7 @@ _LARGEST = 1 << 40  # so that no number in a log, however long, can overflow a t
 Amounts = NDArray[np.int64]
 
 
-class _Seen:
+class Seen:
     """A chunk of events, of which each thing is looked for once."""
 
     def __init__(self, events: Columns) -> None:
@@ -41,100 +41,100 @@ class _Seen:
         return self._known[what]
 
 
-def _once(look: Callable[[_Seen], Any]) -> Callable[[_Seen], Any]:
+def _once(look: Callable[[Seen], Any]) -> Callable[[Seen], Any]:
     """The function, working once for each chunk."""
     return lambda events: events.once(look, look)
 
 
-def _codes(events: _Seen, name: str) -> tuple[Amounts, list[Any]]:
+def _codes(events: Seen, name: str) -> tuple[Amounts, list[Any]]:
     """Of a column of few different values: the place of each among them, and the values, None the last."""
     codes, known = coded(events[name])
     return codes, [*known.tolist(), None]
 
 
-def _is(events: _Seen, name: str, value: object) -> Any:
+def _is(events: Seen, name: str, value: object) -> Any:
     return events.once((name, value), _equal, name, value)
 
 
-def _equal(events: _Seen, name: str, value: object) -> Any:
+def _equal(events: Seen, name: str, value: object) -> Any:
     codes, known = events.once((name, _codes), _codes, name)
     return codes == known.index(value) if value in known else np.zeros(len(codes), dtype=bool)
 
 
-def _has(events: _Seen, name: str) -> Any:
+def _has(events: Seen, name: str) -> Any:
     return events.once((name, _there), _there, name)
 
 
-def _there(events: _Seen, name: str) -> Any:
+def _there(events: Seen, name: str) -> Any:
     return np.asarray(events[name] != None, dtype=bool)  # noqa: E711  # for each element
 
 
-def _starts(events: _Seen, name: str, prefix: bytes) -> Any:
+def _starts(events: Seen, name: str, prefix: bytes) -> Any:
     codes, known = events.once((name, _codes), _codes, name)
     return np.array([value is not None and value.startswith(prefix) for value in known])[codes]
 
 
-def _number(events: _Seen, name: str) -> Any:
+def _number(events: Seen, name: str) -> Any:
     return events.once((name, int), _numbers, name)
 
 
-def _numbers(events: _Seen, name: str) -> Amounts:
+def _numbers(events: Seen, name: str) -> Amounts:
     rows = _has(events, name).nonzero()[0]
     found = np.zeros(len(events[name]), dtype=np.int64)
     found[rows] = [min(int(value or 0), _LARGEST) for value in events[name][rows].tolist()]
     return found
 
 
-def _delivered(events: _Seen, status: bytes) -> Any:
+def _delivered(events: Seen, status: bytes) -> Any:
     """Recipients with this fate: a line of Sendmail's may stand for several."""
     fate = _is(events, "event", "delivery") & _is(events, "status", status)
     return fate * np.maximum(_number(events, "nrcpt"), 1)
 
 
 @_once
-def _bounced(events: _Seen) -> Any:
+def _bounced(events: Seen) -> Any:
     return _delivered(events, b"bounced")
 
 
-def _refused_recipient(events: _Seen) -> Any:
+def _refused_recipient(events: Seen) -> Any:
     return _is(events, "event", "reject")
 
 
-def _told_late(events: _Seen) -> Any:
+def _told_late(events: Seen) -> Any:
     """Recipients refused as unknown before the log said by whom they were tried: Sendmail's, see `attribute`."""
     return _number(events, "count") * ~_is(events, "event", "verdict")
 
 
-def _unknown(events: _Seen) -> Any:
+def _unknown(events: Seen) -> Any:
     return (_bounced(events) + _refused_recipient(events)) * _is(events, "dsn", b"5.1.1") + _told_late(events)
 
 
-def _queued(events: _Seen) -> Any:
+def _queued(events: Seen) -> Any:
     return _is(events, "event", "queued")
 
 
 @_once
-def _refused(events: _Seen) -> Any:
+def _refused(events: Seen) -> Any:
     return _is(events, "event", "verdict") | _is(events, "event", "milter_reject")
 
 
 @_once
-def _attempted(events: _Seen) -> Any:
+def _attempted(events: Seen) -> Any:
     """One verdict line may stand for many refusals."""
     return _queued(events) + _refused(events) * np.maximum(_number(events, "count"), 1)
 
 
 @_once
-def _sent_or_refused(events: _Seen) -> Any:
+def _sent_or_refused(events: Seen) -> Any:
     """Recipients of a message; a refused attempt is one, as nobody knows how many it was for."""
     return _queued(events) * _number(events, "nrcpt") + ~_queued(events) * _attempted(events)
 
 
-def _failed_login(events: _Seen) -> Any:
+def _failed_login(events: Seen) -> Any:
     return _is(events, "event", "auth_failure")
 
 
-_COUNTED: dict[str, Callable[[_Seen], Any]] = {
+_COUNTED: dict[str, Callable[[Seen], Any]] = {
     "messages": _queued,
     "recipients": lambda events: _queued(events) * _number(events, "nrcpt"),
     "bytes": lambda events: _queued(events) * _number(events, "size"),
@@ -157,7 +157,7 @@ _COUNTED: dict[str, Callable[[_Seen], Any]] = {
 }
 
 # Of a distinct signal: the column with its values, and the events that show one.
-_SHOWN: dict[str, tuple[str, Callable[[_Seen], Any]]] = {
+_SHOWN: dict[str, tuple[str, Callable[[Seen], Any]]] = {
     "clients": ("client", _attempted),
     "networks": ("network", _attempted),
     "neighbourhoods": ("near", _attempted),
@@ -179,20 +179,19 @@ def noticed(events: Columns) -> NDArray[np.int64]:
     return np.flatnonzero((looked_at[codes] | (events["count"] != None)) & events["counts"])  # noqa: E711  # for each
 
 
-def amounts(events: Columns) -> Amounts:
+def amounts(events: Seen) -> Amounts:
     """Shape (events, signals), in the order of ADDITIVE: what each event adds."""
-    seen = _Seen(events)
-    table = np.empty((len(events["counts"]), len(ADDITIVE)), dtype=np.int64)
+    table: Amounts = np.empty((len(events["counts"]), len(ADDITIVE)), dtype=np.int64)
     for column, signal in enumerate(ADDITIVE):
-        table[:, column] = _COUNTED[signal](seen)
-    return table * events["counts"][:, np.newaxis]
+        table[:, column] = _COUNTED[signal](events)
+    table *= events["counts"][:, np.newaxis]
+    return table
 
 
-def shown(signals: Iterable[str], events: Columns) -> dict[str, tuple[str, NDArray[np.bool_]]]:
+def shown(signals: Iterable[str], events: Seen) -> dict[str, tuple[str, NDArray[np.bool_]]]:
     """What distinct signals count: for each, the column with the values, and which events show theirs."""
-    seen = _Seen(events)
     found = {}
     for signal in signals:
         name, shows = _SHOWN[signal]
-        found[signal] = name, (shows(seen) > 0) & events["counts"] & _has(seen, name)
+        found[signal] = name, (shows(events) > 0) & events["counts"] & _has(events, name)
     return found

@@ -9,7 +9,7 @@ from logwatch.core import Core
 from logwatch.judging.decide import Judge
 from logwatch.judging.policy import Policy
 from logwatch.measuring.habits import Habits
-from logwatch.measuring.signals import amounts, shown
+from logwatch.measuring.signals import Seen, amounts, shown
 from logwatch.schema import ADDITIVE, DISTINCT
 
 HABITS = {
@@ -72,7 +72,7 @@ LINES: dict[bytes, dict[str, int]] = {
 @pytest.mark.parametrize(("line", "expected"), LINES.items())
 def test_what_a_line_adds(line: bytes, expected: dict[str, int]) -> None:
     events = _core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events
-    added = amounts(Habits().observe(events))[2:].sum(axis=0)
+    added = amounts(Seen(Habits().observe(events)))[2:].sum(axis=0)
     assert {name: n for name, n in zip(ADDITIVE, added.tolist(), strict=True) if n} == expected
 
 
@@ -84,7 +84,7 @@ def test_a_number_of_any_length_is_counted() -> None:
     """Up to a bound, so that totals cannot overflow; longer ones are no numbers to the grammar."""
     line = next(line for line in LINES if b"qmgr" in line).replace(b"size=333", b"size=" + b"9" * 15)
     events = _core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events
-    added = dict(zip(ADDITIVE, amounts(Habits().observe(events))[2:].sum(axis=0).tolist(), strict=True))
+    added = dict(zip(ADDITIVE, amounts(Seen(Habits().observe(events)))[2:].sum(axis=0).tolist(), strict=True))
     assert (added["messages"], added["bytes"]) == (1, 1 << 40)
 
 
@@ -93,7 +93,7 @@ def test_a_retry_and_an_echo_add_nothing() -> None:
     lines = [line for line in LINES if b"qmgr" in line or b"mode=enforce" in line]
     echo = next(line for line in LINES if b"milter-reject" in line).replace(b"ABC789", b"ABC123")
     text = b"".join(b"Nov 25 03:27:48 mx1 " + line + b"\n" for line in [*lines, echo, *lines[:1]])
-    added = amounts(Habits().observe(_core().feed(OPEN + text).events))
+    added = amounts(Seen(Habits().observe(_core().feed(OPEN + text).events)))
     expected = sum(LINES[line].get("attempts", 0) for line in lines)
     assert dict(zip(ADDITIVE, np.sum(added, axis=0).tolist(), strict=True))["attempts"] == expected
 
@@ -126,7 +126,7 @@ SHOWN: dict[bytes, dict[str, object]] = {
 @pytest.mark.parametrize(("line", "expected"), SHOWN.items())
 def test_what_a_line_shows(line: bytes, expected: dict[str, object]) -> None:
     events = Habits().observe(_core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events)
-    found = shown(DISTINCT, events)
+    found = shown(DISTINCT, Seen(events))
     assert {signal: events[name][-1] for signal, (name, shows) in found.items() if shows[-1]} == expected
 
 
