@@ -223,6 +223,17 @@ def test_lengths_of_time_are_written_as_people_write_them(seconds: int, text: st
     assert span(seconds) == text
 
 
+def test_what_holds_for_one_row_says_nothing_about_another() -> None:
+    """Parts are left out only where no row is left that they could decide."""
+    wanted = condition("recipients in 1h > 100 and bounces in 1h > 5 or bytes in 1h > 9")
+    found = {
+        ("recipients", 3600): np.array([7, 101, 101, 7]),
+        ("bounces", 3600): np.array([9, 9, 1, 1]),
+        ("bytes", 3600): np.array([0, 0, 0, 10]),
+    }
+    assert wanted.holds(found).tolist() == [False, True, False, True]
+
+
 def test_a_column_by_which_nothing_is_decided_any_more_is_not_asked_for() -> None:
     """Most rules begin with what nearly never holds; what they compare besides is not even counted then."""
     wanted = condition("recipients in 1h > 100 and bounces / messages in 1h > 0.2")

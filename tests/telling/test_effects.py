@@ -72,7 +72,9 @@ def test_an_extension_within_a_chunk_loses_nothing() -> None:
 
 def test_what_a_network_or_everybody_sent_counts_as_well() -> None:
     """Such a case is about many clients, none of which is its key."""
-    found = effects([b"".join(sending([0, 1, 2, 3]))], WIDE)
+    lines = sending([0, 1, 2, 3])
+    found = effects([b"".join(lines)], WIDE)
+    assert effects(lines, WIDE) == found
     assert {name[1:]: counts for name, counts in found.items()} == {
         ("net:192.0.2.0/24", "busy"): (2, 8, 0),
         ("site", "all"): (2, 8, 0),
