@@ -71,13 +71,15 @@ def local(uid: str) -> str:
 
 
 def parse(written: str, default_realm: str = "", *, keep_case: bool = False) -> str:
-    """The key that an operator means: any of the kinds above, `KIND:` optional for accounts and addresses.
+    """The key that an operator means: any of the kinds above, `KIND:` optional for all but local users.
 
     ValueError says what was expected.
     """
     kind, colon, value = written.partition(":")
     if written in (SITE, EVERYBODY) or (kind in ("net", "local") and colon):
         return _network(value) if kind == "net" else written
+    if kind not in ("account", "client") and _is_network(written):
+        return _network(written)
     address = value if kind == "client" and colon else written
     found = client(address)
     if found or (kind == "client" and colon):
@@ -89,6 +91,12 @@ def parse(written: str, default_realm: str = "", *, keep_case: bool = False) -> 
     if name is None:
         raise ValueError("expected account:LOGIN, client:ADDRESS or net:PREFIX, found nothing")
     return name
+
+
+def _is_network(written: str) -> bool:
+    """Whether this is a network, by its slash, and no login."""
+    address, slash, _ = written.partition("/")
+    return bool(slash and _address(address))
 
 
 def _network(value: str) -> str:

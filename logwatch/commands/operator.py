@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from enforce.config import Config
 from enforce.table import Record, Writer
 from logwatch.commands import Failure
+from logwatch.commands.common import key_of
 from logwatch.commands.output import now
 
 if TYPE_CHECKING:
@@ -25,6 +27,29 @@ if TYPE_CHECKING:
 def who() -> str:
     """Who gives this command: the user behind sudo, if there is one."""
     return os.environ.get("SUDO_USER") or getpass.getuser()
+
+
+def subject_of(written: str, config: Config) -> str:
+    """The key of a case, or the key that is written; Failure where it reads like a case and there is none."""
+    from logwatch.telling import orders
+    from logwatch.telling.archive import JournalError
+    from logwatch.telling.journal import Journal
+
+    try:
+        journal = Journal.read(config.journal)
+    except JournalError:  # told when something is to be written down
+        return key_of(written, config)
+    cases = [*journal.case(written.upper()), *orders.case(journal.reviews(), written.upper())]
+    journal.close()
+    found = {decision.key for decision in cases}
+    if len(found) > 1:
+        raise Failure(f"{written} is the reference of several cases: name the key: {', '.join(sorted(found))}")
+    if not found and _REFERENCE.fullmatch(written):
+        raise Failure(f"no case {written}; an account that is called so is written account:{written}")
+    return found.pop() if found else key_of(written, config)
+
+
+_REFERENCE = re.compile("(?=.*[A-Z])[0-9A-Z]{6}")  # as it stands in a reply; with letters that none has, if misread
 
 
 def say(config: Config, key: str, verdict: str, note: str, until: float | None = None) -> bool:

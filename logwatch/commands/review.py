@@ -10,8 +10,8 @@ from enforce.checks import as_duration
 from enforce.config import Config
 from enforce.printable import printable
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_argument, config_of, json_argument, key_of, time_of
-from logwatch.commands.operator import say
+from logwatch.commands.common import config_argument, config_of, json_argument, time_of
+from logwatch.commands.operator import say, subject_of
 from logwatch.commands.output import clock, now, number, write_json, write_table
 from logwatch.schema import Decision, iso
 from logwatch.settings import zone_of
@@ -52,7 +52,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _say(args: argparse.Namespace, config: Config) -> int:
-    key = _subject(args.subject, config)
+    _there_is_a_journal(config)
+    key = subject_of(args.subject, config)
     verdict = VERDICTS[args.verdict][0]
     until = _until(args, config) if args.verdict == "exempt" else None
     listed = say(config, key, verdict, args.note, until)
@@ -61,30 +62,26 @@ def _say(args: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-def _until(args: argparse.Namespace, config: Config) -> float:
-    """Every exemption ends."""
-    if args.until:
-        return time_of(args.until, "--until", config)
-    try:
-        return now() + as_duration(args.span)
-    except ValueError:
-        raise UsageError("say for how long: --for 30d, or --until 2026-12-24") from None
-
-
-def _subject(subject: str, config: Config) -> str:
-    """The key of a case, or the key itself."""
+def _there_is_a_journal(config: Config) -> None:
     from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
 
     try:
-        journal = Journal.read(config.journal)
+        Journal.read(config.journal).close()
     except JournalError as error:
         raise Failure(str(error)) from None
-    found = {decision.key for decision in journal.case(subject.upper())}
-    journal.close()
-    if len(found) > 1:
-        raise Failure(f"{subject} is the reference of several cases: name the key: {', '.join(sorted(found))}")
-    return found.pop() if found else key_of(subject, config)
+
+
+def _until(args: argparse.Namespace, config: Config) -> float:
+    """Every exemption ends."""
+    if args.until:
+        return time_of(args.until, "--until", config)
+    if not args.span:
+        raise UsageError("say for how long: --for 30d, or --until 2026-12-24")
+    try:
+        return now() + as_duration(args.span)
+    except ValueError as error:
+        raise UsageError(f"--for: {error}") from None
 
 
 def _list(args: argparse.Namespace, config: Config) -> int:
@@ -105,7 +102,7 @@ def _list(args: argparse.Namespace, config: Config) -> int:
     elif rows:
         write_table([_shown(row) for row in rows], [name for name in rows[0] if name != "guarded"])
     else:
-        print("No open cases.")
+        print("No cases." if args.all else "No open cases; --all lists those that are over or looked at, too.")
     return 0
 
 

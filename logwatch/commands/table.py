@@ -15,8 +15,8 @@ from enforce.key import EVERYBODY, networks
 from enforce.printable import printable
 from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, peek
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_argument, config_of, json_argument, key_of
-from logwatch.commands.operator import put, say
+from logwatch.commands.common import config_argument, config_of, json_argument
+from logwatch.commands.operator import put, say, subject_of
 from logwatch.commands.output import clock, now, write_json, write_table
 from logwatch.settings import zone_of
 from logwatch.telling import export
@@ -34,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         if name != "export":
             json_argument(action)
         if name not in ("list", "export"):
-            action.add_argument("key", metavar="KEY", help="account:LOGIN (or only LOGIN), client:ADDRESS, net:PREFIX")
+            action.add_argument("key", metavar="KEY", help="LOGIN, ADDRESS, network, or a case such as 7K2M9Q")
             if name != "show":
                 action.add_argument("--because", default="", metavar="TEXT", help="a note for the journal")
         act.more(action)
@@ -82,7 +82,7 @@ def _list(args: argparse.Namespace, config: Config) -> int:
 
 
 def _show(args: argparse.Namespace, config: Config) -> int:
-    key = key_of(args.key, config)
+    key = subject_of(args.key, config)
     found = [export.row(name, record) for name, record in _records(config) if name == key]
     if not found:
         raise Failure(f"{printable(key)} is not in the table")
@@ -91,7 +91,7 @@ def _show(args: argparse.Namespace, config: Config) -> int:
 
 
 def _release(args: argparse.Namespace, config: Config) -> int:
-    key = key_of(args.key, config)
+    key = subject_of(args.key, config)
     listed = say(config, key, "released", args.because)
     if args.json:
         write_json([{"key": key, "listed": listed}])
@@ -107,7 +107,7 @@ def _order(args: argparse.Namespace, config: Config) -> int:
     """The review first, then the table: a controller that starts in between publishes the same."""
     from logwatch.telling import orders
 
-    key = key_of(args.key, config)
+    key = subject_of(args.key, config)
     moment = now()
     until = moment + _span(args.span)
     _check(args.action, key, args.number)

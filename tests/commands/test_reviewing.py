@@ -57,11 +57,45 @@ class TestReview:
         assert (first.verdict, first.note, second.verdict) == (verdict, "4711", verdict)
         assert first.by
 
+    def test_the_table_takes_a_reference_as_well(self, machine: Machine) -> None:
+        """The caller has read it to the help desk from his screen; also that of an order."""
+        ref = next(str(row["case"]) for row in objects("review", "--json", "--all", *config(machine)))
+        who = next(str(row["who"]) for row in objects("review", "--json", "--all", *config(machine)))
+        assert mailbrake("table", "release", ref, *config(machine)).stdout.startswith(f"{who} released: ")
+        (order,) = objects("table", "block", "dave", "--for", "1h", "--json", *config(machine))
+        assert mailbrake("table", "show", str(order["ref"]), *config(machine)).stdout.count("account:dave") == 1
+        told = mailbrake("table", "release", str(order["ref"]).lower(), *config(machine)).stdout
+        assert told == "account:dave released: it may send again at once.\n"
+
+    @pytest.mark.parametrize("command", ["table release", "review confirm", "review release", "table block --for 1h"])
+    def test_a_reference_that_there_is_not_is_no_account(self, machine: Machine, command: str) -> None:
+        """Misread on the telephone: whoever is called so would be released, and the caller still be blocked."""
+        done = mailbrake(*command.split(), "ZZ2M9O", *config(machine))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == "mailbrake: no case ZZ2M9O; an account that is called so is written account:ZZ2M9O\n"
+        assert machine.journal().reviews("account:zz2m9o") == []
+        assert mailbrake(*command.split(), "account:ZZ2M9O", *config(machine)).returncode == 0
+
+    def test_a_login_may_look_like_a_reference(self, machine: Machine) -> None:
+        """In small letters, or without any."""
+        for login in ("robert", "123456"):
+            told = mailbrake("table", "release", login, *config(machine)).stdout
+            assert told.startswith(f"account:{login} released")
+
+    def test_an_empty_list_says_where_the_rest_is(self, machine: Machine) -> None:
+        """Cases that are over are no longer open, and may want a verdict all the same."""
+        for who in ("bob", "carol"):
+            mailbrake("review", "confirm", who, *config(machine))
+        assert "--all lists those that are over" in mailbrake("review", *config(machine)).stdout
+
     def test_an_exemption_must_end(self, machine: Machine) -> None:
         """Usage error without `--for` or `--until`."""
         done = mailbrake("review", "exempt", "bob", *config(machine))
         assert done.returncode == 2
         assert "--until 2026-12-24" in done.stderr
+        done = mailbrake("review", "exempt", "bob", "--for", "1 week", *config(machine))
+        assert done.returncode == 2
+        assert 'did you mean "1w"?' in done.stderr
 
     def test_the_list_is_for_people(self, machine: Machine) -> None:
         """Columns with headings; says so when there is nothing to do."""
