@@ -233,9 +233,8 @@ def labels(
     logwatch.telling.archive.JournalError if there is no journal.
     """
     path = Path(journal)
-    opened = Journal.read(path / "journal.sqlite" if path.is_dir() else path)
-    found = verdicts.abused(opened.decisions(), opened.reviews())
-    opened.close()
+    with Journal.read(path / "journal.sqlite" if path.is_dir() else path) as opened:
+        found = verdicts.abused(opened.decisions(), opened.reviews())
     early = as_duration(before)
     return {key: (_utc(first - early), _utc(last)) for key, (first, last) in found.items()}
 

@@ -16,6 +16,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -83,9 +84,13 @@ class Controller:
         self._lists = Lists(config)
         policy = self._lists.policy
         self._recorder = Recorder(config.journal, config.state.keep, now, lambda problem: self._say("journal", problem))
-        self.source = ports.source(config, self.journal.noted("positions") or {})
-        self._past = self._before(past)
-        self.core = core_of(config, policy, self._start())
+        with ExitStack() as opened:
+            opened.callback(self._recorder.close)
+            self.source = ports.source(config, self.journal.noted("positions") or {})
+            opened.callback(self.source.close)
+            self._past = self._before(past)
+            self.core = core_of(config, policy, self._start())
+            opened.pop_all()  # from here on `close` sees to them
         self._hung_up = False
         self._looked = float("-inf")
         zones = policy.zones()

@@ -14,6 +14,7 @@ from logwatch.asking import Answer, Asker, name_of
 from logwatch.core import Core
 from logwatch.rerun import rerun
 from logwatch.settings import core_of, policy_of
+from logwatch.telling.journal import Journal
 from tests.commands.test_commands import objects
 from tests.dnsserver import NEGATIVE, DnsServer, serving
 from tests.test_watch import Machine
@@ -157,21 +158,21 @@ class TestController:
     def test_an_answer_counts_from_the_next_event_on(self, machine: Machine) -> None:
         """The highest score of the codes; by that of the policy."""
         self.answered(machine)
-        (decision,) = machine.journal().decisions()
+        (decision,) = machine.journalled(Journal.decisions)
         assert (decision.key, decision.evidence["reputation"]) == ("account:bob", {"value": 10, "threshold": 10})
         assert decision.time == machine.now
-        (listing,) = machine.journal().answers()
+        (listing,) = machine.journalled(Journal.answers)
         assert listing[2:] == ("client:8.8.4.4", "bl.example", ("127.0.0.10", "127.0.0.2"))
 
     def test_a_replay_decides_the_same_with_the_answers_and_nothing_without(self, machine: Machine) -> None:
         """It asks nobody."""
         self.answered(machine)
-        decisions = machine.journal().decisions()
+        decisions = machine.journalled(Journal.decisions)
         policy, answers = ("--policy", machine.policy), ("--answers", machine.directory / "state")
         assert [d["ref"] for d in objects("replay", machine.log, *policy, *answers, "--json")] == [decisions[0].ref]
         assert objects("replay", machine.log, *policy, "--json") == []
         core = self.core(machine)
-        core.answers = machine.journal().answers()
+        core.answers = machine.journalled(Journal.answers)
         steps = rerun(core, [str(machine.log)], machine.now)
         assert [decision for step in steps for decision in step.decisions] == decisions
 
@@ -186,7 +187,7 @@ class TestController:
         machine.send("carol", client="8.8.4.4")
         with machine.controller():
             pass
-        assert {decision.key for decision in machine.journal().decisions()} == {"account:bob", "account:carol"}
+        assert {decision.key for decision in machine.journalled(Journal.decisions)} == {"account:bob", "account:carol"}
 
     def test_old_lines_are_not_asked_about(self, machine: Machine, server: DnsServer) -> None:
         """A first start would ask about everybody of a month."""

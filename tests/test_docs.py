@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_privacy_names_all_that_is_remembered() -> None:
 def test_privacy_names_every_table_of_the_journal(tmp_path: Path) -> None:
     """Where it says what is kept."""
     Journal.open(tmp_path / "journal.sqlite").close()
-    with sqlite3.connect(tmp_path / "journal.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite")) as db:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     page = (ROOT / "docs" / "privacy.md").read_text()
     assert {name for name in tables if f"`{name}`" not in page} == set()

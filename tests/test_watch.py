@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
 
 import pytest
 
@@ -27,6 +28,8 @@ from logwatch.watch import Controller, LearnedError
 NOW = datetime(2026, 11, 25, 12, 0).timestamp()
 POLICY = "rule flood per account: when recipients in 10m > 20 tempfail for 1h mode enforce\n"
 BOB = "account:bob"
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class Machine:
@@ -102,8 +105,10 @@ class Machine:
             found[key] = records
         return found
 
-    def journal(self) -> Journal:
-        return Journal.read(self.config.journal)
+    def journalled(self, what: Callable[Concatenate[Journal, P], T], *given: P.args, **named: P.kwargs) -> T:
+        """What a method of the journal answers."""
+        with Journal.read(self.config.journal) as journal:
+            return what(journal, *given, **named)
 
 
 @pytest.fixture
@@ -117,9 +122,9 @@ def test_a_flood_is_decided_journalled_and_published(machine: Machine) -> None:
     with machine.controller():
         assert machine.listed() == {BOB: ["enforce"]}
     assert machine.record().until == NOW + 3600
-    (decision,) = machine.journal().decisions()
+    (decision,) = machine.journalled(Journal.decisions)
     assert decision.key == BOB
-    assert len(machine.journal().lines(decision.seq)) == 2
+    assert len(machine.journalled(Journal.lines, decision.seq)) == 2
 
 
 def test_what_has_ended_is_journalled_but_not_published(machine: Machine) -> None:
@@ -127,7 +132,7 @@ def test_what_has_ended_is_journalled_but_not_published(machine: Machine) -> Non
     machine.send(at=NOW - 7200)
     with machine.controller():
         assert machine.listed() == {}
-    assert len(machine.journal().decisions()) == 1
+    assert len(machine.journalled(Journal.decisions)) == 1
 
 
 def test_an_older_journal_put_back_is_told_and_blocks_nobody_for_longer(
@@ -295,7 +300,7 @@ class TestReload:
         """Its case stands, observed; as after a restart, and with what was counted."""
         machine.send()
         with machine.controller() as controller:
-            (decision,) = machine.journal().decisions()
+            (decision,) = machine.journalled(Journal.decisions)
             self.reload(machine, controller, POLICY.replace("enforce", "observe"))
             assert machine.listed() == {BOB: ["observe"]}
             assert machine.record().ref == decision.ref
@@ -310,7 +315,7 @@ class TestReload:
             machine.send(recipients=1)
             controller.once()
             assert machine.listed() == {BOB: ["enforce"]}
-        (decision,) = machine.journal().decisions()
+        (decision,) = machine.journalled(Journal.decisions)
         assert decision.evidence == {"recipients in 10m": {"value": 8, "threshold": 7}}
 
     def test_an_open_case_goes_on_under_its_reference(self, machine: Machine) -> None:
@@ -320,7 +325,7 @@ class TestReload:
             machine.now += 400
             machine.send()
             controller.once()
-        begun, *more = machine.journal().decisions()
+        begun, *more = machine.journalled(Journal.decisions)
         assert [(d.rule, d.ref == begun.ref) for d in more] == [("flood", True), ("other", False)]
 
     @pytest.mark.parametrize(
@@ -373,7 +378,7 @@ class TestReload:
         stopped.send(recipients=12)
         with stopped.controller():
             pass
-        assert machine.journal().decisions() == stopped.journal().decisions() != []
+        assert machine.journalled(Journal.decisions) == stopped.journalled(Journal.decisions) != []
 
 
 class TestPublished:
@@ -432,7 +437,7 @@ class TestPublished:
 
     @staticmethod
     def told(machine: Machine) -> list[tuple[str, float, str]]:
-        return [(change.change, change.time, change.why) for change in machine.journal().published(BOB)]
+        return [(change.change, change.time, change.why) for change in machine.journalled(Journal.published, BOB)]
 
 
 def test_leases_are_renewed_while_the_controller_lives(machine: Machine) -> None:
@@ -466,7 +471,7 @@ def test_deciding_goes_on_while_the_table_cannot_be_written(machine: Machine) ->
     with machine.controller() as controller:
         machine.send()
         controller.once()
-        assert len(machine.journal().decisions()) == 1
+        assert len(machine.journalled(Journal.decisions)) == 1
         blocker.unlink()
         machine.now += BEAT
         controller.once()
@@ -486,10 +491,10 @@ def test_deciding_goes_on_while_the_journal_cannot_be_written(
         assert "deciding goes on, unrecorded" in caplog.text
         other.execute("ROLLBACK")
         other.close()
-        assert machine.journal().decisions() == []
+        assert machine.journalled(Journal.decisions) == []
         machine.send(login="carol", recipients=1)
         controller.once()
-        assert [decision.key for decision in machine.journal().decisions()] == [BOB]
+        assert [decision.key for decision in machine.journalled(Journal.decisions)] == [BOB]
 
 
 class TestRelease:
@@ -508,7 +513,7 @@ class TestRelease:
             machine.send(recipients=20)
             controller.once()
             assert machine.listed() == {BOB: ["enforce"]}
-        actions = [decision.action for decision in machine.journal().decisions()]
+        actions = [decision.action for decision in machine.journalled(Journal.decisions)]
         assert actions == ["tempfail", "release", "tempfail"]
 
     def test_holds_when_the_controller_was_down(self, machine: Machine) -> None:
@@ -566,7 +571,7 @@ class TestExemption:
             journal.close()
             controller.once()
             assert machine.listed() == {BOB: ["enforce"]}
-        assert machine.journal().unseen() == []
+        assert machine.journalled(Journal.unseen) == []
 
 
 @pytest.mark.parametrize("waited", [PACE / 2, 2 * PACE])
@@ -581,14 +586,14 @@ def test_killed_while_something_is_unwritten_it_decides_the_same(machine: Machin
         shutil.copytree(state, kept)  # what a kill would leave
         machine.send(recipients=4)
         controller.once()
-        (decision,) = machine.journal().decisions()
+        (decision,) = machine.journalled(Journal.decisions)
     shutil.rmtree(state)
     kept.rename(state)
-    with closing(machine.journal()) as journal:
+    with Journal.read(machine.config.journal) as journal:
         assert journal.remembered_of("rates account", BOB) is not None
         assert journal.decisions() == []
     with machine.controller():
-        assert machine.journal().decisions() == [decision]
+        assert machine.journalled(Journal.decisions) == [decision]
         assert machine.record().ref == decision.ref
 
 
@@ -600,7 +605,7 @@ def test_what_is_decided_is_written_at_once(machine: Machine) -> None:
             machine.now += passed
             machine.send(recipients=recipients)
             controller.once()
-            (position,) = (machine.journal().noted("positions") or {}).values()
+            (position,) = (machine.journalled(Journal.noted, "positions") or {}).values()
             assert (position["offset"] == machine.log.stat().st_size) is written
 
 
@@ -619,7 +624,7 @@ def test_what_came_of_a_case_is_counted(machine: Machine) -> None:
         machine.now += 7200
         machine.send(recipients=9)
         controller.once()
-    (effect,) = machine.journal().effects().values()
+    (effect,) = machine.journalled(Journal.effects).values()
     assert (effect.key, effect.messages, effect.recipients, effect.refused) == (BOB, 2, 7, 0)
 
 
@@ -684,7 +689,7 @@ class TestLearning:
         assert controller.core.reader.scanner.lines == 2 * 10
         assert controller.core.rates.habits.first_seen(BOB) == NOW - 9 * 86400
         controller.close()
-        assert machine.journal().decisions() == []
+        assert machine.journalled(Journal.decisions) == []
 
     def test_it_decides_what_a_replay_of_all_of_it_decides(self, machine: Machine) -> None:
         """The past, then what is followed: the same decisions as from one log."""
@@ -694,7 +699,7 @@ class TestLearning:
         controller.learn()
         controller.once()
         controller.close()
-        live = machine.journal().decisions()
+        live = machine.journalled(Journal.decisions)
         replayed = core_of(machine.config, policy_of(machine.config), start_of([*paths, str(machine.log)], None, NOW))
         found = [d for step in rerun(replayed, [*paths, str(machine.log)], NOW) for d in step.decisions]
         assert found == live != []
@@ -721,7 +726,7 @@ def test_a_state_directory_that_is_removed_while_in_use_is_put_back(machine: Mac
             Controller(machine.config, lambda: machine.now)
     state = machine.directory / "state"
     assert [oct(path.stat().st_mode)[-3:] for path in (state, machine.config.journal)] == ["750", "600"]
-    assert [decision.key for decision in machine.journal().standing(machine.now)] == [BOB, "account:eve"]
+    assert [decision.key for decision in machine.journalled(Journal.standing, machine.now)] == [BOB, "account:eve"]
     with machine.controller():
         assert set(machine.listed()) == {BOB, "account:eve"}
 
@@ -738,8 +743,8 @@ def test_a_file_of_the_journal_that_is_removed_while_in_use_is_put_back(machine:
         controller.once()
         machine.send("eve")
         controller.once()
-        assert [decision.key for decision in machine.journal().standing(machine.now)] == [BOB, "account:eve"]
-    assert [decision.key for decision in machine.journal().standing(machine.now)] == [BOB, "account:eve"]
+        assert [decision.key for decision in machine.journalled(Journal.standing, machine.now)] == [BOB, "account:eve"]
+    assert [decision.key for decision in machine.journalled(Journal.standing, machine.now)] == [BOB, "account:eve"]
 
 
 def test_a_journal_that_was_replaced_while_in_use_ends_the_controller(machine: Machine) -> None:

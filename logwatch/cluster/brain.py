@@ -75,13 +75,10 @@ class Brain:
         link.start()
         try:
             _insist(link, lambda client: layout.prepare(client, config.cluster))
-            journal = Journal.open(config.journal)
-            try:
+            with Journal.open(config.journal) as journal:
                 origin = str(journal.noted("origin") or secrets.token_hex(8))
                 journal.note("origin", origin)
                 _join(link, journal, _Memory.of(journal, learns=learns))
-            finally:
-                journal.close()
         finally:
             link.close()
         return cls(config, origin)

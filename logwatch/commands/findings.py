@@ -65,12 +65,11 @@ def of_journal(path: Path, config: Config, title: str) -> Findings:
     """What a controller decided, by its journal, and whom it counted most for within its last day."""
     try:
         policy = policy_of(config)
-        journal = Journal.read(path)
-        decisions, effects = journal.decisions(), journal.effects()
-        reviews, facts = journal.reviews()[::-1], journal.noted("facts")
-        published = put_by_rule(journal.published(), decisions)
-        losses, memories = journal.noted("losses") or {}, journal.remembered()
-        journal.close()
+        with Journal.read(path) as journal:
+            decisions, effects = journal.decisions(), journal.effects()
+            reviews, facts = journal.reviews()[::-1], journal.noted("facts")
+            published = put_by_rule(journal.published(), decisions)
+            losses, memories = journal.noted("losses") or {}, journal.remembered()
     except PolicyError as error:
         raise UsageError(str(error)) from None
     except JournalError as error:

@@ -33,9 +33,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         Journal.read(config.journal).close()
         lock = alone(Path(config.state.directory))
-        journal = Journal.open(config.journal)
-        gone = journal.forget(key, _names(key, config.log.default_realm))
-        journal.close()
+        with Journal.open(config.journal) as journal:
+            gone = journal.forget(key, _names(key, config.log.default_realm))
         os.close(lock)
     except BusyError as error:
         raise Failure(f"{error}: stop it first, as it remembers what it has read") from None

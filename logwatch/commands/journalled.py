@@ -12,7 +12,7 @@ import logging
 import shlex
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from enforce.config import Config, Metrics, Notify
@@ -62,14 +62,13 @@ def journal_of(args: argparse.Namespace, config: Config) -> Iterator[tuple[Journ
             journal = Journal.read(config.journal)
         except JournalError as error:
             raise Failure(str(error)) from None
-        yield journal, now()
-        journal.close()
+        with journal:
+            yield journal, now()
         return
     with tempfile.TemporaryDirectory(prefix="mailbrake-") as directory:
         end = _read(config, directory, logs_of(args))
-        journal = Journal.read(_within(config, directory).journal)
-        yield journal, end
-        journal.close()
+        with Journal.read(_within(config, directory).journal) as journal:
+            yield journal, end
 
 
 def _read(config: Config, directory: str, logs: list[str]) -> float:
@@ -80,15 +79,14 @@ def _read(config: Config, directory: str, logs: list[str]) -> float:
 
     logging.getLogger("mailbrake").setLevel(logging.CRITICAL)  # what it would say while following
     try:
-        controller = Controller(_within(config, directory), now, past=logs, ports=MACHINE)
-        with progress(logs):
-            controller.learn()
+        with closing(Controller(_within(config, directory), now, past=logs, ports=MACHINE)) as controller:
+            with progress(logs):
+                controller.learn()
+            end, known = controller.core.reader.clock, bool(controller.core.events)
     except PolicyError as error:
         raise UsageError(str(error)) from None
     except SourceError as error:
         raise Failure(str(error)) from None
-    end, known = controller.core.reader.clock, bool(controller.core.events)
-    controller.close()
     if not known:
         raise nothing_known(logs)
     return end

@@ -36,11 +36,10 @@ def subject_of(written: str, config: Config) -> str:
     from logwatch.telling.journal import Journal
 
     try:
-        journal = Journal.read(config.journal)
+        with Journal.read(config.journal) as journal:
+            cases = [*journal.case(written.upper()), *orders.case(journal.reviews(), written.upper())]
     except JournalError:  # told when something is to be written down
         return key_of(written, config)
-    cases = [*journal.case(written.upper()), *orders.case(journal.reviews(), written.upper())]
-    journal.close()
     found = {decision.key for decision in cases}
     if len(found) > 1:
         raise Failure(f"{written} is the reference of several cases: name the key: {', '.join(sorted(found))}")
@@ -82,9 +81,8 @@ def _journal(config: Config) -> Iterator[Journal]:
     if config.cluster.servers and not config.journal.exists():
         raise Failure("in a cluster this is said where `mailbrake watch` runs: its journal is not on this machine")
     try:
-        journal = Journal.open(config.journal)
-        yield journal
-        journal.close()
+        with Journal.open(config.journal) as journal:
+            yield journal
     except JournalError as error:
         raise Failure(str(error)) from None
     except sqlite3.Error as error:

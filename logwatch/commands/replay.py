@@ -197,7 +197,8 @@ def _core(config: Config, args: argparse.Namespace, start: float, policy: Policy
     if getattr(args, "state", None):
         _remember(core, Path(args.state))
     if getattr(args, "answers", None):
-        core.answers = _journal(Path(args.answers)).answers(core.reader.clock)
+        with _journal(Path(args.answers)) as journal:
+            core.answers = journal.answers(core.reader.clock)
     return core
 
 
@@ -233,11 +234,11 @@ def _journal(directory: Path) -> Journal:
 
 
 def _remember(core: Core, directory: Path) -> None:
-    journal = _journal(directory)
-    facts = journal.noted("facts")
-    if facts and not core.restore(facts, journal.remembered()):
+    with _journal(directory) as journal:
+        facts = journal.noted("facts")
+        restored = not facts or core.restore(facts, journal.remembered())
+    if not restored:
         raise Failure(
             f"{directory}: its rates were kept for other windows than this policy's, or by another version, "
             "and cannot be taken up"
         )
-    journal.close()

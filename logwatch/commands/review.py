@@ -89,13 +89,12 @@ def _list(args: argparse.Namespace, config: Config) -> int:
     from logwatch.telling.journal import Journal
 
     try:
-        journal = Journal.read(config.journal)
+        with Journal.read(config.journal) as journal:
+            decisions = journal.decisions() if args.all else _cases(journal)
+            said = {review.key: review for review in reversed(journal.reviews())}
+            effects, held = journal.effects(), journal.held_back()
     except JournalError as error:
         raise Failure(str(error)) from None
-    decisions = journal.decisions() if args.all else _cases(journal)
-    said = {review.key: review for review in reversed(journal.reviews())}
-    effects, held = journal.effects(), journal.held_back()
-    journal.close()
     rows = [_row(case, effects, said, config) for case in _urgent(decisions, said, held, everything=args.all)]
     if args.json:
         write_json(rows)

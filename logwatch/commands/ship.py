@@ -6,6 +6,7 @@ import argparse
 import json
 import sqlite3
 import time
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config
@@ -97,9 +98,8 @@ def begun(config: Config) -> dict[str, Any]:
     if not config.journal.exists():
         return {}
     try:
-        journal = sqlite3.connect(f"{config.journal.absolute().as_uri()}?mode=ro", uri=True)
-        row = journal.execute("SELECT value FROM checkpoint WHERE name = 'positions'").fetchone()
-        journal.close()
+        with closing(sqlite3.connect(f"{config.journal.absolute().as_uri()}?mode=ro", uri=True)) as journal:
+            row = journal.execute("SELECT value FROM checkpoint WHERE name = 'positions'").fetchone()
     except sqlite3.Error:
         return {}
     positions: dict[str, Any] = json.loads(row[0]) if row else {}

@@ -77,13 +77,12 @@ def _controller(config: Config) -> Found:
     from logwatch.telling.journal import Journal
 
     try:
-        journal = Journal.read(config.journal)
+        with Journal.read(config.journal) as journal:
+            facts = journal.noted("facts")
+            standing, guarded = journal.standing(now()), journal.held_back_since(now() - _DAY)
+            held = journal.held_back()
     except JournalError as error:
         return {}, [str(error)]
-    facts = journal.noted("facts")
-    standing, guarded = journal.standing(now()), journal.held_back_since(now() - _DAY)
-    held = journal.held_back()
-    journal.close()
     if facts is None:
         return {}, [f"{config.journal}: no log line has been read yet"]
     modes = {f"standing {mode}": sum(d.mode == mode for d in standing) for mode in ("enforce", "observe")}
@@ -121,10 +120,9 @@ def _log(config: Config) -> Found:
     from logwatch.telling.journal import Journal
 
     try:
-        journal = Journal.read(config.journal)
-        positions, facts = journal.noted("positions") or {}, journal.noted("facts")
-        found: dict[str, Any] = totals(facts, journal.noted("losses") or {}) if facts else {}
-        journal.close()
+        with Journal.read(config.journal) as journal:
+            positions, facts = journal.noted("positions") or {}, journal.noted("facts")
+            found: dict[str, Any] = totals(facts, journal.noted("losses") or {}) if facts else {}
     except JournalError:
         return {}, []
     if off := clocks_off(facts or {}):
@@ -152,9 +150,8 @@ def _gateways(config: Config) -> Found:
     from logwatch.telling.journal import Journal
 
     try:
-        journal = Journal.read(config.journal)
-        positions, saved = journal.noted("positions") or {}, journal.noted("saved") or 0.0
-        journal.close()
+        with Journal.read(config.journal) as journal:
+            positions, saved = journal.noted("positions") or {}, journal.noted("saved") or 0.0
     except JournalError:
         return {}, []
     return gateways_of(positions, saved, now())

@@ -11,7 +11,8 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from types import TracebackType
+from typing import Any, Self
 
 _WAL = 16_000  # pages: at 64 MB the write-ahead log is moved into the file, whatever the moment
 _PATIENCE = 1.0  # seconds for another writer to finish; the controller must not stand still
@@ -73,13 +74,13 @@ class Archive:
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             if not path.exists():
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
-            # a power cut may cost the last moments, never consistency
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL}")
-            _migrate(connection, path)
-            return cls(connection, path)
+            with _connected(str(path), isolation_level=None) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                # a power cut may cost the last moments, never consistency
+                connection.execute("PRAGMA synchronous = NORMAL")
+                connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL}")
+                _migrate(connection, path)
+                return cls(connection, path)
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"{path}: cannot be opened: {reason(error)}") from None
 
@@ -88,12 +89,12 @@ class Archive:
         """A journal for reading only; JournalError if there is none."""
         try:
             path.stat()
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_PATIENCE)
-            if _version(connection, path) < len(_VERSIONS):
-                raise JournalError(
-                    f"{path}: of an older version; `mailbrake watch` brings it up to date when it starts"
-                )
-            return cls(connection, path)
+            with _connected(f"{path.absolute().as_uri()}?mode=ro", uri=True) as connection:
+                if _version(connection, path) < len(_VERSIONS):
+                    raise JournalError(
+                        f"{path}: of an older version; `mailbrake watch` brings it up to date when it starts"
+                    )
+                return cls(connection, path)
         except FileNotFoundError:
             raise JournalError(
                 f"{path}: there is no journal yet; is this the state directory of `mailbrake watch`?"
@@ -104,6 +105,12 @@ class Archive:
     def close(self) -> None:
         """Give the file back."""
         self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
 
     def in_place(self) -> bool:
         """Whether its files are there, as far as can be seen; JournalError where another journal is.
@@ -153,6 +160,17 @@ def reason(error: OSError | sqlite3.Error) -> str:
         return f"{error.strerror}; run this as the user of `mailbrake watch`, or as root"
     said = error.strerror if isinstance(error, OSError) else str(error)
     return f"{said}; check owner, permissions, free space, and whether the file system is writable"
+
+
+@contextmanager
+def _connected(where: str, **how: Any) -> Iterator[sqlite3.Connection]:
+    """A connection that stays open unless what is done with it here fails."""
+    connection = sqlite3.connect(where, timeout=_PATIENCE, **how)
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

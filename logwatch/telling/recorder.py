@@ -46,7 +46,11 @@ class Recorder:
     def __init__(self, path: Path, keep: float, now: Callable[[], float], say: Callable[[str], None]) -> None:
         self._path, self._keep, self._now, self._say = path, keep, now, say
         self.journal = Journal.open(path)
-        self._lock = alone(path.parent)
+        try:
+            self._lock = alone(path.parent)
+        except (BusyError, JournalError):
+            self.journal.close()
+            raise
         self._mover = Mover(path)
         self._recent = Recent()
         self._pending: list[tuple[Decision, list[str]]] = []

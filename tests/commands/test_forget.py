@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from logwatch.telling.journal import Review
+from logwatch.telling.journal import Journal, Review
 from tests.commands.test_commands import mailbrake
 from tests.commands.test_reviewing import config
 from tests.test_watch import Machine
@@ -74,19 +75,19 @@ def test_it_is_refused_while_a_controller_runs(machine: Machine) -> None:
         done = mailbrake("forget", "bob", *config(machine))
     assert done.returncode == 1
     assert "stop it first" in done.stderr
-    assert machine.journal().case("account:bob")
+    assert machine.journalled(Journal.case, "account:bob")
 
 
 def test_a_login_without_the_site_s_domain_is_the_same_account(machine: Machine) -> None:
     """In log lines it stands as it was sent."""
     path = machine.directory / "mailbrake.toml"
     path.write_text(path.read_text() + '[log]\ndefault_realm = "example.org"\n')
-    with sqlite3.connect(machine.config.journal) as journal:
+    with closing(sqlite3.connect(machine.config.journal)) as journal, journal:
         journal.execute("UPDATE lines SET line = 'x, sasl_username=Bob' WHERE seq = 1 AND place = 0")
         journal.execute("UPDATE decisions SET key = key || '@example.org' WHERE key LIKE 'account:%'")
     mailbrake("forget", "dave", *config(machine))
     assert json.loads(mailbrake("forget", "bob", "--json", *config(machine)).stdout)["decisions"] == 2
-    assert "Bob" not in "".join(line for seq in range(9) for line in machine.journal().lines(seq))
+    assert "Bob" not in "".join(line for seq in range(9) for line in machine.journalled(Journal.lines, seq))
 
 
 def test_without_a_journal_it_says_so(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class TestReview:
             done = mailbrake("review", *words[:1], subject, *words[1:], "--note", "4711", *config(machine))
             assert done.returncode == 0, done.stderr
             assert done.stdout.startswith(f"account:bob: {verdict}")
-        first, second = machine.journal().reviews("account:bob")
+        first, second = machine.journalled(Journal.reviews, "account:bob")
         assert (first.verdict, first.note, second.verdict) == (verdict, "4711", verdict)
         assert first.by
 
@@ -73,7 +73,7 @@ class TestReview:
         done = mailbrake(*command.split(), "ZZ2M9O", *config(machine))
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr == "mailbrake: no case ZZ2M9O; an account that is called so is written account:ZZ2M9O\n"
-        assert machine.journal().reviews("account:zz2m9o") == []
+        assert machine.journalled(Journal.reviews, "account:zz2m9o") == []
         assert mailbrake(*command.split(), "account:ZZ2M9O", *config(machine)).returncode == 0
 
     def test_a_login_may_look_like_a_reference(self, machine: Machine) -> None:

@@ -196,7 +196,7 @@ def test_many_changes_are_the_first_and_the_last(today: Machine) -> None:
 def test_an_order_stands_in_the_journal_without_a_controller(machine: Machine) -> None:
     """The command that put it on the table writes it down."""
     mailbrake("table", "block", "erin", "--for", "2h", *config(machine))
-    (change,) = machine.journal().published("account:erin")
+    (change,) = machine.journalled(Journal.published, "account:erin")
     assert (change.change, change.action, change.rule) == ("add", "block", "by-hand")
     assert change.why.startswith("ordered by ")
 

@@ -12,6 +12,7 @@ from tempfile import mkdtemp
 
 FOLDER = Path(__file__).parents[2] / ".cache" / "prometheus"
 PROGRAM = "usr/bin/promtool"
+PACKAGES = ("promtool", "prometheus")  # a package of its own since Debian 13, before that in the server's
 TIMEOUT = 300  # seconds, for a slow mirror
 
 
@@ -33,18 +34,25 @@ def _unpacked() -> Path:
         for package in fresh.glob("*.deb"):
             _run("dpkg", "-x", str(package), str(fresh), folder=fresh)
             package.unlink()
-        (fresh / "usr/bin/prometheus").unlink()  # 50 MB that nobody needs
+        (fresh / "usr/bin/prometheus").unlink(missing_ok=True)  # 50 MB that nobody needs
         fresh.rename(FOLDER)  # all at once: an interrupted run leaves no half of it
     return FOLDER
 
 
 def _fetch(folder: Path) -> None:
-    download = ("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "prometheus")
     try:
-        _run(*download, folder=folder)
+        _download(folder)
     except RuntimeError:  # no package lists, or old ones
         _run("apt-get", "-q", "update", folder=folder)
-        _run(*download, folder=folder)
+        _download(folder)
+
+
+def _download(folder: Path) -> None:
+    package, older = (("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", name) for name in PACKAGES)
+    try:
+        _run(*package, folder=folder)
+    except RuntimeError:  # not known here
+        _run(*older, folder=folder)
 
 
 def _run(*command: str, folder: Path) -> None:

@@ -154,6 +154,18 @@ def test_a_journal_of_another_version_is_left_alone(journal: Journal, path: Path
         Journal.open(path)
 
 
+@pytest.mark.parametrize("opened", [Journal.open, Journal.read])
+def test_a_journal_that_is_refused_is_not_held_open(tmp_path: Path, opened: Callable[[Path], Journal]) -> None:
+    """Not even while somebody looks at the error."""
+    path = tmp_path / "newer.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(JournalError) as refused:
+        opened(path)
+    open_files = {str(held.resolve()) for held in Path("/proc/self/fd").iterdir()}
+    assert str(path) not in open_files, refused
+
+
 def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(journal: Journal) -> None:
     """Not a decision that still stands, however old."""
     old, long, young = (
