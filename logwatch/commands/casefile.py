@@ -114,7 +114,7 @@ class CaseFile:
     def _clean_up(self) -> list[tuple[str, str]]:
         if not self.begun.key.startswith("account:") or self.verdict in FALSE_ALARMS:
             return []
-        since = iso(self.begun.time - 86400)[:16]
+        since = iso(self.begun.time // 60 * 60 - 86400)
         logs = f" {self.logs}" if self.logs else ""
         command = f"mailbrake cleanup {_word(self.begun.key)}{logs} --since {since}"
         return [("mail still queued, recipients reached, other logins from there", command)]

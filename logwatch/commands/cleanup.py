@@ -80,7 +80,7 @@ def _nothing(found: Cleanup, config: Config) -> int:
 def _again(args: argparse.Namespace, found: Cleanup, config: Config) -> str:
     """This command as it was given, to be put before a pipe."""
     logs = args.log if len(args.log) <= _NAMED else ["LOG"]
-    since = iso(found.since, zone_of(config))[:19]
+    since = iso(found.since // 1, zone_of(config))
     given = (("--zone", args.zone), ("--default-realm", args.default_realm), ("--since", since))
     options = [f"{option} {shlex.quote(value)}" for option, value in given if value]
     return " ".join(("mailbrake cleanup", shlex.quote(args.account), *map(shlex.quote, logs), *options))

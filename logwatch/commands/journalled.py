@@ -37,16 +37,16 @@ def logs_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def named(args: argparse.Namespace) -> str:
-    """The logs that were asked, as words of a shell; LOG for many, "" for none."""
-    logs: list[str] = args.log
-    return " ".join(map(shlex.quote, logs)) if len(logs) <= _NAMED else "LOG"
+    """The logs that were asked and how to read them, as words of a shell; LOG for many, "" for none."""
+    logs = map(shlex.quote, args.log) if len(args.log) <= _NAMED else ("LOG",)
+    given = (("--zone", args.zone), ("--default-realm", args.default_realm)) if args.log else ()
+    return " ".join((*logs, *(f"{option} {shlex.quote(value)}" for option, value in given if value)))
 
 
 def asked(args: argparse.Namespace) -> str:
     """What asks the same logs in the same way, to be put behind a command; "" for the running controller."""
-    given = (("--policy", args.policy), ("--zone", args.zone), ("--default-realm", args.default_realm))
-    options = [f"{option} {shlex.quote(value)}" for option, value in given if value]
-    return "".join(f" {word}" for word in (named(args), *options)) if args.log else ""
+    policy = f" --policy {shlex.quote(args.policy)}" if args.policy else ""
+    return f" {named(args)}{policy}" if args.log else ""
 
 
 @contextmanager

@@ -8,8 +8,9 @@ import shlex
 import subprocess
 import sys
 import time
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -286,6 +287,22 @@ class TestOfLogs:
         told = mailbrake("why", "bob", *logs).stdout
         assert f"mailbrake cleanup account:bob {machine.log} --since" in told
         assert "mailbrake review" not in told
+
+    def test_the_cleanup_that_it_names_reads_the_same_logs_in_the_same_way(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """From the same moment on, whatever the zones of machine and log are; for the same account."""
+        monkeypatch.setenv("TZ", "America/New_York")
+        how = ("--zone", "Europe/Berlin", "--default-realm", "example.org")
+        (decision,) = objects("why", "bob", machine.log, "--policy", machine.policy, *how, "--json")
+        begun = datetime.fromisoformat(str(decision["time"]))
+        command = cast("list[dict[str, str]]", decision["next"])[-1]["command"]
+        (found,) = objects(*shlex.split(command)[1:], "--json")
+        assert found["account"] == "account:bob@example.org"
+        assert datetime.fromisoformat(str(found["since"])) == begun - timedelta(days=1)
+        shown = mailbrake(*shlex.split(command)[1:]).stdout
+        again = shlex.split(shown.partition("postsuper")[0].rpartition(" mailbrake ")[2])
+        assert datetime.fromisoformat(again[again.index("--since") + 1]) == begun - timedelta(days=1)
 
     def test_an_account_without_a_case_is_answered_too(self, machine: Machine) -> None:
         """With exit status 1, as always."""
