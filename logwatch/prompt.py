@@ -38,6 +38,7 @@ from logwatch.measuring.rates import Rates
 from logwatch.reading.names import expanded, ordered
 from logwatch.reading.reader import Reader
 from logwatch.reading.scan import readable
+from logwatch.reading.source import DamageError, despite
 from logwatch.rerun import events_of, lines_of, start_of
 from logwatch.schema import ATTRIBUTED, KEY_COLUMNS, KINDS, LINE_COLUMNS, SIGNALS, Columns, Decision, History
 from logwatch.settings import core_of, zone_of
@@ -245,12 +246,13 @@ def rates_of(
     windows: Sequence[int],
     at: float | None = None,
     seen: Callable[[int], None] = lambda _: None,
-) -> tuple[pd.DataFrame, float]:
-    """The rates frame over whole logs, a chunk at a time in bounded memory, and the time as of which it is."""
+) -> tuple[pd.DataFrame, float, list[DamageError]]:
+    """The rates frame over whole logs, a chunk at a time in bounded memory, the time as of which it is, and damage."""
+    damage: list[DamageError] = []
     zone, now = zone_of(config), time.time()
     reader = _reader(signals.NEEDS, config, start_of(logs, zone, now))
     counted = Rates(windows)
-    for chunk in lines_of(logs, zone, now, seen):
+    for chunk in despite(damage, lines_of(logs, zone, now, seen)):
         before = reader.clock
         events = reader.read(chunk)
         wanted = events["clock"] <= (float("inf") if at is None else at)
@@ -258,7 +260,7 @@ def rates_of(
         for _ in _added(counted, columns, before=before):
             pass
     end = reader.clock if at is None else at
-    return counted.frame(end, [(signal, window) for signal in SIGNALS for window in windows]), end
+    return counted.frame(end, [(signal, window) for signal in SIGNALS for window in windows]), end, damage
 
 
 def _added(

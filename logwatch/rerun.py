@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from logwatch import ahead
 from logwatch.reading.merge import merged
 from logwatch.reading.names import current_name, ordered
-from logwatch.reading.source import CHUNK, STDIN, Seen, SourceError, chunks, stamps
+from logwatch.reading.source import CHUNK, STDIN, DamageError, Seen, SourceError, all_of, chunks, despite, stamps
 from logwatch.reading.stamp import Stamps, first_year
 
 if TYPE_CHECKING:  # whoever only wants to know when a log begins must not wait for numpy and the grammar
@@ -39,14 +39,19 @@ def start_of(paths: Iterable[str], zone: tzinfo | None, newest: float) -> float:
 def lines_of(paths: Iterable[str], zone: tzinfo | None, newest: float, seen: Seen = lambda _: None) -> Iterator[bytes]:
     """All whole lines of logs, some megabytes at a time: a log's parts oldest first, several logs merged by stamp.
 
-    `zone` and `newest` as for `start_of`; `seen` is told of bytes read (source.chunks).
+    `zone` and `newest` as for `start_of`; `seen` is told of bytes read (source.chunks). What is damaged is read as far
+    as it can be, and then what comes after it; DamageError at the end.
     """
-    logs = apart(paths)
+    logs, damage = apart(paths), list[DamageError]()
     size = max(_SMALLEST, CHUNK // max(1, len(logs)))
-    lines = [chain.from_iterable(chunks(path, size, seen) for path in log) for log in logs]
+    lines = [chain.from_iterable(despite(damage, chunks(path, size, seen)) for path in log) for log in logs]
     if len(logs) == 1:
-        return lines[0]
-    return merged([(of, Stamps(zone, _start(log, zone, newest))) for of, log in zip(lines, logs, strict=True)])
+        yield from lines[0]
+    else:
+        starts = (Stamps(zone, _start(log, zone, newest)) for log in logs)
+        yield from merged(list(zip(lines, starts, strict=True)))
+    if damage:
+        raise all_of(damage)
 
 
 _SMALLEST = 1 << 16  # bytes of each of many logs that are held at a time

@@ -31,6 +31,7 @@ from logwatch.lists import Lists
 from logwatch.ports import Ports, Say, Standing, Table, Written
 from logwatch.reading import loss
 from logwatch.reading.follow import Wake
+from logwatch.reading.source import DamageError, all_of, despite
 from logwatch.rerun import lines_of, start_of
 from logwatch.schema import Decision, Listing, iso
 from logwatch.settings import core_of, follower_of, zone_of
@@ -159,16 +160,21 @@ class Controller:
     def learn(self, stopped: Callable[[], bool] = lambda: False) -> None:
         """Read the past, before the first line that is followed: what everybody is used to; SourceError on a bad file.
 
-        It is judged as what is followed at a first start: what has ended by now is journalled and not published.
+        It is judged as what is followed at a first start: what has ended by now is journalled and not published. Of
+        packed logs that are damaged is learned what can be read; DamageError when all has been.
         """
-        for chunk in lines_of(self._past, zone_of(self._config), self._now()):
+        damage: list[DamageError] = []
+        for chunk in despite(damage, lines_of(self._past, zone_of(self._config), self._now())):
             self._step(chunk, ask=False)
             self._table.beat(self._now())
             if stopped():
                 break
         if self._past:
+            self._lost["damaged"] += sum(len(error.args) for error in damage)
             self._save()
             log.info("learned from %s lines, up to %s", self.core.reader.scanner.lines, iso(self.core.reader.clock))
+        if damage:
+            raise all_of(damage)
 
     def _warn(self, problems: list[str]) -> None:
         """Say what keeps the log from being read, and what is missing from it."""

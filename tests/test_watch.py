@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -17,6 +20,7 @@ from enforce import config as configuration
 from enforce.config import Config
 from enforce.table import Reader, Record, Unusable
 from logwatch.lists import EVERY
+from logwatch.reading.source import DamageError
 from logwatch.rerun import rerun, start_of
 from logwatch.settings import core_of, policy_of
 from logwatch.telling.archive import JournalError
@@ -711,6 +715,42 @@ class TestLearning:
             pass
         with pytest.raises(LearnedError, match="begin anew with an empty state directory"):
             Controller(machine.config, lambda: machine.now, past=paths)
+
+    def test_of_a_damaged_archive_is_learned_what_can_be_read(self, machine: Machine) -> None:
+        """And of those after it; it is told, counted as a loss, and the log is followed all the same."""
+        first, second = self.past(machine)
+        damaged = machine.directory / "mail.log.9.gz"
+        damaged.write_bytes(gzip.compress(Path(first).read_bytes())[:-1])
+        Path(first).unlink()
+        paths = [str(damaged), second]
+        with closing(Controller(machine.config, lambda: machine.now, past=paths)) as controller:
+            with pytest.raises(DamageError, match=f"{damaged}: damaged or cut short"):
+                controller.learn()
+            controller.once()
+            assert controller.core.reader.scanner.lines == 2 * 10
+        assert machine.journalled(Journal.noted, "losses") == {"damaged": 1}
+
+    def test_the_command_says_so_and_goes_on(self, machine: Machine, tmp_path: Path) -> None:
+        """Until it is told to stop; with status 0."""
+        damaged = tmp_path / "mail.log.9.gz"
+        damaged.write_bytes(b"no archive")
+        (tmp_path / "conf").write_text(f'[log]\nfiles = ["{machine.log}"]\n[state]\ndirectory = "{tmp_path}/state"\n')
+        command = [
+            sys.executable,
+            "-m",
+            "logwatch",
+            "watch",
+            "--config",
+            str(tmp_path / "conf"),
+            "--learn",
+            str(damaged),
+        ]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr
+            said = [next(line for line in process.stderr if f"{damaged}: damaged or cut short" in line)]
+            process.terminate()
+            said += process.stderr
+        assert process.returncode == 0, said
 
 
 def test_a_state_directory_that_is_removed_while_in_use_is_put_back(machine: Machine) -> None:

@@ -11,8 +11,18 @@ from typing import TYPE_CHECKING, Any
 from enforce.config import Config
 from enforce.printable import printable
 from logwatch.commands import Failure
-from logwatch.commands.common import config_of, followed, key_of, log_arguments, logs_of, nothing_known, time_of
+from logwatch.commands.common import (
+    config_of,
+    followed,
+    key_of,
+    log_arguments,
+    logs_of,
+    nothing_known,
+    read_whole,
+    time_of,
+)
 from logwatch.commands.output import clock, counted, now, number, progress, write_json
+from logwatch.reading.source import DamageError, SourceError, chunks, despite
 from logwatch.schema import Columns, iso
 from logwatch.settings import zone_of
 
@@ -37,16 +47,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read the logs and print the list."""
-    from logwatch.reading.source import SourceError
-
     config = config_of(args)
     logs = logs_of(args) if args.log else followed(config)
     since = now() - 86400 if args.since is None else time_of(args.since, "--since", config)
+    damage: list[DamageError] = []
     try:
-        found = _collected(key_of(args.account, config), logs, config, since)
+        found = _collected(key_of(args.account, config), logs, config, since, damage)
     except SourceError as error:
         raise Failure(str(error)) from None
     if found.begin is None:
+        read_whole(damage)
         raise nothing_known(logs)
     if args.queue_ids:
         _list(found.queued())
@@ -56,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
         write_json([_object(found, config)])
     else:
         _tell(found, config, _again(args, found, config))
+    read_whole(damage)
     return 0 if found.last is not None and found.last >= since else _nothing(found, config)
 
 
@@ -86,11 +97,11 @@ def _again(args: argparse.Namespace, found: Cleanup, config: Config) -> str:
     return " ".join(("mailbrake cleanup", shlex.quote(args.account), *map(shlex.quote, logs), *options))
 
 
-def _collected(account: str, logs: list[str], config: Config, since: float) -> Cleanup:
+def _collected(account: str, logs: list[str], config: Config, since: float, damage: list[DamageError]) -> Cleanup:
     from logwatch.telling.cleanup import Cleanup
 
     found = Cleanup(account, since)
-    for chunk, events in _events(logs, config):
+    for chunk, events in _events(logs, config, damage):
         found.add(events, _named(chunk, events))
     return found
 
@@ -104,10 +115,9 @@ def _named(chunk: bytes, events: Columns) -> dict[int, list[bytes]]:
     return {row: recipients(chunk[start : chunk.index(b"\n", start)]) for row, start in starts.items()}
 
 
-def _events(logs: list[str], config: Config) -> Iterator[tuple[bytes, Columns]]:
+def _events(logs: list[str], config: Config, damage: list[DamageError]) -> Iterator[tuple[bytes, Columns]]:
     from logwatch.reading.names import ordered
     from logwatch.reading.reader import Reader
-    from logwatch.reading.source import chunks
     from logwatch.rerun import start_of
     from logwatch.telling.cleanup import COLUMNS
 
@@ -116,7 +126,7 @@ def _events(logs: list[str], config: Config) -> Iterator[tuple[bytes, Columns]]:
     reader = Reader(COLUMNS, zone=zone, start=start, default_realm=log.default_realm, keep_case=log.keep_case)
     with progress(logs) as seen:
         for path in ordered(logs):
-            for chunk in chunks(path, seen=seen):
+            for chunk in despite(damage, chunks(path, seen=seen)):
                 yield chunk, reader.read(chunk)
 
 

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
     from logwatch.judging.policy import Policy
+    from logwatch.reading.source import DamageError
     from logwatch.telling.pseudonym import Pseudonyms
 
 
@@ -148,6 +149,12 @@ def followed(config: Config) -> list[str]:
         raise Failure(f"{config.file}: it follows journald: name a LOG, or - behind `journalctl -o json |`")
     current = _there(config.log.files)
     return list(dict.fromkeys(group[0] for path in current for group in parts(path)))
+
+
+def read_whole(damage: Iterable[DamageError]) -> None:
+    """Failure if logs were damaged; to be called when all has been told of what could be read."""
+    if problems := [problem for error in damage for problem in error.args]:
+        raise Failure("\nmailbrake: ".join(problems))
 
 
 def nothing_known(logs: Sequence[str]) -> Failure:

@@ -15,10 +15,11 @@ from logwatch.commands.common import (
     nothing_known,
     pseudonyms_argument,
     pseudonyms_of,
+    read_whole,
 )
 from logwatch.commands.output import now, parquet_is_there, progress, write_json, write_parquet
 from logwatch.reading.scan import Scanner, readable, text_of
-from logwatch.reading.source import SourceError, chunks
+from logwatch.reading.source import DamageError, SourceError, chunks, despite
 from logwatch.reading.stamp import Stamps
 from logwatch.rerun import apart, start_of
 from logwatch.schema import Columns, iso
@@ -38,9 +39,9 @@ def run(args: argparse.Namespace) -> int:
     logs, names = logs_of(args), pseudonyms_of(args)
     zone = zone_of(config_of(args))
     try:
-        scanner, met = Scanner(Stamps(zone, now())), set[str]()
+        scanner, met, damage = Scanner(Stamps(zone, now())), set[str](), list[DamageError]()
         with progress(logs) as seen:
-            found = (readable(columns) for columns in _tables(scanner, logs, seen, met))
+            found = (readable(columns) for columns in _tables(scanner, logs, seen, met, damage))
             tables = map(names.columns, found) if names else found
             if args.parquet:
                 _parquet(tables, args.parquet)
@@ -49,20 +50,24 @@ def run(args: argparse.Namespace) -> int:
                     write_json(_objects(table, zone))
     except SourceError as error:
         raise Failure(str(error)) from None
+    if met or scanner.unreadable:
+        _report(scanner, shown=names is None)
+    read_whole(damage)
     if not met and not scanner.unreadable:
         raise nothing_known(logs)
-    _report(scanner, shown=names is None)
     return 0
 
 
-def _tables(scanner: Scanner, logs: list[str], seen: Callable[[int], None], met: set[str]) -> Iterator[Columns]:
-    """The events of all logs; their kinds are put into `met`."""
+def _tables(
+    scanner: Scanner, logs: list[str], seen: Callable[[int], None], met: set[str], damage: list[DamageError]
+) -> Iterator[Columns]:
+    """The events of all logs; their kinds are put into `met`, logs that are damaged into `damage`."""
     zone = scanner.stamps.zone
     for log in apart(logs):
         scanner.stamps = Stamps(zone, start_of(log, zone, now()))
         for path in log:
             scanner.lines = 0  # `line` counts within its file
-            for chunk in chunks(path, seen=seen):
+            for chunk in despite(damage, chunks(path, seen=seen)):
                 events = scanner.scan(chunk)
                 met.update(events["event"].tolist())
                 yield events
@@ -83,7 +88,9 @@ def _parquet(tables: Iterator[Table], path: str) -> None:
 
     parquet_is_there()
     frames = [pd.DataFrame(table) for table in tables]
-    frame = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+    if not frames:  # nothing could be read, which will be said
+        return
+    frame = pd.concat(frames, ignore_index=True)
     frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
     write_parquet(frame, path, index=False)
 

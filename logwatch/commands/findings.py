@@ -9,7 +9,7 @@ from typing import Any
 
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import nothing_known
+from logwatch.commands.common import nothing_known, read_whole
 from logwatch.commands.output import now
 from logwatch.commands.replay import core_for, steps_of
 from logwatch.commands.summary import said
@@ -18,6 +18,7 @@ from logwatch.judging.language import PolicyError
 from logwatch.judging.policy import ENFORCE, Policy
 from logwatch.reading.loss import KINDS as LOSSES
 from logwatch.reading.loss import totals
+from logwatch.reading.source import DamageError
 from logwatch.settings import core_of, policy_of, zone_of
 from logwatch.telling.archive import JournalError
 from logwatch.telling.journal import Journal
@@ -29,14 +30,15 @@ _DAY = 86400
 _SENDERS = 15
 
 
-def of_logs(logs: list[str], config: Config, args: argparse.Namespace) -> Findings:
-    """What a policy would have done over logs; `args` as for a replay, and `title`."""
+def of_logs(logs: list[str], config: Config, args: argparse.Namespace, damage: list[DamageError]) -> Findings:
+    """What a policy would have done over logs; `args` as for a replay, and `title`; which were damaged to `damage`."""
     core = core_for(logs, config, args)
     tally, nearest = Tally(zone_of(config)), Nearest(core.judge.policy)
-    for step in steps_of(core, logs):
+    for step in steps_of(core, logs, damage):
         tally.add(step.events, step.decisions)
         nearest.add(step)
     if tally.begin is None:
+        read_whole(damage)
         raise nothing_known(logs)
     made = cases(tally.decisions, tally.effects)
     near = nearest.best((case.rule, case.key) for case in made)

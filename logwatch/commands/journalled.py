@@ -17,11 +17,13 @@ from typing import TYPE_CHECKING
 
 from enforce.config import Config, Metrics, Notify
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import logs_of, nothing_known
+from logwatch.commands.common import logs_of, nothing_known, read_whole
 from logwatch.commands.output import now, progress
 
 if TYPE_CHECKING:
+    from logwatch.reading.source import DamageError
     from logwatch.telling.journal import Journal
+    from logwatch.watch import Controller
 
 _NAMED = 3  # logs
 
@@ -65,13 +67,15 @@ def journal_of(args: argparse.Namespace, config: Config) -> Iterator[tuple[Journ
         with journal:
             yield journal, now()
         return
+    damage: list[DamageError] = []
     with tempfile.TemporaryDirectory(prefix="mailbrake-") as directory:
-        end = _read(config, directory, logs_of(args))
+        end = _read(config, directory, logs_of(args), damage)
         with Journal.read(_within(config, directory).journal) as journal:
             yield journal, end
+    read_whole(damage)
 
 
-def _read(config: Config, directory: str, logs: list[str]) -> float:
+def _read(config: Config, directory: str, logs: list[str], damage: list[DamageError]) -> float:
     """Have a controller read logs; the clock at their end."""
     from logwatch.judging.language import PolicyError
     from logwatch.reading.source import SourceError
@@ -81,15 +85,25 @@ def _read(config: Config, directory: str, logs: list[str]) -> float:
     try:
         with closing(Controller(_within(config, directory), now, past=logs, ports=MACHINE)) as controller:
             with progress(logs):
-                controller.learn()
+                _learn(controller, damage)
             end, known = controller.core.reader.clock, bool(controller.core.events)
     except PolicyError as error:
         raise UsageError(str(error)) from None
     except SourceError as error:
         raise Failure(str(error)) from None
     if not known:
+        read_whole(damage)
         raise nothing_known(logs)
     return end
+
+
+def _learn(controller: Controller, damage: list[DamageError]) -> None:
+    from logwatch.reading.source import DamageError
+
+    try:
+        controller.learn()
+    except DamageError as error:
+        damage.append(error)
 
 
 def _within(config: Config, directory: str) -> Config:

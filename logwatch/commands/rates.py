@@ -15,6 +15,7 @@ from logwatch.commands.common import (
     nothing_known,
     pseudonyms_argument,
     pseudonyms_of,
+    read_whole,
     time_of,
 )
 from logwatch.commands.output import (
@@ -26,6 +27,7 @@ from logwatch.commands.output import (
     write_parquet,
     write_table,
 )
+from logwatch.reading.source import SourceError
 from logwatch.schema import KINDS
 from logwatch.settings import zone_of
 
@@ -65,7 +67,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Read the logs and print the frame."""
     from logwatch import prompt
-    from logwatch.reading.source import SourceError
 
     logs, names = logs_of(args), pseudonyms_of(args)
     if args.parquet:
@@ -75,15 +76,17 @@ def run(args: argparse.Namespace) -> int:
     at = None if args.at is None else time_of(args.at, "--at", config)
     try:
         with progress(logs) as seen:
-            frame, end = prompt.rates_of(logs, config, windows, at, seen)
+            frame, end, damage = prompt.rates_of(logs, config, windows, at, seen)
     except SourceError as error:
         raise Failure(str(error)) from None
     if not end:
+        read_whole(damage)
         raise nothing_known(logs)
     frame = _chosen(frame, args)
     if names:
         frame = _named(frame, names)
     _write(frame, args, f"as of {when(end, zone_of(config))}")
+    read_whole(damage)
     return 0
 
 

@@ -18,10 +18,11 @@ from logwatch.commands.common import (
     nothing_known,
     pseudonyms_argument,
     pseudonyms_of,
+    read_whole,
     time_of,
 )
 from logwatch.commands.output import now, parquet_is_there, progress, write_json, write_rows
-from logwatch.reading.source import SourceError
+from logwatch.reading.source import DamageError, SourceError, despite
 from logwatch.schema import ALWAYS, Decision, Span
 
 if TYPE_CHECKING:
@@ -94,7 +95,8 @@ def _decided(args: argparse.Namespace, logs: list[str], config: Config, span: Sp
 
     core = core_for(logs, config, args)
     summary = Summary(core, span)
-    steps = (_cut(step, span) for step in steps_of(core, logs, span))
+    damage: list[DamageError] = []
+    steps = (_cut(step, span) for step in steps_of(core, logs, damage, span))
     rows = (decision.as_json() for step in steps for decision in step.decisions)
     if args.json:
         write_json(map(names.fields, rows) if names else rows)
@@ -104,6 +106,7 @@ def _decided(args: argparse.Namespace, logs: list[str], config: Config, span: Sp
         for step in steps:
             summary.add(step)
         summary.tell(config, logs)
+    read_whole(damage)
     _was_a_log(core, logs)
 
 
@@ -123,8 +126,9 @@ def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: S
     core, other = core_for(logs, config, args), _core(against, args, 0.0)
     comparison, reading = Comparison(span), Reading(core, span)
     cuts = Cuts(core, span), Cuts(other, span)
+    damage: list[DamageError] = []
     with _read(logs) as seen:
-        for after, before in side_by_side(core, other, logs, now(), seen):
+        for after, before in despite(damage, side_by_side(core, other, logs, now(), seen)):
             comparison.take(after.events, before.decisions, after.decisions)
             reading.add(after)
             for cut, step in zip(cuts, (after, before), strict=True):
@@ -140,6 +144,7 @@ def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: S
     elif reading.tell(config, logs):
         differences.tell(found, config, against)
         differences.tell_cuts(*cuts, config, against)
+    read_whole(damage)
     _was_a_log(core, logs)
 
 
@@ -202,12 +207,15 @@ def _core(config: Config, args: argparse.Namespace, start: float, policy: Policy
     return core
 
 
-def steps_of(core: Core, logs: list[str], span: Span = ALWAYS) -> Iterator[Step]:
-    """The core's steps over the logs up to the end of a span, with a progress bar; Failure if one cannot be read."""
+def steps_of(core: Core, logs: list[str], damage: list[DamageError], span: Span = ALWAYS) -> Iterator[Step]:
+    """The core's steps over the logs up to the end of a span, with a progress bar; Failure if one cannot be read.
+
+    What is damaged is put into `damage`.
+    """
     from logwatch.rerun import rerun
 
     with _read(logs) as seen:
-        for step in rerun(core, logs, now(), seen):
+        for step in despite(damage, rerun(core, logs, now(), seen)):
             yield step
             if core.reader.clock >= span.end:
                 break

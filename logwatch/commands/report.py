@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_of, log_arguments, logs_of
+from logwatch.commands.common import config_of, log_arguments, logs_of, read_whole
 from logwatch.commands.replay import judged_by
+from logwatch.reading.source import DamageError
 
 STYLE = Path(__file__).parents[1] / "data" / "report.css"
 
@@ -38,11 +39,13 @@ def run(args: argparse.Namespace) -> int:
     if bool(args.log) == (args.journal is not None):
         raise UsageError("a report needs either logs or --journal")
     config = judged_by(args.policy, config_of(args))
+    damage: list[DamageError] = []
     if args.log:
-        found = findings.of_logs(logs_of(args), config, args)
+        found = findings.of_logs(logs_of(args), config, args, damage)
     else:
         found = findings.of_journal(Path(args.journal) if args.journal else config.journal, config, args.title)
     _write(page(found, STYLE.read_text(encoding="utf-8")), args.out)
+    read_whole(damage)
     return 0
 
 

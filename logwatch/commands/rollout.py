@@ -68,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     with journal_of(args, config) as (journal, end):
         seen = _seen(config, policy, journal, args, (end - last, end))
-    if args.json:
-        write_json([*(_rule(row, config) for row in seen.rules), *(_exemption(one, config) for one in seen.exempt)])
-    else:
-        _tell(seen, config)
+        if args.json:
+            write_json([*(_rule(row, config) for row in seen.rules), *(_exemption(one, config) for one in seen.exempt)])
+        else:
+            _tell(seen, config)
     return 0
 
 

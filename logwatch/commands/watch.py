@@ -71,11 +71,7 @@ def run(args: argparse.Namespace) -> int:
         controller.asker.wake = wake.wake
     stopped = until_signal(wake.wake)
     signal.signal(signal.SIGHUP, lambda *_: _again(controller, wake))
-    try:
-        controller.learn(stopped)
-    except SourceError as error:
-        controller.close()
-        raise Failure(str(error)) from None
+    _learn(controller, stopped)
     if brain:
         brain.start()
     notifier = Notifier()
@@ -91,6 +87,20 @@ def run(args: argparse.Namespace) -> int:
     if brain and brain.over():
         raise Failure("the stream that was read is gone, or was made anew: to be started again, which systemd does")
     return 0
+
+
+def _learn(controller: Controller, stopped: Callable[[], bool]) -> None:
+    """From what can be read of the past."""
+    from logwatch.reading.source import DamageError, SourceError
+
+    try:
+        controller.learn(stopped)
+    except DamageError as error:
+        for problem in error.args:
+            logging.getLogger("mailbrake").warning("%s", problem)
+    except SourceError as error:
+        controller.close()
+        raise Failure(str(error)) from None
 
 
 def _follow(controller: Controller, wake: Wake, stopped: Callable[[], bool]) -> None:

@@ -13,13 +13,12 @@ import gzip
 import lzma
 import re
 import select
-import shlex
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, Self, TypeVar, cast
 
 from logwatch.reading.entry import plain
 from logwatch.reading.names import PACKED
@@ -28,11 +27,19 @@ from logwatch.reading.repeated import spelled_out
 CHUNK = 4 << 20
 LONGEST_LINE = 1 << 20
 STDIN = "-"
+T = TypeVar("T")
 Seen = Callable[[int], None]  # is told of bytes of files that have been read, packed as they are
 
 
 class SourceError(Exception):
     """A log that cannot be read: which file, why, and what to do."""
+
+
+class DamageError(SourceError):
+    """Packed logs that cannot be read to their end; a sentence for each."""
+
+    def __str__(self) -> str:
+        return "\n".join(self.args)
 
 
 class Lines:
@@ -123,7 +130,7 @@ class Log:
     def read(self, size: int) -> bytes:
         """The next bytes, about `size` at most; b"" at the end.
 
-        SourceError if the file is damaged or cut short, after all that stands before the damage has been read.
+        DamageError if the file is damaged or cut short, after all that stands before the damage has been read.
         """
         pieces = []
         while size > 0 and not self._damage and (piece := self._piece(size)):
@@ -132,17 +139,24 @@ class Log:
             if not self.packed:
                 break
         if self._damage and not pieces:
-            raise SourceError(f"{self.path}: damaged or cut short: {self._damage}")
+            raise DamageError(self._damage)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _piece(self, size: int) -> bytes:
         try:
             piece = self._next(size)
         except _damages() as error:
-            self._damage = str(error)
+            self._damage = self._damaged(error)
             return b""
         self.consumed = self.raw.tell() if self.packed else self.consumed + len(piece)
         return piece
+
+    def _damaged(self, error: Exception) -> str:
+        at, size, test = self.raw.tell(), Path(self.path).stat().st_size, _TESTS[Path(self.path).suffix]
+        return (
+            f"{self.path}: damaged or cut short, noticed at byte {at:,} of {size:,}: {error}; "
+            f"what stands before was read, for the rest put a whole copy in its place (`{test}` tests one)"
+        )
 
     def close(self) -> None:
         """Give the file back."""
@@ -158,11 +172,11 @@ class Log:
 def chunks(path: str | Path, size: int = CHUNK, seen: Seen = lambda _: None) -> Iterator[bytes]:
     """Whole lines of a log, about `size` bytes at a time; `seen` is told how many of the file's own bytes each took.
 
-    SourceError if the log cannot be read, or not to its end; then what could be read has been given.
+    SourceError if the log cannot be read; DamageError if it cannot be to its end, after what could be read.
     """
     lines, told = Lines(), 0
     with Log(path) as log:
-        while piece := _piece_of(log, size):
+        while piece := log.read(size):
             seen(log.consumed - told)
             told = log.consumed
             if whole := lines.take(piece):
@@ -171,16 +185,17 @@ def chunks(path: str | Path, size: int = CHUNK, seen: Seen = lambda _: None) -> 
         yield plain(rest)
 
 
-def _piece_of(log: Log, size: int) -> bytes:
+def despite(damage: list[DamageError], found: Iterable[T]) -> Iterator[T]:
+    """What is found though logs are damaged, which is put into `damage`."""
     try:
-        return log.read(size)
-    except SourceError as error:
-        tool = _TOOLS[Path(log.path).suffix]
-        raise SourceError(f"{error}; `{tool} {shlex.quote(log.path)} > FILE` saves what can be read of it") from None
+        yield from found
+    except DamageError as error:
+        damage.append(error)
 
 
-_TOOLS = {".gz": "zcat", ".bz2": "bzcat", ".xz": "xzcat", ".zst": "zstdcat"}
-assert set(_TOOLS) == set(PACKED)
+def all_of(damage: Iterable[DamageError]) -> DamageError:
+    """All damage as one."""
+    return DamageError(*(problem for error in damage for problem in error.args))
 
 
 def stamps(path: str | Path) -> Iterator[bytes]:
@@ -287,7 +302,8 @@ _UNPACKING: dict[str, Callable[[str, BinaryIO], Callable[[int], bytes]]] = {
     ".xz": lambda _, raw: lzma.LZMAFile(raw).read1,
     ".zst": lambda path, raw: _Zstd(path, raw).read1,
 }
-assert set(_UNPACKING) == set(PACKED)
+_TESTS = {".gz": "gzip -t", ".bz2": "bzip2 -t", ".xz": "xz -t", ".zst": "zstd -t"}
+assert set(_UNPACKING) == set(_TESTS) == set(PACKED)
 
 
 def _damages() -> tuple[type[Exception], ...]:

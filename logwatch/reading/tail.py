@@ -106,7 +106,7 @@ class Tail:
         except SourceError as error:
             if not part.damaged:
                 part.damaged = True
-                self._lost("damaged", f"{error}; what stands before was read")
+                self._lost("damaged", str(error))
             return b""
 
     def _lost(self, kind: str, words: str) -> None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import pty
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import zstandard
 from rich.progress import Task, TaskID
 
 import logwatch
 from logwatch.commands.output import Remaining
 from tests.commands.test_commands import DEMO, mailbrake, objects
+from tests.reading.logger import PACK
 
 
 def line(number: int) -> bytes:
@@ -60,7 +65,113 @@ def test_damage_is_an_error_after_what_could_be_read(tmp_path: Path) -> None:
     done = mailbrake("events", log)
     assert done.returncode == 1
     assert done.stdout.count("\n") > 4000
-    assert f"mailbrake: {log}: damaged or cut short: " in done.stderr
+    size = log.stat().st_size
+    assert f"mailbrake: {log}: damaged or cut short, noticed at byte {size:,} of {size:,}: " in done.stderr
+    assert "for the rest put a whole copy in its place (`gzip -t` tests one)" in done.stderr
+
+
+def message(day: int, login: str = "bob") -> bytes:
+    """One to 300 recipients, for which the policy below is made."""
+    stamp, queue_id = f"Nov {day} 03:00:00 mx1 postfix", f"4jZ1x{day}{login}zJ9Hg"
+    return (
+        f"{stamp}/submission/smtpd[7]: {queue_id}: client=unknown[192.0.2.{day}], sasl_method=PLAIN, "
+        f"sasl_username={login}\n"
+        f"{stamp}/qmgr[8]: {queue_id}: from=<{login}@example.org>, size=300, nrcpt=300 (queue active)\n"
+    ).encode()
+
+
+POLICY = "rule flood per account: when recipients in 10m > 200 block for 1h\n"
+PACKED = {**PACK, ".zst": zstandard.ZstdCompressor(write_checksum=True).compress}
+CHECK = {".gz": -8, ".bz2": -8, ".xz": -8, ".zst": -1}  # where a byte of a check sum is
+DAMAGE: dict[str, Callable[[bytes, str], bytes]] = {
+    "cut short": lambda packed, _: packed[:-10],
+    "of another kind": lambda packed, _: b"no" + packed[2:],
+    "check sum": lambda packed, ending: (
+        packed[: CHECK[ending]] + bytes([packed[CHECK[ending]] ^ 1]) + packed[len(packed) + CHECK[ending] + 1 :]
+    ),
+}
+
+
+def one_damaged(directory: Path, ending: str, damage: str) -> Path:
+    """The second oldest of four; whole ones before and after it."""
+    for part, day in ((3, 22), (2, 23), (1, 24)):
+        packed = PACKED[ending](message(day))
+        broken = part == 2
+        path = directory / f"mail.log.{part}{ending}"
+        path.write_bytes(DAMAGE[damage](packed, ending) if broken else packed)
+    (directory / "mail.log").write_bytes(message(25))
+    return directory / f"mail.log.2{ending}"
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("ending", PACK)
+def test_a_damaged_archive_among_others_is_named_and_the_others_are_read(
+    tmp_path: Path, ending: str, damage: str
+) -> None:
+    """All of them: before it and after it; with exit status 1 at the end."""
+    damaged = one_damaged(tmp_path, ending, damage)
+    logs = sorted(str(path) for path in tmp_path.iterdir())
+    found = mailbrake("events", *logs)
+    seen = [event.get("client_ip") for event in map(json.loads, found.stdout.splitlines())]
+    assert [client for client in seen if client not in (None, "192.0.2.23")] == [f"192.0.2.{n}" for n in (22, 24, 25)]
+    (tmp_path / "policy").write_text(POLICY)
+    replayed = mailbrake("replay", *logs, "--policy", tmp_path / "policy", "--json")
+    cases = [json.loads(row)["time"][8:10] for row in replayed.stdout.splitlines()]
+    assert [day for day in cases if day != "23"] == ["22", "24", "25"]
+    for done in (found, replayed):
+        assert done.returncode == 1
+        (said,) = done.stderr.splitlines()
+        assert said.startswith(f"mailbrake: {damaged}: damaged or cut short, noticed at byte ")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["replay"], "3 messages accepted"),
+        (["replay", "--against", "default"], "Read 6 lines"),
+        (["rates", "--csv"], "account:bob"),
+        (["report"], "<html"),
+        (["cleanup", "bob"], "Still in the queue: 3 messages"),
+        (["why", "bob"], "account:bob"),
+        (["rollout"], "flood"),
+    ],
+)
+def test_every_command_tells_what_could_be_read(tmp_path: Path, command: list[str], told: str) -> None:
+    """And then what could not."""
+    damaged = one_damaged(tmp_path, ".gz", "of another kind")
+    logs = sorted(str(path) for path in tmp_path.iterdir())
+    policy = tmp_path / "policy"
+    policy.write_text(POLICY)
+    options = {"rates": [], "cleanup": ["--since", "2020-01-01"]}
+    by = options.get(command[0], ["--policy", str(policy)])
+    done = mailbrake(*command, *logs, *by)
+    assert done.returncode == 1
+    assert told in done.stdout
+    (said,) = done.stderr.splitlines()
+    assert said.startswith(f"mailbrake: {damaged}: damaged or cut short, ")
+
+
+def test_every_damaged_archive_is_named(tmp_path: Path) -> None:
+    """In a line each; of logs that are merged, too."""
+    names = [tmp_path / f"{host}.log.1.gz" for host in ("mx1", "mx2")]
+    for name in names:
+        name.write_bytes(b"no archive")
+        name.with_name(name.name.removesuffix(".1.gz")).write_bytes(message(25, name.name[:3]))
+    done = mailbrake("replay", tmp_path)
+    assert (done.returncode, "2 messages accepted" in done.stdout) == (1, True)
+    assert [said.partition(": damaged ")[0] for said in done.stderr.splitlines()] == [f"mailbrake: {n}" for n in names]
+
+
+def test_where_nothing_can_be_read_that_is_the_reason(tmp_path: Path) -> None:
+    """Not that it is no mail log; and a parquet file of nothing is not written."""
+    log = tmp_path / "mail.log.1.gz"
+    log.write_bytes(b"no archive")
+    for command in (["events", "--parquet", str(tmp_path / "found")], ["replay"], ["rates"], ["why", "bob"]):
+        done = mailbrake(*command, log)
+        assert done.returncode == 1
+        assert done.stderr.startswith(f"mailbrake: {log}: damaged or cut short, ")
+        assert "is this the mail log?" not in done.stderr
+    assert not (tmp_path / "found").exists()
 
 
 def test_the_bar_counts_bytes_of_the_files_and_ends_at_their_sum(tmp_path: Path) -> None:

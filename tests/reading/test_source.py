@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logwatch.reading.names import age, current_name, dated_inside, is_rotated, ordered, parts
-from logwatch.reading.source import LONGEST_LINE, Lines, Log, SourceError, chunks, stamps
+from logwatch.reading.source import LONGEST_LINE, DamageError, Lines, Log, SourceError, chunks, stamps
 from logwatch.reading.stamp import Stamps
 from logwatch.rerun import start_of
 from tests.reading.logger import PACK, unprivileged
@@ -113,7 +113,7 @@ def test_a_packed_file_with_other_bytes_in_it_gives_what_stands_before_and_says_
 
 def assert_damaged(log: Path, first: bytes) -> None:
     found = b""
-    with pytest.raises(SourceError, match=re.escape(f"{log}: damaged or cut short: ")):
+    with pytest.raises(DamageError, match=re.escape(f"{log}: damaged or cut short, noticed at byte ")):
         for chunk in chunks(log):
             found += chunk
     assert found.startswith(first) or log.suffix in (".xz", ".zst")  # these unpack a block of megabytes or nothing
