@@ -231,6 +231,7 @@ class Config:
     metrics: Metrics = Metrics()
     cluster: Cluster = dataclasses.field(default_factory=Cluster)
     file: str = "(defaults)"
+    lines: Mapping[str, int] = dataclasses.field(default_factory=dict, compare=False)  # of `section.option`
 
     @property
     def table(self) -> Path:
@@ -293,13 +294,15 @@ _AS_TOML = (  # what the reader says, what the line looks like, and the remedy
 def parse(document: Mapping[str, object], file: str, line: Callable[[str, str], int] = lambda *_: 0) -> Config:
     """A Config from a parsed TOML document; `file`, and the `line` of a section and option, are for errors."""
     sections: dict[str, Any] = {}
+    lines: dict[str, int] = {}
     for name, values in document.items():
         if name not in SECTIONS:
             raise ConfigError(file, f"[{name}]", f"no such section; {_section_of(name)}", line(name, ""))
         if not isinstance(values, Mapping):
             raise ConfigError(file, name, f"is a section: write [{name}] on a line of its own", line(name, ""))
         sections[name] = _section(SECTIONS[name], name, values, file, line)
-    return Config(**sections, file=file)
+        lines |= {f"{name}.{key}": line(name, key) for key in values}
+    return Config(**sections, file=file, lines=lines)
 
 
 def _section_of(name: str) -> str:

@@ -53,12 +53,18 @@ def policy_of(config: Config, read_text: Callable[[Path], str] | None = None) ->
     """
     from logwatch.judging import language
 
-    return language.load(
-        config.policy.file or language.SHIPPED,
-        default_realm=config.log.default_realm,
-        keep_case=config.log.keep_case,
-        read_text=read_text or language.from_disk,
-    )
+    try:
+        return language.load(
+            config.policy.file or language.SHIPPED,
+            default_realm=config.log.default_realm,
+            keep_case=config.log.keep_case,
+            read_text=read_text or language.from_disk,
+        )
+    except language.UnreadableError as error:
+        if not (line := config.lines.get("policy.file")):
+            raise
+        problem = f"[policy] file: {error.file} cannot be read: {error.why}; check path and permissions"
+        raise language.PolicyError(config.file, line, 0, problem) from None
 
 
 def country_of(config: Config) -> Country:

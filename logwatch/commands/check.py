@@ -53,15 +53,19 @@ def run(args: argparse.Namespace) -> int:
     """Check both; 1 if anything is wrong."""
     from logwatch.judging import language
     from logwatch.judging.policy import render
+    from logwatch.settings import policy_of
 
     try:
         config = configuration.load(args.config)
         path = str(_path(args.policy, config) or language.SHIPPED)
-        policy = language.load(path, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
+        if args.policy:
+            policy = language.load(path, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
+        else:
+            policy = policy_of(config)
     except ConfigError as error:
         return _told(args, [Finding(error.problem, file=error.file, line=error.line or None, key=error.key or None)])
     except language.PolicyError as error:
-        return _told(args, [Finding(error.problem, "error", error.file, error.line, error.column)])
+        return _told(args, [Finding(error.problem, "error", error.file, error.line or None, error.column or None)])
     if args.config and not args.as_written and not args.json:
         print("\n".join(f"# {row}" for row in configuration.effective(config)), end="\n\n")
     if not args.json:

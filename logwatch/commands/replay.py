@@ -167,7 +167,7 @@ def judged_by(policy: str | None, config: Config) -> Config:
     if not policy:
         return config
     file = "" if policy in SHIPPED else policy
-    return dataclasses.replace(config, policy=dataclasses.replace(config.policy, file=file))
+    return dataclasses.replace(config, policy=dataclasses.replace(config.policy, file=file), lines={})
 
 
 def core_for(logs: list[str], config: Config, args: argparse.Namespace) -> Core:

@@ -51,11 +51,20 @@ _LONGEST = 60  # characters of a word shown in a message
 
 
 class PolicyError(Exception):
-    """A policy that cannot be used: file, line and column, what is wrong there, and a remedy where there is one."""
+    """A policy that cannot be used: file, line and column (0: of no one line), what is wrong there, and a remedy."""
 
     def __init__(self, file: str, line: int, column: int, problem: str) -> None:
         self.file, self.line, self.column, self.problem = file, line, column, _printable(problem)
-        super().__init__(f"{file}:{line}:{column}: {self.problem}")
+        place = ":".join(str(part) for part in (file, line, column) if part)
+        super().__init__(f"{place}: {self.problem}")
+
+
+class UnreadableError(PolicyError):
+    """A policy's own file cannot be opened; `why`."""
+
+    def __init__(self, file: str, why: str) -> None:
+        self.why = why
+        super().__init__(file, 0, 0, f"cannot be read: {why}")
 
 
 def _printable(text: str) -> str:
@@ -110,8 +119,10 @@ def load(
     """The policy in a file, with the lists it names; PolicyError if it, or a list, cannot be read or used."""
     try:
         text = read_text(Path(path))
-    except (OSError, ValueError) as error:
+    except UnicodeDecodeError as error:
         raise PolicyError(str(path), *_where(error), f"cannot be read: {_reason(error)}") from None
+    except (OSError, ValueError) as error:
+        raise UnreadableError(str(path), _reason(error)) from None
     account = partial(key.account, default_realm=default_realm, keep_case=keep_case)
     digests: dict[str, str] = {}
 
@@ -277,10 +288,8 @@ def _reason(error: OSError | ValueError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def _where(error: OSError | ValueError) -> tuple[int, int]:
-    """Line and column of a byte that is not UTF-8; else the start of the file."""
-    if not isinstance(error, UnicodeDecodeError):
-        return 1, 1
+def _where(error: UnicodeDecodeError) -> tuple[int, int]:
+    """Line and column of a byte that is not UTF-8."""
     before = error.object[: error.start].split(b"\n")
     return len(before), len(before[-1]) + 1
 

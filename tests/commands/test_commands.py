@@ -529,3 +529,20 @@ def test_a_log_of_two_clocks_is_said_to_have_them(tmp_path: Path) -> None:
     assert "\nNot all clocks agree: mx1 is 3.0 h ahead. " in done.stdout
     assert "\nThe log's clock went back by more than an hour once: " in done.stdout
     assert "clock" not in mailbrake("replay", DEMO).stdout
+
+
+@pytest.mark.parametrize("command", ["check", "watch", "replay LOG", "rollout", "check --json"])
+def test_a_policy_that_cannot_be_opened_is_told_where_it_is_named(command: str, tmp_path: Path) -> None:
+    """The file is fine to whoever wrote the policy elsewhere: it is the configuration that has to be looked at."""
+    path, policy = tmp_path / "mailbrake.toml", tmp_path / "policy"
+    path.write_text(f'[state]\ndirectory = "{tmp_path}/state"\n\n[policy]\nfile = "{policy}"\n')
+    words = [str(DEMO) if word == "LOG" else word for word in command.split()]
+    done = mailbrake(*words, "--config", path)
+    problem = f"[policy] file: {policy} cannot be read: No such file or directory; check path and permissions"
+    if "--json" in words:
+        (found,) = map(json.loads, done.stdout.splitlines())
+        assert (found["file"], found["line"], found["column"], found["problem"]) == (str(path), 5, None, problem)
+    else:
+        assert f"mailbrake: {path}:5: {problem}\n" in done.stderr
+        named = mailbrake("replay", DEMO, "--config", path, "--policy", tmp_path / "other")
+        assert named.stderr == f"mailbrake: {tmp_path}/other: cannot be read: No such file or directory\n"
