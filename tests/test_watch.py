@@ -539,6 +539,21 @@ class TestRelease:
             controller.once()
             assert machine.listed() == {}
 
+    def test_of_who_was_only_blocked_by_hand_is_a_new_beginning_for_the_rules(self, machine: Machine) -> None:
+        """What he had sent before somebody noticed was not enough for a rule; with his next mail it would be."""
+        machine.send(recipients=20)
+        with machine.controller() as controller:
+            with Journal.open(machine.config.journal) as journal:
+                journal.review(Review(machine.now, BOB, "ordered block", "root", until=machine.now + 7200))
+            controller.once()
+            assert machine.listed() == {BOB: ["enforce"]}
+            self.release(machine)
+            controller.once()
+            machine.now += 1
+            machine.send(recipients=5)
+            controller.once()
+            assert machine.listed() == {}
+
     @staticmethod
     def release(machine: Machine) -> None:
         journal = Journal.open(machine.config.journal)

@@ -8,8 +8,9 @@ may stand that has to be looked after, come to the small state machine, in order
                              └──┘ rule holds (or what it `stays` on), and a tenth of the duration has passed: extended,
                                   same reference; a throttle's share has changed and ten seconds have passed: written
 
-A release that ends a case leaves a floor: for every rule about that key only what comes after it counts. Whoever is let
-go after a change of password would else be held by another rule at the first message, for what was sent before.
+A release leaves a floor, whether or not it ends a case: for every rule about that key only what comes after it counts.
+Whoever is let go after a change of password, or after a block by hand that came before any rule, would else be held by
+another rule at the first message, for what was sent before.
 
 A client in a network on which as much stands already begins no case of its own: else whoever has a million addresses
 would have a million cases.
@@ -114,7 +115,7 @@ class Judge:
         self.restraint.admission.release(key)
         concerned = [rule for rule in self.policy.rules if rule.kind == key.partition(":")[0]]
         cases = [(rule, case) for rule in self.policy.rules if (case := self._cases.open(rule, key, time))]
-        for rule in concerned if cases and totals is not None else ():
+        for rule in concerned if totals is not None else ():
             self._floors.put(name(rule.name, key), [time, totals], time)
         return [self._end(rule.name, key, case, time) for rule, case in cases]
 
