@@ -77,10 +77,21 @@ class CaseFile:
 
     @property
     def state(self) -> str:
-        """standing, released, over."""
+        """standing, replaced (by a later order), released, over."""
+        if self._replaced:
+            return "replaced"
         if self.last.action == "release" or self.taken_back:
             return "released"
         return "standing" if self.last.until > self.now else "over"
+
+    @property
+    def _replaced(self) -> bool:
+        """Whether it is an order whose place a later one took, before it ended or was taken back."""
+        for review in self._later:
+            order = orders.decision_of(review)
+            if review.verdict in FALSE_ALARMS or (order and order.rule == self.begun.rule):
+                return order is not None and order.time < self.last.until
+        return False
 
     def next(self) -> list[tuple[str, str]]:
         """What to do: a sentence, and the command for it ("" where it needs none)."""

@@ -22,6 +22,7 @@ from logwatch.commands.output import now
 
 if TYPE_CHECKING:
     from logwatch.telling.journal import Journal
+    from logwatch.telling.published import Change
 
 
 def who() -> str:
@@ -51,14 +52,14 @@ def subject_of(written: str, config: Config) -> str:
 _REFERENCE = re.compile("(?=.*[A-Z])[0-9A-Z]{6}")  # as it stands in a reply; with letters that none has, if misread
 
 
-def say(config: Config, key: str, verdict: str, note: str, until: float | None = None) -> bool:
-    """Write a review down, and take the key off the table if it ends what was decided; whether it was listed."""
+def say(config: Config, key: str, verdict: str, note: str, until: float | None = None) -> list[Change]:
+    """Write a review down, and take the key off the table if it ends what was decided; what was taken off."""
     from logwatch.telling.journal import TAKEN_BACK, Review
 
     with _journal(config) as journal:
         journal.review(Review(now(), key, verdict, who(), note, until))
         if verdict not in TAKEN_BACK or not (config.table / "data.mdb").exists():
-            return False
+            return []
         return _written(config, journal, f"{verdict} by {who()}", lambda writer: writer.remove(key))
 
 
@@ -69,7 +70,7 @@ def put(config: Config, key: str, records: Sequence[Record], moment: float) -> N
             config,
             journal,
             f"ordered by {who()}",
-            lambda writer: bool(writer.publish({key: records}, moment, alive=False)),
+            lambda writer: writer.publish({key: records}, moment, alive=False),
         )
 
 
@@ -89,9 +90,9 @@ def _journal(config: Config) -> Iterator[Journal]:
         raise Failure(f"{config.journal}: cannot be written: {reason(error)}") from None
 
 
-def _written(config: Config, journal: Journal, why: str, act: Callable[[Writer], bool]) -> bool:
+def _written(config: Config, journal: Journal, why: str, act: Callable[[Writer], object]) -> list[Change]:
     """Do something to the table, and write down what that changed; it holds, even if that cannot be written."""
-    from logwatch.telling.published import Change, changes
+    from logwatch.telling.published import changes
 
     moment = now()
     found: list[Change] = []
@@ -100,7 +101,7 @@ def _written(config: Config, journal: Journal, why: str, act: Callable[[Writer],
         found.extend(changes(key, before, after, moment, why))
 
     with Writer(config.table, seen=seen) as writer:
-        done = act(writer)
+        act(writer)
     try:
         journal.put_down(found)
     except sqlite3.Error as error:
@@ -108,4 +109,4 @@ def _written(config: Config, journal: Journal, why: str, act: Callable[[Writer],
             f"mailbrake: it is in effect, but the journal cannot say since when: {config.journal}: {error}",
             file=sys.stderr,
         )
-    return done
+    return found

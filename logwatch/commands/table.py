@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.checks import FORMATS, as_duration
 from enforce.config import Config
@@ -20,6 +20,9 @@ from logwatch.commands.operator import put, say, subject_of
 from logwatch.commands.output import clock, now, write_json, write_table
 from logwatch.settings import zone_of
 from logwatch.telling import export
+
+if TYPE_CHECKING:
+    from logwatch.telling.published import Change
 
 _SILENT = 30.0  # seconds without a heartbeat: six were missed
 _COLUMNS = ("key", "action", "mode", "until", "ref", "rule", "lease")
@@ -92,15 +95,22 @@ def _show(args: argparse.Namespace, config: Config) -> int:
 
 def _release(args: argparse.Namespace, config: Config) -> int:
     key = subject_of(args.key, config)
-    listed = say(config, key, "released", args.because)
+    gone = say(config, key, "released", args.because)
     if args.json:
-        write_json([{"key": key, "listed": listed}])
+        removed = [{"action": one.action, "mode": one.mode, "ref": one.ref} for one in gone]
+        write_json([{"key": key, "listed": bool(gone), "removed": removed}])
     else:
-        print(
-            f"{printable(key)} released: "
-            + ("it may send again at once." if listed else "it was not listed; noted all the same.")
-        )
+        print(f"{printable(key)} released: {_taken_off(gone) or 'it was not listed; noted all the same.'}")
     return 0
+
+
+def _taken_off(gone: Sequence[Change]) -> str:
+    """What was taken off the table, and what that means for its sender."""
+    if not gone:
+        return ""
+    named = " and ".join(f"{one.action} ({one.mode}, case {one.ref})" for one in gone)
+    again = any(one.mode == "enforce" and one.action != "cap" for one in gone)
+    return f"{named} taken off" + ("; it may send again at once." if again else ".")
 
 
 def _order(args: argparse.Namespace, config: Config) -> int:
@@ -124,12 +134,17 @@ def _order(args: argparse.Namespace, config: Config) -> int:
         max_recipients=number if args.action == "cap" else None,
     )
     alone = not config.cluster.servers and peek(config.table, moment).age > _SILENT
+    rivals: list[Record] = []
     if not config.cluster.servers:  # else it comes back from all controllers
-        put(config, key, _beside(config, key, record, moment), moment)
+        rivals, others = _beside(config, key, record, moment)
+        chosen = max([*(r for r in rivals if r.rule != record.rule), record], key=_severity)
+        put(config, key, [chosen, *others], moment)
     if args.json:
         write_json([export.row(key, record)])
     else:
-        print(f"{printable(key)}: {args.action} until {clock(until, zone_of(config))} (case {record.ref}).")
+        print(f"{printable(key)}: {_told(record, config)}.")
+        for rival in rivals:
+            print(_instead(record, rival, config))
     if exempt := _exempt(key, config):
         print(
             f"mailbrake: {printable(exempt)} is exempt in [milter] exempt: "
@@ -155,10 +170,27 @@ def _exempt(key: str, config: Config) -> str:
     return next((where if listed.subnet_of(own) else str(own) for own in inside), "")  # type: ignore[arg-type]
 
 
-def _beside(config: Config, key: str, record: Record, moment: float) -> list[Record]:
-    """A record and what stands on its key: of what is enforced, a cap and the most severe of the others.
+def _told(record: Record, config: Config) -> str:
+    return f"{record.action} until {clock(record.until, zone_of(config))} (case {record.ref})"
 
-    It takes the place of an earlier order.
+
+def _instead(record: Record, rival: Record, config: Config) -> str:
+    """What becomes of what stood where an order is to stand."""
+    if rival.rule == record.rule:
+        return f"It takes the place of {_told(rival, config)}."
+    if _severity(rival) > _severity(record):
+        return f"The rule {rival.rule} says {_told(rival, config)}, which is more severe and goes before."
+    return f"It goes before what the rule {rival.rule} says: {_told(rival, config)}."
+
+
+def _severity(record: Record) -> tuple[int, int]:
+    return ACTIONS.index(record.action), -(record.max_recipients or 0)
+
+
+def _beside(config: Config, key: str, record: Record, moment: float) -> tuple[list[Record], list[Record]]:
+    """What stands on a key where this record is to stand, one of which can, and what stands beside it.
+
+    Of what is enforced, a cap and the most severe of the others stand; an order takes the place of an earlier one.
     """
     listed: list[Record] = []
     if (config.table / "data.mdb").exists():
@@ -167,10 +199,7 @@ def _beside(config: Config, key: str, record: Record, moment: float) -> list[Rec
         reader.close()
         listed = [found for _, found in answer.records] if isinstance(answer, Denied) else []
     rivals = [r for r in listed if r.mode == "enforce" and (r.action == "cap") == (record.action == "cap")]
-    others = [r for r in listed if r not in rivals]
-    stronger = [r for r in rivals if r.rule != record.rule]
-    chosen = max([*stronger, record], key=lambda r: (ACTIONS.index(r.action), -(r.max_recipients or 0)))
-    return [chosen, *others]
+    return rivals, [r for r in listed if r not in rivals]
 
 
 def _span(written: str) -> int:

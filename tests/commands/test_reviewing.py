@@ -65,7 +65,8 @@ class TestReview:
         (order,) = objects("table", "block", "dave", "--for", "1h", "--json", *config(machine))
         assert mailbrake("table", "show", str(order["ref"]), *config(machine)).stdout.count("account:dave") == 1
         told = mailbrake("table", "release", str(order["ref"]).lower(), *config(machine)).stdout
-        assert told == "account:dave released: it may send again at once.\n"
+        gone = f"block (enforce, case {order['ref']}) taken off"
+        assert told == f"account:dave released: {gone}; it may send again at once.\n"
 
     @pytest.mark.parametrize("command", ["table release", "review confirm", "review release", "table block --for 1h"])
     def test_a_reference_that_there_is_not_is_no_account(self, machine: Machine, command: str) -> None:

@@ -119,3 +119,32 @@ def test_what_cannot_be_meant_is_a_usage_error(shared: Site, words: list[str], p
 def shared() -> Iterator[Site]:
     with Site(FLOOD.format(duration="1h", mode="enforce")) as site:
         yield site
+
+
+def test_an_answer_says_what_becomes_of_what_else_stands_on_the_key() -> None:
+    """Of an earlier order, which is gone; of a rule's decision, by who goes before whom; at a release, of all of it."""
+
+    def told(site: Site, *words: str) -> list[str]:
+        said = site.run("table", *words).stdout
+        return re.sub(r"until .{16}|@example\.org", "", said).replace("  ", " ").splitlines()
+
+    with Site(FLOOD.format(duration="1h", mode="enforce")) as site:
+        block = ordered(site, "block", "bob", "--for", "2h")["ref"]
+        cap = ordered(site, "cap", "bob", "--for", "2h", "--recipients", "7")["ref"]
+        assert told(site, "tempfail", "bob", "--for", "3h")[1:] == [f"It takes the place of block (case {block})."]
+        cases = {row["ref"]: (row["action"], row["state"]) for row in site.json("why", "bob")}
+        assert sorted(cases.values()) == [("block", "replaced"), ("cap", "standing"), ("tempfail", "standing")]
+        assert site.run("why", "bob").stdout.splitlines()[1].endswith("answered 450 (try again later)")
+        (tempfail,) = (ref for ref, (action, _) in cases.items() if action == "tempfail")
+        assert told(site, "release", "bob") == [
+            f"account:bob released: tempfail (enforce, case {tempfail}) and cap (enforce, case {cap}) taken off; "
+            "it may send again at once."
+        ]
+        assert told(site, "release", "bob") == ["account:bob released: it was not listed; noted all the same."]
+        site.send("alice", recipients=50, messages=6)
+        wait_for(lambda: site.refused("alice"), PATIENCE, "alice to be refused", site.errors("watch"))
+        (flood,) = (row["ref"] for row in site.json("table", "list"))
+        above = f"The rule flood says tempfail (case {flood}), which is more severe and goes before."
+        assert told(site, "throttle", "alice", "--for", "1h")[1:] == [above]
+        below = f"It goes before what the rule flood says: tempfail (case {flood})."
+        assert told(site, "block", "alice", "--for", "1h")[1:] == [below]
