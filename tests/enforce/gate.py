@@ -31,7 +31,7 @@ class Gate:
     """`mta` is "postfix" or "sendmail"; `exempt` and other options of [milter] come in `more`.
 
     `snippet` configures the milter in Sendmail, with the socket that a real machine would have; `listeners` are more
-    options of Sendmail's daemons.
+    options of Sendmail's daemons. `certificate` is a file with a key and a certificate, for STARTTLS.
     """
 
     def __init__(
@@ -40,17 +40,18 @@ class Gate:
         more: str = "exempt = []\n",
         snippet: str = "",
         listeners: Mapping[str, str] | None = None,
+        certificate: Path | None = None,
     ) -> None:
         port = _free_port()
         accounts = dict.fromkeys(LOGINS, "secret")
         milter = f"inet:127.0.0.1:{port}"
         self.mta: Postfix | Sendmail = (
-            Postfix(accounts, milter, PATIENT)
+            Postfix(accounts, milter, PATIENT | _tls_of_postfix(certificate))
             if mta == "postfix"
             else Sendmail(
                 accounts,
                 None if snippet else milter,
-                snippet.replace(SOCKET, f"inet:{port}@127.0.0.1"),
+                snippet.replace(SOCKET, f"inet:{port}@127.0.0.1") + _tls_of_sendmail(certificate),
                 listeners=listeners,
             )
         )
@@ -119,6 +120,19 @@ class Gate:
             return [line for line in self.milter.verdicts(0) if all(text in line for text in contained)]
 
         return wait_for(found, 60, f"a verdict with {contained}")
+
+
+def _tls_of_postfix(certificate: Path | None) -> dict[str, str]:
+    return {"smtpd_tls_security_level": "may", "smtpd_tls_chain_files": str(certificate)} if certificate else {}
+
+
+def _tls_of_sendmail(certificate: Path | None) -> str:
+    """Without authorities to name to clients it offers no STARTTLS, nor with a key below /tmp unless it is told to."""
+    if certificate is None:
+        return ""
+    files = dict.fromkeys(("confSERVER_CERT", "confSERVER_KEY", "confCACERT"), certificate)
+    settings = files | {"confCACERT_PATH": certificate.parent, "confDONT_BLAME_SENDMAIL": "TrustStickyBit"}
+    return "".join(f"define(`{name}', `{path}')dnl\n" for name, path in settings.items())
 
 
 def _free_port() -> int:
