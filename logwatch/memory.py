@@ -56,7 +56,7 @@ class Memory(Generic[V]):
         self._entries: dict[Any, Any] = {}  # as `_laid` gives them, in the order in which they were put
         self._changed: dict[Any, bool] = {}  # since `settle`, and whether anything of it is kept elsewhere
         self._front: dict[Any, None] = {}  # some of the oldest, in order; empty while nobody asks
-        self._unproven: OrderedDict[Any, None] = OrderedDict()  # in the order in which they were put
+        self._unproven: OrderedDict[Any, Any] = OrderedDict()  # in the order in which they were put
         self._places = 0  # given to what is kept elsewhere
 
     def __len__(self) -> int:
@@ -73,17 +73,24 @@ class Memory(Generic[V]):
         entry = self._entries.get(key)
         return None if entry is None or entry[0] < since else entry[1]
 
+    def last(self, key: Any) -> tuple[float, V | None]:
+        """When a key was last put, and its value; where there is none, longer ago than any time."""
+        entry = self._entries.get(key)
+        return (float("-inf"), None) if entry is None else self._taken(entry)
+
     def put(self, key: Any, value: V, time: float, *, proven: bool = True) -> None:
         """Set a value; it is now the youngest. What was proven once stays so."""
-        known = self._entries.pop(key, None)
-        if not proven or self._unproven:
-            self._rank(key, proven=proven, known=known is not None)
-        if key not in self._changed:
-            self._changed[key] = known is not None
-        self._entries[key] = self._laid(value, time)
+        entries, strangers = self._entries, self._unproven
+        known = entries.pop(key, None)
+        if strangers or not proven:
+            stranger = strangers.pop(key, False) is None
+            if not proven and (stranger or known is None):
+                strangers[key] = None
+        self._changed.setdefault(key, known is not None)
+        entries[key] = self._laid(value, time)
         if self._front:
             self._front.pop(key, None)
-        if len(self._entries) > self.bound or self._has_too_many_strangers():
+        if len(entries) > self.bound or (strangers and self._has_too_many_strangers()):
             self._make_room()
 
     def put_all(self, entries: Iterable[tuple[Any, V, float]], unproven: Sequence[Any] = ()) -> None:
@@ -95,19 +102,12 @@ class Memory(Generic[V]):
             before = known.pop(key, None)
             if ranked:
                 ranked.pop(key, None)
-            if key not in changed:
-                changed[key] = before is not None
+            changed.setdefault(key, before is not None)
             known[key] = self._laid(value, time)
-        ranked.update(dict.fromkeys(strangers))
+        for key in strangers:
+            ranked[key] = None
         while len(known) > self.bound or self._has_too_many_strangers():
             self._make_room()
-
-    def _rank(self, key: Any, *, proven: bool, known: bool) -> None:
-        stranger = key in self._unproven
-        if stranger:
-            del self._unproven[key]
-        if not proven and (stranger or not known):
-            self._unproven[key] = None
 
     def _has_too_many_strangers(self) -> bool:
         return len(self._unproven) > (self.bound // _SHARE or 1)

@@ -8,13 +8,17 @@ page forgets its oldest pair: 33 million pairs, 340 MB, are the most.
 
 from __future__ import annotations
 
-import hashlib
 from array import array
+from collections.abc import Callable, Iterable
+from hashlib import blake2b
 from typing import Any
 
 from logwatch.memory import Memory, Packed
 
+Delivery = tuple[str, bytes, float]  # sender, recipient, time
+Forgets = Callable[[str, int, float], bool]  # sender, day, time
 Page = tuple[bytearray, "array[int]"]  # fingerprints, 8 bytes each; the week in which each was last used
+Touched = dict[str, tuple[Page, float]]  # pages by name; when they were last changed, in that order
 
 DAY = 86400
 WEEK = 7 * DAY
@@ -38,88 +42,135 @@ class Contacts:
         """All that is remembered."""
         return (self.memory, self._latest)
 
-    def day_of(self, sender: str, time: float) -> int | None:
-        """The latest day (since the epoch) within a week before on which this sender wrote to somebody new."""
-        latest = self._latest.get(sender, time - WEEK)
-        return None if latest is None else _number(latest)
-
     def met(self, sender: str, recipient: bytes, time: float, *, forget: bool = False) -> int:
         """Whether this sender wrote to this recipient within half a year before, and if, first today; now it did.
 
-        With `forget`, whoever was new on that latest day is forgotten first.
+        With `forget`, whoever was new on that sender's latest day is forgotten first.
         """
-        if forget:
-            self._forget(sender, time)
-        pair = sender.encode() + b"\0" + recipient.lower()
-        mark = int.from_bytes(hashlib.blake2b(pair, digest_size=8).digest())
-        name, week = _page(mark), int(time // WEEK)
-        marks, weeks = self.memory.get(name) or (bytearray(), array("H"))
-        place = place_of(marks, mark)
-        if place < 0:
-            self._add(marks, weeks, mark, week)
-            self.memory.put(name, (marks, weeks), time)
-            self._note(sender, mark, time)
-            return NEVER
-        known = week - weeks[place] <= MEMORY
-        if weeks[place] < week:
-            weeks[place] = week
-            self.memory.put(name, (marks, weeks), time)
-        if not known:
-            return NEVER
-        return TODAY if self._new_today(sender, mark, time) else BEFORE
+        return self.met_by([(sender, recipient, time)], (lambda *_: True) if forget else None)[0]
+
+    def met_by(self, deliveries: Iterable[Delivery], forgets: Forgets | None = None) -> list[int]:
+        """The same of several deliveries, one after the other.
+
+        `forgets`: whether whoever was new on a sender's latest day (of the week before) is to be forgotten.
+        """
+        touched: Touched = {}
+        senders: dict[str, _Latest] = {}
+        noted: dict[str, _Latest] = {}  # of these who wrote to somebody new, in order of when they last did
+        found: list[int] = []
+        for sender, recipient, time in deliveries:
+            latest = senders.get(sender)
+            if latest is None or latest.time < time - WEEK:
+                latest = senders[sender] = _Latest.of(sender, time, *self._latest.last(sender))
+            if forgets and latest.marks and forgets(sender, latest.day, time):
+                self._forget(latest.marks, touched, time)
+                noted.pop(sender, None)
+                self._latest.drop(sender)
+            mark = blake2b(latest.begin + recipient.lower(), digest_size=8).digest()[::-1]
+            name, week = _page(mark), int(time // WEEK)
+            marks, weeks = page = self.memory.get(name) or _fresh(name, touched)
+            at = place_of(marks, mark)
+            if at < 0:
+                self._add(marks, weeks, mark, week)
+                if latest.note(mark, time):
+                    noted.pop(sender, None)
+                    noted[sender] = latest
+            if at < 0 or week - weeks[at] > MEMORY:
+                found.append(NEVER)
+            else:
+                found.append(TODAY if latest.has(mark, time) else BEFORE)
+            if at < 0 or weeks[at] < week:
+                weeks[at] = week
+                touched.pop(name, None)
+                touched[name] = page, time
+        if touched:
+            self.memory.put_all((name, page, time) for name, (page, time) in touched.items())
+        if noted:
+            self._latest.put_all((sender, latest.written(), latest.time) for sender, latest in noted.items())
+        return found
 
     def expire(self, clock: float) -> None:
         """Forget which contacts were new on days long ago; they stay contacts."""
         self._latest.expire(clock - WEEK)
 
-    def _note(self, sender: str, mark: int, time: float) -> None:
-        day = int(time // DAY)
-        latest = self._latest.get(sender, time - WEEK)
-        if latest is None or _number(latest) != day:
-            latest = _written(day)
-        if len(latest) <= 8 * _LATEST:
-            self._latest.put(sender, latest + _written(mark), time)
-
-    def _new_today(self, sender: str, mark: int, time: float) -> bool:
-        latest = self._latest.get(sender, time - WEEK)
-        return latest is not None and _number(latest) == int(time // DAY) and place_of(latest, mark) > 0
-
-    def _forget(self, sender: str, time: float) -> None:
-        latest = self._latest.get(sender, time - WEEK) or b""
-        for begin in range(8, len(latest), 8):
-            mark = _number(latest[begin : begin + 8])
-            marks, weeks = self.memory.get(_page(mark)) or (bytearray(), array("H"))
+    def _forget(self, latest: bytearray, touched: Touched, time: float) -> None:
+        """Have these never been met."""
+        for begin in range(0, len(latest), 8):
+            mark = bytes(latest[begin : begin + 8])
+            name = _page(mark)
+            marks, weeks = page = self.memory.get(name) or _fresh(name, touched)
             place = place_of(marks, mark)
             if place >= 0:
                 _remove(marks, weeks, place)
-                self.memory.put(_page(mark), (marks, weeks), time)
-        self._latest.drop(sender)
+                touched.pop(name, None)
+                touched[name] = page, time
+        latest.clear()
 
-    def _add(self, marks: bytearray, weeks: array[int], mark: int, week: int) -> None:
+    def _add(self, marks: bytearray, weeks: array[int], mark: bytes, week: int) -> None:
         if len(weeks) >= self._pairs:
             _remove(marks, weeks, weeks.index(min(weeks)))
-        marks += _written(mark)
+        marks += mark
         weeks.append(week)
 
 
-def _page(mark: int) -> str:
-    return _NAMES[mark >> 64 - _BITS]
+class _Latest:
+    """Who was new on a sender's latest day; written: the day, then fingerprints, each in 8 bytes."""
+
+    __slots__ = ("begin", "day", "marks", "time")
+
+    def __init__(self, sender: str, time: float, day: int, marks: bytes) -> None:
+        self.begin = sender.encode() + b"\0"  # of what is hashed
+        self.time = time
+        self.day = day
+        self.marks = bytearray(marks)
+
+    @classmethod
+    def of(cls, sender: str, time: float, last: float, written: bytes | None) -> _Latest:
+        """As it was put last; empty, where that was more than a week before."""
+        if written is None or last < time - WEEK:
+            return cls(sender, time, -1, b"")
+        return cls(sender, last, _number(written), written[8:])
+
+    def written(self) -> bytes:
+        """What `of` reads."""
+        return self.day.to_bytes(8, "little") + self.marks
+
+    def has(self, mark: bytes, time: float) -> bool:
+        """Whether a recipient was new today."""
+        return self.day == int(time // DAY) and place_of(self.marks, mark) >= 0
+
+    def note(self, mark: bytes, time: float) -> bool:
+        """A recipient is new; whether there was room for it."""
+        day = int(time // DAY)
+        if day != self.day:
+            self.day = day
+            self.marks.clear()
+        if len(self.marks) >= 8 * _LATEST:
+            return False
+        self.marks += mark
+        self.time = time
+        return True
 
 
-def _written(mark: int) -> bytes:
-    return mark.to_bytes(8, "little")
+def _fresh(name: str, touched: Touched) -> Page:
+    """A page that has not been put yet."""
+    return touched[name][0] if name in touched else (bytearray(), array("H"))
+
+
+def _page(mark: bytes) -> str:
+    """By the highest bits, which stand last."""
+    return _NAMES[(mark[7] << 8 | mark[6]) >> 16 - _BITS]
 
 
 def _number(written: bytes) -> int:
     return int.from_bytes(written[:8], "little")
 
 
-def place_of(marks: bytearray | bytes, mark: int) -> int:
+def place_of(marks: bytearray, mark: bytes) -> int:
     """Which of the fingerprints this is; -1 if none. Bytes are found twenty times faster than numbers in an array."""
-    wanted = _written(mark)
-    at = marks.find(wanted)
+    at = marks.find(mark)
     while at > 0 and at % 8:  # the end of one and the beginning of the next
-        at = marks.find(wanted, at + 1)
+        at = marks.find(mark, at + 1)
     return at // 8
 
 

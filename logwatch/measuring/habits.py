@@ -24,8 +24,10 @@ forgotten after half a year.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import compress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,38 +128,80 @@ class Habits:
         if began is None:
             began = float(events["clock"][rows[0]])
             self._days.put("first", began, began)
-        columns = [{**events, **added}[name][rows].tolist() for name in _Row._fields]
+        looked_at = {**events, **added}
+        columns = {name: looked_at[name][rows].tolist() for name in (*_Row._fields, "recipient")}
+        met = self._met(columns)
+        fresh = [place for place, when in met.items() if when != BEFORE and columns["clock"][place] - began >= LEARNING]
+        new = [place for place in fresh if met[place] == NEVER]
+        added["fresh_recipients"][rows[fresh]] = added["new_recipients"][rows[new]] = 1
+        telling = [event != "delivery" for event in columns["event"]]
+        for place in new:
+            telling[place] = True
+        found = defaultdict[str, list[int]](list)  # rows
+        lines = zip(rows.tolist(), map(_ROW, zip(*map(columns.__getitem__, _Row._fields), strict=True)), strict=True)
         used: dict[str, tuple[float, list[Any]]] = {}  # accounts of this chunk, in order of their last message
-        for row, line in zip(rows.tolist(), map(_ROW, zip(*columns, strict=True)), strict=True):
-            ready = line.clock - began >= LEARNING
-            if line.event == "delivery":
-                met = self._met(line)
-                if ready and met != BEFORE:
-                    added["fresh_recipients"][row] = 1
-                if ready and met == NEVER:
-                    added["new_recipients"][row] = 1
-                    added["far_strangers"][row] = self._far(self._recalled(line, used), line)
-                continue
+        for row, line in compress(lines, telling):
+            event, account, _, clock = line[:4]
             record = self._recalled(line, used)
-            added["new_networks"][row] = self._new_network(record, line)
-            added["odd_countries"][row] = self._odd_country(record, line)
-            added["far"][row] = ready and self._far(record, line)
-            added["away"][row] = ready and self._away(record, line)
-            if line.event == "queued":
-                added["odd_senders"][row] = self._message(record, line)
-                used.pop(line.account, None)
-                used[line.account] = (line.clock, record)
+            firsts = self._firsts(record, line)
+            if event == "delivery":
+                if self._far(line, firsts):
+                    found["far_strangers"].append(row)
+                continue
+            for name in self._unusual(record, line, firsts, clock - began >= LEARNING):
+                found[name].append(row)
+            if event == "queued":
+                if self._message(record, line, firsts):
+                    found["odd_senders"].append(row)
+                used.pop(account, None)
+                used[account] = (clock, record)
+        for name, places in found.items():
+            added[name][places] = 1
         for account, (time, record) in used.items():
             self._accounts.put(account, record, time)
 
-    def _met(self, line: _Row) -> int:
-        if line.recipient is None:
-            return BEFORE
-        return self.contacts.met(line.account, line.recipient, line.clock, forget=self._forgets(line))
+    def _met(self, columns: Mapping[str, Sequence[Any]]) -> dict[int, int]:
+        """The places of deliveries, and when the account wrote to their recipients before."""
+        each = zip(*map(columns.__getitem__, ("event", "account", "recipient", "clock")), strict=True)
+        deliveries = {
+            place: (account, recipient, clock)
+            for place, (event, account, recipient, clock) in enumerate(each)
+            if event == "delivery" and recipient is not None
+        }
+        if not deliveries:
+            return {}
+        met = self.contacts.met_by(deliveries.values(), self._taught_nothing if self._accused else None)
+        return dict(zip(deliveries, met, strict=True))
 
-    def _forgets(self, line: _Row) -> bool:
-        day = self.contacts.day_of(line.account, line.clock) if self._accused else None
-        return day is not None and self._condemned(line, day)
+    def _taught_nothing(self, account: str, day: int, time: float) -> bool:
+        return self.condemned.on(short(account), day, time)
+
+    def _firsts(self, record: list[Any], line: _Row) -> tuple[float, float]:
+        """When the account first used network and neighbourhood, on days not condemned; now, if it never did."""
+        never = (line.clock,)
+        places = record[3]
+        network, near = places.get(line.network, never)[0], places.get(line.near, never)[0]
+        if self._accused:
+            network, near = (line.clock if self._condemned(line, first // DAY) else first for first in (network, near))
+        return network, near
+
+    def _unusual(self, record: list[Any], line: _Row, firsts: tuple[float, float], ready: bool) -> list[str]:
+        """What is unusual about where a message comes from."""
+        found: list[str] = []
+        if not ready:
+            return found
+        age = line.clock - record[0]
+        if age >= LEARNING:
+            if self._newer(line, line.network, firsts[0], DAY):
+                found.append("new_networks")
+            if self._odd_country(record, line):
+                found.append("odd_countries")
+        if line.near is not None and line.clock - firsts[1] < _FAR:
+            if self._far(line, firsts):
+                found.append("far")
+            if age >= DAY and line.clock - firsts[1] < DAY:
+                found.append("away")
+        return found
 
     def _recalled(self, line: _Row, used: dict[str, tuple[float, list[Any]]]) -> list[Any]:
         """What is known of an account, as it was used in this chunk or before it."""
@@ -167,23 +211,26 @@ class Habits:
         known = None if lately else self._accounts.get(line.account, line.clock - MEMORY)
         return known or [line.clock, 0, -1, {}, {}, {}]
 
-    def _message(self, record: list[Any], line: _Row) -> bool:
+    def _message(self, record: list[Any], line: _Row, firsts: tuple[float, float]) -> bool:
         """Learn from a message; whether its sender is odd."""
         day = int(line.clock // DAY)
         if record[2] != day:
             record[2] = day
             self._count_active(day, line.clock)
-        for place in filter(None, (line.network, line.near)):
-            first = self._first(record, line, place)
-            record[3].pop(place, None)
-            self._users.note(place, short(line.account), first, line.clock)
-            record[3][place] = [first, line.clock]
-            _bound(record[3], _NETWORKS)
+        places, user = record[3], bytes.fromhex(short(line.account))
+        for place, first in zip((line.network, line.near), firsts, strict=True):
+            if place is not None:
+                self._users.note(place, user, first, line.clock)
+                places.pop(place, None)
+                places[place] = [first, line.clock]
+                if len(places) > _NETWORKS:
+                    _forget_oldest(places)
         if line.country is not None:
             days, last = self._days_there(record, line)
             record[4].pop(line.country, None)
             record[4][line.country] = [days + (last != day), day]
-            _bound(record[4], _COUNTRIES)
+            if len(record[4]) > _COUNTRIES:
+                _forget_oldest(record[4])
         odd = bool(line.sender) and self._odd_sender(record, line)
         record[1] += 1
         return odd
@@ -199,26 +246,12 @@ class Habits:
     def _condemned(self, line: _Row, day: float) -> bool:
         return self._accused and self.condemned.on(short(line.account), int(day), line.clock)
 
-    def _new_network(self, record: list[Any], line: _Row) -> bool:
-        grown = line.clock - record[0] >= LEARNING
-        return grown and line.network is not None and self._newer(record, line, line.network, DAY)
+    def _far(self, line: _Row, firsts: tuple[float, float]) -> bool:
+        return self._newer(line, line.near, firsts[1], _FAR) and not self._shared(line, line.network)
 
-    def _away(self, record: list[Any], line: _Row) -> bool:
-        near, settled = line.near, line.clock - record[0] >= DAY
-        return settled and near is not None and line.clock - self._first(record, line, near) < DAY
-
-    def _far(self, record: list[Any], line: _Row) -> bool:
-        near = line.near
-        return near is not None and self._newer(record, line, near, _FAR) and not self._shared(line, line.network)
-
-    def _newer(self, record: list[Any], line: _Row, place: str, span: float) -> bool:
+    def _newer(self, line: _Row, place: str | None, first: float, span: float) -> bool:
         """Whether the account has used a place for less than a span, and others hardly have."""
-        return line.clock - self._first(record, line, place) < span and not self._shared(line, place)
-
-    def _first(self, record: list[Any], line: _Row, place: str) -> float:
-        """When the account first used a place, on a day that was not condemned; now, if it never did."""
-        first = record[3].get(place, (line.clock,))[0]
-        return line.clock if self._condemned(line, first // DAY) else float(first)
+        return place is not None and line.clock - first < span and not self._shared(line, place)
 
     def _shared(self, line: _Row, place: str | None) -> bool:
         """Whether several others have used a place for longer than a day, and not only while they were abused."""
@@ -234,7 +267,7 @@ class Habits:
         return days - self._condemned(line, last), last
 
     def _odd_country(self, record: list[Any], line: _Row) -> bool:
-        if line.country is None or line.clock - record[0] < LEARNING:
+        if line.country is None:
             return False
         days, last = self._days_there(record, line)
         others = (count for land, (count, _) in record[4].items() if land != line.country)
@@ -248,7 +281,8 @@ class Habits:
             first, before = line.clock, 0
         many = len(used) >= _SENDERS - 1
         used[sender] = [first, before + 1]
-        _bound(used, _SENDERS)
+        if len(used) > _SENDERS:
+            _forget_oldest(used)
         return messages >= _MESSAGES and not many and (before < _FEW * messages or line.clock - first < LEARNING)
 
 
@@ -258,7 +292,6 @@ class _Row(NamedTuple):
     event: str
     account: str
     sender: bytes | None
-    recipient: bytes | None
     clock: float
     network: str | None
     near: str | None
@@ -268,10 +301,9 @@ class _Row(NamedTuple):
 _ROW: Callable[[Any], _Row] = partial(tuple.__new__, _Row)  # from a row of as many values; NamedTuple's own is slow
 
 
-def _bound(used: dict[str, Any], most: int) -> None:
+def _forget_oldest(used: dict[str, Any]) -> None:
     """What was used longest ago goes first; dictionaries keep the order of use."""
-    if len(used) > most:
-        del used[next(iter(used))]
+    del used[next(iter(used))]
 
 
 def _text(sender: bytes) -> str:

@@ -28,6 +28,7 @@ def network(client: str) -> str:
     return found[0] if found else client
 
 
+@lru_cache(maxsize=16384)
 def neighbourhood(client: str) -> str | None:
     """The networks around a client's key that mostly belong to one provider: IPv4 /16, IPv6 /32; None if no address."""
     found = keys.networks(client.removeprefix("client:"))

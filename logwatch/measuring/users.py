@@ -24,13 +24,14 @@ class Users:
     def __init__(self) -> None:
         self.memory = Packed("networks", 200_000, _dump, _load)
 
-    def note(self, place: str, user: str, first: float, time: float) -> None:
+    def note(self, place: str, user: bytes, first: float, time: float) -> None:
         """Somebody uses a place, since `first`. That it is in use is noted once a day, so that it is not forgotten."""
-        known = self.memory.get(place, time - _MEMORY) or b""
-        name = bytes.fromhex(user)
-        joins = len(known) < WATCHED * _USER.size and not _has(known, name)
-        if joins or self.memory.get(place, time - DAY) is None:
-            self.memory.put(place, known + _USER.pack(name, first) if joins else known, time)
+        last, known = self.memory.last(place)
+        if known is None or last < time - _MEMORY:
+            known = b""
+        joins = len(known) < WATCHED * _USER.size and not _has(known, user)
+        if joins or last < time - DAY:
+            self.memory.put(place, known + _USER.pack(user, first) if joins else known, time)
 
     def of(self, place: str, time: float) -> Mapping[str, float]:
         """First uses of a place, by user."""

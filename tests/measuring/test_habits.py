@@ -419,6 +419,27 @@ class TestContacts:
         """Though the end of one and the beginning of the next are the same bytes."""
         page = bytearray(b"".join(marks))
         for place, mark in enumerate(marks):
-            assert place_of(page, int.from_bytes(mark, "little")) == place
+            assert place_of(page, mark) == place
             rest = page[: 8 * place] + page[8 * place + 8 :]
-            assert place_of(rest, int.from_bytes(mark, "little")) == -1
+            assert place_of(rest, mark) == -1
+
+    @given(
+        st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from((b"r@x", b"s@x")), st.integers(0, 3)), max_size=40),
+        st.sampled_from((0.01, 0.4, 4.0)),
+    )
+    def test_those_of_a_chunk_are_new_or_not_as_they_are_one_by_one(
+        self, drawn: list[tuple[str, bytes, int]], days: float
+    ) -> None:
+        """Of one day in three it is forgotten who was new; and what is remembered is the same."""
+        time, deliveries = START, []
+        for sender, recipient, later in drawn:
+            time += later * days * DAY
+            deliveries.append((f"account:{sender}", recipient, time))
+        together, alone = Contacts(), Contacts()
+        assert together.met_by(deliveries, _third) == [alone.met_by([one], _third)[0] for one in deliveries]
+        for some, other in zip(together.memories(), alone.memories(), strict=True):
+            assert some.changes() == other.changes()
+
+
+def _third(_: str, day: int, time: float) -> bool:
+    return day % 3 == 0 and time // DAY > day

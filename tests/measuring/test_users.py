@@ -19,7 +19,7 @@ def test_the_first_users_of_a_place_are_kept(names: list[str]) -> None:
     """Also where one name, or a time, ends as another begins."""
     users, expected = Users(), dict[str, float]()
     for second, name in enumerate(names):
-        users.note(PLACE, name, float(second), float(second))
+        users.note(PLACE, bytes.fromhex(name), float(second), float(second))
         if len(expected) < WATCHED:
             expected.setdefault(name, float(second))
     assert users.of(PLACE, 100.0) == expected
@@ -28,20 +28,20 @@ def test_the_first_users_of_a_place_are_kept(names: list[str]) -> None:
 
 def test_a_place_in_use_is_written_once_a_day() -> None:
     users = Users()
-    users.note(PLACE, "0a1b2c3d4e5f", 5.0, 9.0)
+    users.note(PLACE, bytes.fromhex("0a1b2c3d4e5f"), 5.0, 9.0)
     users.memory.settle()
-    users.note(PLACE, "0a1b2c3d4e5f", 5.0, DAY)
+    users.note(PLACE, bytes.fromhex("0a1b2c3d4e5f"), 5.0, DAY)
     assert users.memory.changes() == []
-    users.note(PLACE, "0a1b2c3d4e5f", 5.0, DAY + 10)
+    users.note(PLACE, bytes.fromhex("0a1b2c3d4e5f"), 5.0, DAY + 10)
     assert [time for _, time, _ in users.memory.changes()] == [DAY + 10]
 
 
 def test_users_are_forgotten_half_a_year_after_the_last_use() -> None:
     users = Users()
-    users.note(PLACE, "0a1b2c3d4e5f", 1.0, 1.0)
+    users.note(PLACE, bytes.fromhex("0a1b2c3d4e5f"), 1.0, 1.0)
     assert users.of(PLACE, 1.0 + 182 * DAY)
     assert not users.of(PLACE, 2.0 + 182 * DAY)
-    users.note(PLACE, "ffffffffffff", 183 * DAY, 183 * DAY)
+    users.note(PLACE, bytes.fromhex("ffffffffffff"), 183 * DAY, 183 * DAY)
     assert users.of(PLACE, 183 * DAY) == {"ffffffffffff": 183 * DAY}
 
 
@@ -51,7 +51,7 @@ def test_in_the_journal_they_are_a_json_object() -> None:
     users = Users()
     users.memory.restore([(PLACE, 1764028801.5, bytes(8) + written)])
     assert users.of(PLACE, 1764028802.0) == json.loads(written)
-    users.note(PLACE, "000000000007", 1764028802.0, 1764028802.0)
+    users.note(PLACE, bytes.fromhex("000000000007"), 1764028802.0, 1764028802.0)
     ((_, _, changed),) = users.memory.changes()
     assert changed is not None
     assert json.loads(unplaced(changed)) == {**json.loads(written), "000000000007": 1764028802.0}
