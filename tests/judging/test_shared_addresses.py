@@ -45,3 +45,30 @@ def test_what_one_does_is_held_against_all_only_where_there_are_no_others(happen
     bench.feed(*by_day)
     assert [decision.key for decision in bench.feed(*happens(CAMPUS)) if not decision.key.startswith("account:")] == []
     assert ELSEWHERE in [decision.key for decision in bench.feed(*happens(ELSEWHERE))]
+
+
+def test_a_list_with_dead_addresses_is_no_harvest_while_it_may_still_be_accepted() -> None:
+    """A message's refused recipients stand in the log before it does; who only tries names comes again without one."""
+    first = [*events("connect", 1, 1, client=ELSEWHERE), *events("reject", 8, 60, client=ELSEWHERE, dsn=b"5.1.1")]
+    again = {"clock": START + 22 * HOUR + 120, "event": "connect", "client": ELSEWHERE}
+    for accepted, found in ((100, set()), (0, {ELSEWHERE})):
+        bench = Bench(SHIPPED.read_text())
+        assert bench.feed(*first) == []
+        if accepted:
+            bench.feed({**message(22 * HOUR + 70, accepted, client=ELSEWHERE), "account": None})
+        assert {decision.key for decision in bench.feed(again)} == found
+
+
+def test_harvest_is_seen_where_connections_are_not_logged() -> None:
+    """Exim does not, unless told to."""
+    decided = Bench(SHIPPED.read_text()).feed(*events("reject", 12, 60, client=ELSEWHERE, dsn=b"5.1.1"))
+    assert ELSEWHERE in [decision.key for decision in decided]
+
+
+@pytest.mark.parametrize(("messages", "throttled"), [(1, False), (12, True)])
+def test_a_single_message_to_an_old_list_is_over_when_it_bounces(messages: int, throttled: bool) -> None:
+    bench = Bench(SHIPPED.read_text())
+    bench.feed(*(message(place * 300, 60 // messages) for place in range(messages)))
+    bounces = events("delivery", 20, 60, account="account:alice", status=b"bounced", dsn=b"5.1.1")
+    decided = bench.feed(*({**row, "clock": row["clock"] - 21 * HOUR} for row in bounces))
+    assert bool(decided) is throttled
