@@ -28,6 +28,7 @@ BRIDGES = {
         "cluster",
     },
     "enforce.verdict": {"telling/export.py"},  # a map refuses in the words of the milter
+    "enforce.identity": {"commands/check.py"},  # whom the milter would become
     "enforce.exposition": {"telling/metrics.py", "commands/watch.py", "cluster/figures.py"},
     "enforce.main": {"commands/milter.py"},
     "enforce.notify": {"commands/watch.py", "commands/ship.py", "commands/sync.py"},

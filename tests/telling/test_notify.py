@@ -624,7 +624,7 @@ def test_the_check_of_a_configuration_finds_channels_that_cannot_be_had(
 ) -> None:
     """Before the controller has to do without them."""
     configured = tmp_path / "mailbrake.toml"
-    configured.write_text('[notify]\napprise = ["nosuch://secret"]\n')
+    configured.write_text(f'[log]\nfiles = ["{configured}"]\n[notify]\napprise = ["nosuch://secret"]\n')
     assert main(["check", "--config", str(configured)]) == 1
     assert capsys.readouterr().err == (
         "mailbrake: notifications: nosuch://…: Apprise does not know what to do with this URL\n"
