@@ -328,7 +328,7 @@ def _moment(at: Any, events: pd.DataFrame) -> float:
 
 
 def _frame(table: Columns, config: Config) -> pd.DataFrame:
-    frame = pd.DataFrame({**readable(table), **{name: table[name] for name in (*ATTRIBUTED, "clock")}})
+    frame = pd.DataFrame({**readable(table), **{name: table[name] for name in (*ATTRIBUTED, "opens", "clock")}})
     for name in ("time", "clock"):
         frame[name] = pd.to_datetime(frame[name], unit="s", utc=True).dt.tz_convert(zone_of(config) or _local())
     return frame
@@ -344,7 +344,8 @@ def _columns(events: pd.DataFrame) -> Columns:
     table: Columns = {name: _objects(events[name]) for name in ("event", "account", "client", "local")}
     for name in dict.fromkeys((*signals.NEEDS[1:], "queue_id")):
         table[name] = _objects(events[name], _written)
-    return {**table, "counts": events["counts"].to_numpy(dtype=bool), "clock": _epoch(events["clock"])}
+    marks = {name: events[name].to_numpy(dtype=bool) for name in ("counts", "opens")}
+    return {**table, **marks, "clock": _epoch(events["clock"])}
 
 
 _NEEDED = dict.fromkeys(("event", *KEY_COLUMNS, *signals.NEEDS[1:], "queue_id", "counts", "clock"))

@@ -87,6 +87,7 @@ NUMBERS = frozenset({"delay"})
 
 # What attribution adds: the keys that an event counts for, and whether it counts at all (a retry of a deferred
 # message, or the MTA's echo of our own verdict, does not).
+# Beside these `clock`, and `opens`: that the event also tells of a connection that has no line of its own.
 KEY_COLUMNS = ("account", "client", "local")
 ATTRIBUTED = (*KEY_COLUMNS, "counts")
 

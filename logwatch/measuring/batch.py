@@ -16,7 +16,7 @@ from logwatch.measuring.signals import NEEDS, Seen, amounts, shown
 from logwatch.measuring.track import MICRO, Ints, ranges, told_apart
 from logwatch.schema import ADDITIVE, KEY_COLUMNS, Columns
 
-LOOKED_AT = (*NEEDS, *KEY_COLUMNS, "counts", "clock")  # of the columns of events
+LOOKED_AT = (*NEEDS, *KEY_COLUMNS, "counts", "opens", "clock")  # of the columns of events
 
 
 class Codes(dict[str, tuple[Ints, NDArray[Any]]]):

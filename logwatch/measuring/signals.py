@@ -139,7 +139,7 @@ _COUNTED: dict[str, Callable[[Seen], Any]] = {
     "recipients": lambda events: _queued(events) * _number(events, "nrcpt"),
     "bytes": lambda events: _queued(events) * _number(events, "size"),
     "cost": lambda events: _queued(events) * _number(events, "nrcpt") * events["price"],
-    "connections": lambda events: _is(events, "event", "connect"),
+    "connections": lambda events: _is(events, "event", "connect") | events["opens"],
     "attempts": _attempted,
     "new_recipients": lambda events: events["new_recipients"],
     "fresh_recipients": lambda events: events["fresh_recipients"],
@@ -176,7 +176,8 @@ def noticed(events: Columns) -> NDArray[np.int64]:
     """Positions of the events that may add or show something, or teach habits something."""
     codes, kinds = coded(events["event"])
     looked_at = np.array([kind in _NOTICED for kind in kinds], dtype=bool)
-    return np.flatnonzero((looked_at[codes] | (events["count"] != None)) & events["counts"])  # noqa: E711  # for each
+    told = (events["count"] != None) | events["opens"]  # noqa: E711  # for each
+    return np.flatnonzero((looked_at[codes] | told) & events["counts"])
 
 
 def amounts(events: Seen) -> Amounts:

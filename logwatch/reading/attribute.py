@@ -8,8 +8,13 @@ that again at every retry of a deferred message.
 **Sessions.** What happens before a message is accepted is known by host and process id, from `connect` (or
 `AUTH=server`) to `disconnect`, since one smtpd serves many sessions one after another. A line's own login (auth
 failures, refusals) goes before that of its session, and a session of another client than the line's is not its own.
-Where Sendmail has no AUTH, its lines `User unknown` name nobody: they do not count, but the next line of the process
-that names the client (`from=`, or the end of the session) has their number as its `count`.
+
+Sendmail has a process for each connection, and logs neither its beginning nor, where there was mail, its end; numbers
+of processes come again within a day. So the first line of a process that names its client `opens` a connection, where
+none was logged. A line that names nobody belongs to the session only where its queue id begins as that of the session's
+mail: six characters tell when the process began. Of a process of which nothing is known yet, such lines
+(`User unknown`) do not count, but its next one that names the client (`from=`, or the end of the session) has their
+number as its `count`.
 
 **The same message again.** What comes back from a content filter, is forwarded, or goes from Sendmail's submission
 queue to its daemon, is the same message under another queue id: it has the same owner and does not count again.
@@ -71,13 +76,17 @@ _MAY_BE_LOOPBACK = re.compile(rb"127\.|[^.]*:")  # most relays are neither
 # Account, client and local key; of a message also whether it has been counted, and how many recipients it had; of one
 # that seems to have come back how many the first had, and whose it is otherwise. Never changed in place.
 Owner = Sequence[Any]
+
+# Account, client and local key; of Sendmail's also how many recipients were refused while nobody knew for whom, and how
+# its queue ids begin.
+Session = Sequence[Any]
 _NOBODY: Owner = (None, None, None)
 Act = tuple[Owner, bool]
 Name = tuple[bytes | None, bytes | None]  # a host, and a queue id, process id or message id there
 
 
 class Attribution:
-    """Adds `account`, `client`, `local`, `counts` and `clock` to events, chunk after chunk of one log.
+    """Adds `account`, `client`, `local`, `counts`, `opens` and `clock` to events, chunk after chunk of one log.
 
     `clock` is the time as of which an event is judged: the site's (see `reading.clocks`), never its own stamp, so that
     neither late lines nor a host whose clock is wrong can turn it back.
@@ -85,7 +94,7 @@ class Attribution:
 
     def __init__(self, default_realm: str = "", *, keep_case: bool = False) -> None:
         self.messages: Memory[Owner] = Memory("messages", 500_000, names=(_name_as_text, _name_from_text))
-        self.sessions: Memory[Owner] = Memory("sessions", 100_000, names=(_name_as_text, _name_from_text))
+        self.sessions: Memory[Session] = Memory("sessions", 100_000, names=(_name_as_text, _name_from_text))
         self.message_ids: Memory[Sequence[Any]] = Memory(
             "message ids", 100_000, names=(_name_as_text, _name_from_text)
         )  # newest id, returns
@@ -96,6 +105,7 @@ class Attribution:
         self._accounts = _Keys(lambda login: named(login.decode("utf-8", "surrogateescape")))
         self._clients = _Keys(lambda address: key.client(address.decode("ascii", "replace")))
         self._late = 0  # what the line at hand has for its count
+        self._opens = False  # whether it tells of a connection that has no line of its own
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks by key."""
@@ -104,7 +114,7 @@ class Attribution:
     def attribute(self, events: Scanned) -> Columns:
         """The same events with the columns named above."""
         owners: list[Owner] = []
-        counts, late, before = [], {}, self.clocks.now
+        counts, opens, late, before = [], np.zeros(len(events.rows), dtype=bool), {}, self.clocks.now
         clocks = self.clocks.of(list(map(itemgetter(0), events.rows)), events["time"])
         for clock, event, row in zip(clocks.tolist(), events["event"].tolist(), events.rows, strict=True):
             if clock < before:  # what was too old then must not be young again, whatever the chunks are
@@ -113,12 +123,14 @@ class Attribution:
             owner, counted = _ACTS[event](self, clock, row)
             if self._late:
                 late[len(owners)], self._late = self._late, 0
+            if self._opens:
+                opens[len(owners)], self._opens = True, False
             owners.append(owner)
             counts.append(counted)
         self._expire(before)
         self.clocks.expire()
         keys = {name: _column(owners, place) for place, name in enumerate(KEY_COLUMNS)}
-        known = {"counts": np.array(counts, dtype=bool), "clock": clocks}
+        known = {"counts": np.array(counts, dtype=bool), "opens": opens, "clock": clocks}
         told = {"count": _filled(events["count"], late)} if late and "count" in events else {}
         return {**events, **keys, **known, **told}
 
@@ -135,44 +147,48 @@ class Attribution:
         return owner, True
 
     def _disconnect(self, time: float, row: Row) -> Act:
-        host, pid, _, ip = row[:4]
+        host, pid, queue_id, ip, _, peer = row[:6]
         owner = self._owner(time, row)
         if pid:
-            self._tell_late(time, (host, pid), ip)
+            self._opens = peer is not None and self._is_new(time, row)
+            self._tell_late(time, (host, pid), ip, queue_id)
             self.sessions.drop((host, pid))
         return owner, True
 
     def _lost(self, time: float, row: Row) -> Act:
-        host, pid, _, ip = row[:4]
-        client = self._clients[ip]
-        if self._session(time, host, pid, client)[1] is None:
-            self._begin(time, row, (None, client, None), ip)
+        client, peer = self._clients[row[3]], row[5]
+        if self._session(time, row, client)[1] is None:
+            self._begin(time, row, (None, client, None), row[3], peer)
         return self._owner(time, row), True
 
     def _reject(self, time: float, row: Row) -> Act:
-        host, pid, _, _, _, dsn = row[:6]
+        host, pid, queue_id, ip, _, dsn, peer = row[:7]
+        if peer is not None and self._is_new(time, row):
+            self._begin(time, row, (None, self._clients[ip], None), ip, peer)
         owner = self._owner(time, row)
         if dsn != b"5.1.1" or not pid or owner[0] or owner[1]:
             return owner, True
+        begins = _beginning(queue_id)
         waiting = self.sessions.get((host, pid), time - _SESSION) or _NOBODY
-        self.sessions.put((host, pid), (*_NOBODY, sum(waiting[3:]) + 1), time, proven=False)
+        before = sum(waiting[3:4]) if (*waiting[4:],) == (begins,) else 0
+        self.sessions.put((host, pid), (*_NOBODY, before + 1, begins), time, proven=False)
         return owner, False
 
     def _log_in(self, time: float, row: Row) -> Act:
-        _, _, _, ip, login = row[:5]
+        _, _, _, ip, login, peer = row[:6]
         owner = (self._accounts[login], self._clients[ip], None)
-        self._begin(time, row, owner, ip)
+        self._begin(time, row, owner, ip, peer)
         return owner, True
 
     def _accept(self, time: float, row: Row) -> Act:
-        host, _, queue_id, ip, _, original_id, nrcpt = row[:7]
+        host, _, queue_id, ip, _, original_id, nrcpt, peer = row[:8]
         original = self._message(time, host, original_id) if original_id else None
         owner = original or self._submitter(time, row, None, nrcpt)
         if queue_id and nrcpt is None:  # otherwise Sendmail's line of what never became a message
             returned = original is not None
             self.messages.put((host, queue_id), (*owner[:3], returned), time, proven=returned)
         if not original:
-            self._begin(time, row, owner, ip)
+            self._begin(time, row, owner, ip, peer)
         return owner, True
 
     def _pickup(self, time: float, row: Row) -> Act:
@@ -204,10 +220,10 @@ class Attribution:
 
     def _arrived(self, time: float, row: Row) -> Act:
         """Sendmail's or Exim's line of acceptance; Postfix's of bounces, and of what came before the log begins."""
-        host, _, queue_id, ip, _, uid, nrcpt, message_id = row[:8]
+        host, _, queue_id, ip, _, uid, nrcpt, message_id, peer = row[:9]
         owner = self._submitter(time, row, uid, nrcpt)
         if owner != _NOBODY:
-            self._begin(time, row, owner, ip or uid)
+            self._begin(time, row, owner, ip or uid, peer)
         original = self._original(time, (host, message_id), queue_id, owner)
         if original and _has_grown(original, nrcpt):
             original = None
@@ -280,40 +296,52 @@ class Attribution:
 
     # Who is meant.
 
-    def _begin(self, time: float, row: Row, owner: Owner, known: bytes | None) -> None:
-        """A session of this owner; `known`: the client or user that the line names."""
-        host, pid = row[:2]
+    def _begin(self, time: float, row: Row, owner: Owner, known: bytes | None, peer: bytes | None) -> None:
+        """A session of this owner; `known`: the client or user that the line names; `peer`: whether Sendmail does."""
+        host, pid, queue_id = row[:3]
         if pid:
-            self._tell_late(time, (host, pid), known)
-            self.sessions.put((host, pid), owner[:3], time, proven=owner[0] is not None)
+            self._opens = peer is not None and self._is_new(time, row)
+            self._tell_late(time, (host, pid), known, queue_id)
+            session = owner[:3] if peer is None else (*owner[:3], 0, _beginning(queue_id))
+            self.sessions.put((host, pid), session, time, proven=owner[0] is not None)
 
-    def _tell_late(self, time: float, session: Name, known: bytes | None) -> None:
+    def _is_new(self, time: float, row: Row) -> bool:
+        """Whether a line names a client of which its process has said nothing yet."""
+        host, pid, _, ip = row[:4]
+        known = self.sessions.get((host, pid), time - _SESSION) or _NOBODY
+        return ip is not None and known[1] != self._clients[ip]
+
+    def _tell_late(self, time: float, session: Name, known: bytes | None, queue_id: bytes | None) -> None:
         """What the session's process refused while nobody knew for whom now counts with this line."""
         waiting = self.sessions.get(session, time - _SESSION)
-        if waiting and known:
-            self._late = sum(waiting[3:])
+        if waiting and known and _is_of(waiting, queue_id):
+            self._late = sum(waiting[3:4])
 
     def _submitter(self, time: float, row: Row, uid: bytes | None, nrcpt: bytes | None) -> Owner:
         """Who hands a message in: the line's own login, else its session's; its client or local user."""
         if uid:
             return None, None, key.local(_text(uid))
-        host, pid, _, ip, login = row[:5]
+        ip, login = row[3:5]
         account, client = self._accounts[login], self._clients[ip]
         if account is None and client and nrcpt is not None:  # Sendmail's: Postfix would have said so in this line
-            account = self._session(time, host, pid, client)[0]
+            account = self._session(time, row, client)[0]
         return account, client, None
 
     def _owner(self, time: float, row: Row) -> Owner:
         """The message's owner, else the session's; what stands in the line itself goes first."""
-        host, pid, queue_id, ip, login = row[:5]
+        host, _, queue_id, ip, login = row[:5]
         account, client = self._accounts[login], self._clients[ip]
-        known = self._message(time, host, queue_id) or self._session(time, host, pid, client)
+        known = self._message(time, host, queue_id) or self._session(time, row, client)
         return account or known[0], client or known[1], known[2]
 
-    def _session(self, time: float, host: bytes | None, pid: bytes | None, client: str | None) -> Owner:
-        """The session of a process; nobody's where the line names another client than it had."""
+    def _session(self, time: float, row: Row, client: str | None) -> Owner:
+        """The session of a line's process; nobody's where that had another client, or was another process."""
+        host, pid, queue_id = row[:3]
         known = self.sessions.get((host, pid), time - _SESSION) or _NOBODY
-        return known if client is None or known[1] is None or client == known[1] else _NOBODY
+        if client is None:
+            return known if _is_of(known, queue_id) else _NOBODY
+        unnamed = known[1] is None and known[2] is None
+        return known if unnamed or client == known[1] else _NOBODY
 
     def _message(self, time: float, host: bytes | None, queue_id: bytes | None) -> Owner | None:
         if queue_id is None:
@@ -371,6 +399,17 @@ def _is_from_here(message: Owner | None) -> bool:
         return False
     account, client, local = message[:3]
     return account is None and (client is None or _is_loopback(client) or local is not None)
+
+
+def _beginning(queue_id: bytes | None) -> str | None:
+    """What all queue ids of a process of Sendmail's begin with: year, month, day, hour, minute and second of it."""
+    return _text(queue_id[:6]) if queue_id else None
+
+
+def _is_of(session: Session, queue_id: bytes | None) -> bool:
+    """Whether a queue id may be of a session's process, as far as is known."""
+    begins = session[4] if len(session) > 4 else None
+    return begins is None or queue_id is None or begins == _beginning(queue_id)
 
 
 def _count(nrcpt: bytes | None) -> int | None:

@@ -3,6 +3,8 @@
 A row is a tuple of raw fields, None where a line has no such field: those of COMMON, those of MORE for its event, then
 whatever columns the scanner was asked for besides, and the stamp. Of most kinds that is a tenth of what a line could
 have, and it is all that has to be gone through line by line.
+
+`peer` is a sign that the grammar gives, empty where it is given, and no column: Sendmail names the client of a process.
 """
 
 from __future__ import annotations
@@ -17,11 +19,14 @@ Row = tuple[Any, ...]
 STAMP = "stamp"  # the last of a row
 COMMON = ("host", "pid", "queue_id", "client_ip", "sasl_username")
 MORE = {
-    "accept": ("orig_queue_id", "nrcpt"),
-    "reject": ("dsn",),
+    "disconnect": ("peer",),
+    "lost_connection": ("peer",),
+    "accept": ("orig_queue_id", "nrcpt", "peer"),
+    "reject": ("dsn", "peer"),
+    "auth_ok": ("peer",),
     "pickup": ("uid", "orig_queue_id"),
     "message_id": ("message_id",),
-    "queued": ("uid", "nrcpt", "message_id"),
+    "queued": ("uid", "nrcpt", "message_id", "peer"),
     "delivery": ("response", "relay_host", "relay_ip"),
     "notification": ("response",),
     "verdict": ("ref", "mode", "verdict"),

@@ -19,6 +19,7 @@ def events(rows: Iterable[Mapping[str, Any]]) -> Columns:
     names = dict.fromkeys((*signals.NEEDS, *_TEXT))
     table: Columns = {name: _objects(row.get(name) for row in found) for name in names}
     table["clock"] = np.array([row["clock"] for row in found], dtype=np.float64)
+    table["opens"] = np.array([row.get("opens", False) for row in found], dtype=bool)
     table["counts"] = np.array([row.get("counts", True) for row in found], dtype=bool)
     return table
 

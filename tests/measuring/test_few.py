@@ -35,6 +35,7 @@ _rows = st.fixed_dictionaries({
     "status": st.sampled_from([b"sent", b"bounced", b"deferred"]),
     "sender": st.sampled_from([b"a@example.org", b"b@example.org", None]),
     "counts": st.sampled_from([True, True, True, False]),
+    "opens": st.sampled_from([False, False, False, True]),
 })  # fmt: skip
 
 

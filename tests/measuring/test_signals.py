@@ -29,6 +29,8 @@ OPEN = (
 )
 LINES: dict[bytes, dict[str, int]] = {
     b"postfix/submission/smtpd[13626]: connect from unknown[192.0.2.1]": {"connections": 1},
+    b"sm-mta[30580]: 6AP3si0p030580: c.example [192.0.2.1] did not issue MAIL/EXPN/VRFY/ETRN during connection to "
+    b"MTA": {"connections": 1},
     b"postfix/qmgr[13610]: 4jZ4r31mvlzJ9bM: from=<alice@example.org>, size=333, nrcpt=3 (queue active)": {
         "messages": 1, "recipients": 3, "bytes": 333, "cost": 3, "attempts": 1,
     },

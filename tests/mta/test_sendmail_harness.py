@@ -78,6 +78,22 @@ def test_a_wrong_password_leaves_one_failure_line(sendmail: Sendmail) -> None:
     assert attributed(sendmail, re.escape(line)) == [failure]
 
 
+@pytest.mark.parametrize("log_level", [9, 12])
+def test_a_connection_counts_once_whether_it_is_logged_or_not(log_level: int) -> None:
+    """Two with mail, of which one has two messages, and one without."""
+    with Sendmail(log_level=log_level) as sendmail:
+        submit(sendmail.submission_port, "a@example.org", ["x@sink.example"], login="alice", messages=2)
+        submit(sendmail.smtp_port, "b@example.org", ["x@sink.example"])
+        submit(sendmail.submission_port, "c@example.org", ["x@sink.example"], login="nobody")
+        sendmail.wait_for_line("did not issue")
+        sendmail.wait_for_line("from=<[ab]@", count=3)
+        assert bool(sendmail.lines("NOQUEUE: connect from")) == (log_level > 9)
+        text = "".join(f"{line}\n" for line in sendmail.lines()).encode()
+    found = Attribution().attribute(Scanner(Stamps(UTC, datetime.now(UTC).timestamp())).scan(text))
+    named = found["client"] == LOOPBACK
+    assert (found["opens"] | (found["event"] == "connect"))[named].sum() == 3
+
+
 def test_a_bounce_counts_for_the_login_but_the_notification_does_not(sendmail: Sendmail) -> None:
     """The next host's words are in reply= and stat=; the notification's own delivery is nobody's."""
     (reply,) = submit(sendmail.submission_port, "bounced@example.org", ["x@bounce.example"], login="alice")
@@ -124,10 +140,14 @@ def test_a_rejected_recipient_counts_for_the_login(sendmail: Sendmail) -> None:
 
 
 def test_submission_without_auth_is_refused(sendmail: Sendmail) -> None:
-    """It leaves no message, only the end of the session."""
+    """It leaves no line: `did not issue` is said of who asked for nothing at all, as after a wrong password."""
+    written = len(sendmail.lines(f"{PEER} did not issue"))
     (reply,) = submit(sendmail.submission_port, "noauth@example.org", ["x@sink.example"])
     assert (reply.code, reply.stage, reply.accepted) == (530, "mail", 0)
-    assert sendmail.wait_for_line(rf"{PEER} did not issue MAIL/EXPN/VRFY/ETRN during connection to MSA")
+    submit(sendmail.submission_port, "a@example.org", ["x@sink.example"], login="nobody")
+    sendmail.wait_for_line(f"{PEER} did not issue MAIL/EXPN/VRFY/ETRN during connection to MSA", written + 1)
+    assert len(sendmail.lines(f"{PEER} did not issue")) == written + 1
+    assert not sendmail.lines("noauth@example")
 
 
 def test_mail_without_auth_counts_for_its_client(sendmail: Sendmail) -> None:

@@ -449,6 +449,68 @@ def test_sendmails_refusals_count_when_their_client_is_known() -> None:
     assert told_late(*harvest, sender("6AP3si0p030599", pid=30599)) == [None] * 4
 
 
+LATER = "6AQ1b20a030580"  # of a process that got the number the next day
+
+
+def test_sendmails_refusals_wait_where_another_process_had_the_number() -> None:
+    """A message, or a login with one, of hours ago is not of the process that refuses under another queue id."""
+    harvest = [UNKNOWN.replace("6AP3si0p030580: <w@", f"{LATER}: <{letter}@") for letter in "abc"]
+    mine = ("account:alice", LOOPBACK, None, True)
+    for before in ([sender("6AP3si0p030580")], [LOGIN, sender("6AP3si0p030580")]):
+        lines = [*before, *harvest, sender(LATER, "nrcpts=0", "[192.0.2.9]")]
+        rows = attributed(log(*lines))
+        assert rows[-4:] == [*[(None, None, None, False)] * 3, (None, "client:192.0.2.9", None, True)]
+        assert told_late(*lines)[-1] == b"3"
+    again = UNKNOWN.replace("6AP3si0p", "6AP3si0q")  # the next message of the same connection
+    assert attributed(log(LOGIN, sender("6AP3si0p030580"), again))[-1] == mine
+    ended = UNKNOWN.replace("6AP3si0p", "6AP1aa0p")  # killed, before it could say by whom it was asked
+    assert told_late(ended, *harvest, sender(LATER)) == [None, None, None, None, b"3"]
+    assert told_late(ended, sender(LATER)) == [None, None]
+
+
+def test_sendmails_milters_refusals_are_not_those_of_an_earlier_process() -> None:
+    """Their lines name no client either."""
+    refused = "sendmail[30580]: {}: Milter: to=<x@example.org>, reject=550 5.7.1 no"
+    rows = attributed(log(LOGIN, sender("6AP3si0p030580"), refused.format("6AP3si0q030580"), refused.format(LATER)))
+    assert rows[2:] == [(ALICE, LOOPBACK, None, True), (None, None, None, True)]
+
+
+def test_a_number_that_a_local_program_had_does_not_make_a_client_its_user() -> None:
+    """The program that handed in mail is gone when a client's process gets its number."""
+    local = sender("6AP3si0p030580", "nrcpts=1").partition(", proto=")[0] + ", relay=www@localhost"
+    check = f"sendmail[30580]: {LATER}: ruleset=check_rcpt, arg1=<x@example.org>, relay={PEER}, reject=550 5.7.1 no"
+    assert attributed(log(local, check)) == [(None, None, "local:www", True), (None, LOOPBACK, None, True)]
+
+
+def opens(*lines: str) -> list[bool]:
+    """Whether each event tells of a connection without a line of its own."""
+    told: list[bool] = Attribution().attribute(SCANNER.scan(log(*lines)))["opens"].tolist()
+    return told
+
+
+def test_a_connection_to_sendmail_is_told_by_the_first_line_that_names_the_client() -> None:
+    """Sendmail logs none at its usual level; where it does, and where Postfix does, there is nothing to be told."""
+    end = f"sendmail[30580]: 6AP3si0p030580: {PEER} did not issue MAIL/EXPN/VRFY/ETRN during connection to MTA"
+    lost = f"sendmail[30580]: 6AP3si0p030580: lost input channel from {PEER} to MTA after rcpt"
+    relay = f"sendmail[30580]: NOQUEUE: ruleset=check_relay, arg1=[192.0.2.9], relay={PEER}, reject=550 5.7.1 no"
+    connect = f"sendmail[30580]: NOQUEUE: connect from {PEER}"
+    mail = [sender("6AP3si0p030580"), sender("6AP3si0q030580")]
+    failed = f"sendmail[30580]: 6AP3si0p030580: AUTH failure (PLAIN): authentication failure (-13), relay={PEER}"
+    assert opens(end, end.replace("30580", "30581"), end) == [True, True, True]
+    assert opens(*mail) == [True, False]
+    assert opens(LOGIN, *mail) == [True, False, False]
+    assert opens(LOGIN.replace(PEER, "x" * 100), *mail) == [False, True, False]
+    assert opens(failed, failed, end) == [False, False, True]
+    assert opens(UNKNOWN, lost, sender("6AP3si0p030580", "nrcpts=0")) == [False, True, False]
+    assert opens(relay, *mail) == [True, False, False]
+    assert opens(*mail, sender(LATER, relay="[192.0.2.9]")) == [True, False, True]
+    for later in ([end], [lost], [relay, end], [LOGIN, *mail]):
+        assert not any(opens(connect, *later))
+    assert not any(opens(REJECT, DISCONNECT, FAILURE, accept("AAAAA1"), queued("AAAAA1"), DISCONNECT))
+    exim = "exim[7]: 1xW4Y4-00043P-2H <= a@example.org H=(c) [192.0.2.7] P=esmtpa A=plain:alice S=205"
+    assert opens(exim, "exim[8]: SMTP connection from (c) [192.0.2.7] closed by QUIT") == [False, False]
+
+
 def test_mail_from_a_local_program_to_sendmail_counts_once_for_its_user() -> None:
     """The submission program hands it on to the daemon, under another queue id."""
     handed_in = (
@@ -555,7 +617,8 @@ def restarted(old: Attribution, kept: dict[str, dict[str, Any]]) -> Attribution:
 
 def table(parts: list[Any]) -> list[list[Any]]:
     """The columns of several chunks, one after the other."""
-    return [[value for part in parts for value in part[name].tolist()] for name in (*ATTRIBUTED, "count", "clock")]
+    names = (*ATTRIBUTED, "count", "opens", "clock")
+    return [[value for part in parts for value in part[name].tolist()] for name in names]
 
 
 @settings(max_examples=200, deadline=None)

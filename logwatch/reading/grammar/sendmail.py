@@ -7,6 +7,7 @@ Written after `deliver.c` (logdelivery), `envelope.c` (logsender), `srvrsmtp.c` 
   or no message came (a refusal, a lost connection). A retry does not bring it again.
 - The login stands in a line of its own before it (`AUTH=server`, an `auth_ok`), joined by process id.
 - A `to=` line may name several recipients: `recipient` is the first, `nrcpt` how many they are, if more than one.
+- A connection has a line at a higher LogLevel only: the first of a process that names its client (`peer`) tells of it.
 - A bounce's new queue id is the `response` of the notification; the bounce itself has no `from=` line.
 - Mail from a program of this machine names its user, not a number: that stands in `uid`.
 - Words stand where Postfix has codes; `translate` gives what they mean.
@@ -42,6 +43,7 @@ _NUMBERED = opt(first(lit("NOQUEUE: "), _QUEUE_ID))
 def _peer() -> pp.ParserElement:
     """NAME [ADDRESS]; before it the user that ident gave, behind it a doubt about the name."""
     return seq(
+        rx(r"(?=.)", "peer"),
         opt(rx(r"IDENT:[^\s,\[\]]*@")),
         opt(first(rx(_TWICE), seq(opt(rx(r"[^\s,\[\]@]+", "client_name")), lit(" ")))),
         lit("["),
