@@ -180,6 +180,9 @@ class Attribution:
         self._begin(time, row, owner, ip, peer)
         return owner, True
 
+    def _fail_to_log_in(self, time: float, row: Row) -> Act:
+        return self._owner(time, row), row[5] is None
+
     def _accept(self, time: float, row: Row) -> Act:
         host, _, queue_id, ip, _, original_id, nrcpt, peer = row[:8]
         original = self._message(time, host, original_id) if original_id else None
@@ -442,6 +445,7 @@ _ACTS: dict[str, Callable[[Attribution, float, Row], Act]] = {
     "lost_connection": Attribution._lost,
     "reject": Attribution._reject,
     "auth_ok": Attribution._log_in,
+    "auth_failure": Attribution._fail_to_log_in,
     "accept": Attribution._accept,
     "pickup": Attribution._pickup,
     "message_id": Attribution._message_id,

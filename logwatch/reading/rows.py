@@ -4,7 +4,8 @@ A row is a tuple of raw fields, None where a line has no such field: those of CO
 whatever columns the scanner was asked for besides, and the stamp. Of most kinds that is a tenth of what a line could
 have, and it is all that has to be gone through line by line.
 
-`peer` is a sign that the grammar gives, empty where it is given, and no column: Sendmail names the client of a process.
+Two fields are signs that the grammar gives, empty where they are given, and no columns: `peer` where Sendmail names the
+client of a process, `unchecked` where a login failed although nobody looked at the password.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ MORE = {
     "accept": ("orig_queue_id", "nrcpt", "peer"),
     "reject": ("dsn", "peer"),
     "auth_ok": ("peer",),
+    "auth_failure": ("unchecked",),
     "pickup": ("uid", "orig_queue_id"),
     "message_id": ("message_id",),
     "queued": ("uid", "nrcpt", "message_id", "peer"),

@@ -110,7 +110,7 @@ class Cleanup:
     def _mine(self, event: str, client: str | None, clock: float, rest: Sequence[Any]) -> None:
         queue_id, _, _, nrcpt, host, counts = rest
         if event == "auth_failure":
-            if clock >= self.since:
+            if clock >= self.since and counts:
                 self.failures += 1
                 self.first_failure = self.first_failure or clock
         elif clock < self.since:

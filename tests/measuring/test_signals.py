@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -76,6 +78,61 @@ def test_what_a_line_adds(line: bytes, expected: dict[str, int]) -> None:
     events = _core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events
     added = amounts(Seen(Habits().observe(events)))[2:].sum(axis=0)
     assert {name: n for name, n in zip(ADDITIVE, added.tolist(), strict=True) if n} == expected
+
+
+POSTFIX = "postfix/smtpd[7]: warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: {}"
+SENDMAIL = "sm-mta[7]: 6AP3si0p000007: AUTH failure (LOGIN): {}, user=alice, relay=[192.0.2.1]"
+EXIM = "exim[7]: login authenticator failed for (c) [192.0.2.1]: {}"
+DOVECOT = "dovecot: imap-login: Disconnected: Connection closed ({}): user=<a>, method=PLAIN, rip=192.0.2.1, lip=::1"
+UNCHECKED = [
+    (POSTFIX, "Connection lost to authentication server"),
+    (POSTFIX, "Connection lost to authentication server, sasl_username=alice"),
+    (POSTFIX, "Can't connect to authentication server, sasl_username=(unavailable)"),
+    (POSTFIX, "Temporary authentication failure"),
+    (POSTFIX, "Temporary authentication failure. [mx1:2026-11-25 03:27:47], sasl_username=alice"),
+    (POSTFIX, "Authentication backend error"),
+    (POSTFIX, "Invalid authentication mechanism"),
+    (POSTFIX, "generic failure, sasl_username=alice"),
+    (POSTFIX, "no mechanism available"),
+    (POSTFIX, "remote authentication server unavailable"),
+    (SENDMAIL, "generic failure (-1) SASL(-1): generic failure: checkpass failed"),
+    (SENDMAIL, "no mechanism available (-4) SASL(-4): no mechanism available: No worthy mechs found"),
+    (SENDMAIL, "transient failure (e.g., weak key) (-8)"),
+    (SENDMAIL, "encryption needed to use mechanism (-16) SASL(-16): encryption needed to use mechanism: "),
+    (SENDMAIL, "remote authentication server unavailable (-24) SASL(-24): "),
+    (EXIM, "435 Unable to authenticate at present (set_id=alice): failed to bind (timed out)"),
+    (EXIM, "435 Unable to authenticate at present: lookup deferred"),
+    (EXIM, "435 Internal error"),
+    (DOVECOT, "auth service reported temporary failure"),
+    (DOVECOT, "auth process communication failure"),
+]
+CHECKED = [
+    (POSTFIX, ""),
+    (POSTFIX, "UGFzc3dvcmQ6"),
+    (POSTFIX, "(reason unavailable), sasl_username=generic failure"),
+    (POSTFIX, "authentication failure, sasl_username=Temporary authentication failure"),
+    (POSTFIX, "user exists, but no verifier for user"),
+    (POSTFIX, "bad protocol / cancel"),
+    (SENDMAIL, "authentication failure (-13) SASL(-13): authentication failure: checkpass failed"),
+    (SENDMAIL, "authentication failure (-13) SASL(-1): generic failure (-1)"),
+    (SENDMAIL, "user not found (-20) SASL(-13): user not found: no secret in database"),
+    (EXIM, "535 Incorrect authentication data (set_id=435 Unable to authenticate at present)"),
+    (DOVECOT, "auth failed, 1 attempts in 2 secs"),
+]
+
+
+@pytest.mark.parametrize(
+    ("line", "failures"),
+    [(of.format(why), number) for number, lines in enumerate((UNCHECKED, CHECKED)) for of, why in lines],
+)
+def test_a_login_that_nobody_could_check_is_no_guess(line: str, failures: int) -> None:
+    """It is an event, but adds nothing; whatever login was tried, only what the server says of it decides."""
+    core = _core()
+    events = Seen(Habits().observe(core.feed(f"Nov 25 03:27:48 mx1 {line}\n".encode()).events))
+    assert core.reader.scanner.unreadable.total() == 0
+    assert events["event"].tolist() == ([] if "dovecot" in line and not failures else ["auth_failure"])
+    assert amounts(events).sum() == failures
+    assert shown(["guessed"], events)["guessed"][1].sum() == failures * bool(re.search("user=|username=|set_id=", line))
 
 
 def test_every_signal_has_a_line_that_adds_to_it() -> None:

@@ -78,6 +78,17 @@ def test_a_wrong_password_leaves_one_failure_line(sendmail: Sendmail) -> None:
     assert attributed(sendmail, re.escape(line)) == [failure]
 
 
+def test_a_login_is_no_guess_while_saslauthd_is_away(sendmail: Sendmail) -> None:
+    """Nobody has looked at the password; the line says so by its code."""
+    away = sendmail.directory / "away"
+    (sendmail.directory / "mux").rename(away)
+    (reply,) = submit(sendmail.submission_port, "a@example.org", ["x@sink.example"], login="bob@example.com")
+    away.rename(sendmail.directory / "mux")
+    assert (reply.code, reply.stage) == (535, "auth")
+    (line,) = sendmail.wait_for_line(rf"AUTH failure \(PLAIN\): generic failure \(-1\) .*, relay={PEER}$")
+    assert [row[::4] for row in attributed(sendmail, re.escape(line))] == [("auth_failure", False)]
+
+
 @pytest.mark.parametrize("log_level", [9, 12])
 def test_a_connection_counts_once_whether_it_is_logged_or_not(log_level: int) -> None:
     """Two with mail, of which one has two messages, and one without."""

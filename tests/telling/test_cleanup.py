@@ -28,6 +28,17 @@ def test_everything_that_is_left_to_do() -> None:
     assert found["failures"] == 1
 
 
+def test_a_login_that_nobody_could_check_is_no_failure_of_the_account(tmp_path: Path) -> None:
+    """The owner's own devices fail, too, while the authentication server is away."""
+    line = next(line for line in LOG.read_text().splitlines(True) if "authentication failed: " in line)
+    head, _, tail = line.partition("authentication failed: ")
+    away = f"{head}authentication failed: generic failure{tail[tail.index(', sasl_username=') :]}"
+    log = tmp_path / "mail.log"
+    log.write_text(LOG.read_text().replace(line, line + 2 * away))
+    (found,) = objects("cleanup", "bob", log, "--since", since(), "--json")
+    assert found["failures"] == 1
+
+
 def test_lists_for_pipes() -> None:
     """Queue ids for postsuper, recipients for a notice; nothing else on standard output."""
     assert mailbrake("cleanup", "bob", LOG, "--since", since(), "--queue-ids").stdout == "4jZ1x362FKzJ9Hb\n"

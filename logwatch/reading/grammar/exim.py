@@ -133,11 +133,14 @@ _REFUSAL = seq(
     rest("reject_reason"),
 )
 
+_SET_ID = rf"(?<=at present \(set_id=)[^\r\n]*?(?=\): )|[^\r\n]*(?=\){END})|[^\r\n]*?(?=\): )"
+
 _AUTH_FAILURE = seq(
     _client(),
     lit(": "),
+    opt(rx(r"(?=435 )", "unchecked")),  # it could not be checked: what went wrong follows the login
     until(r" \(set_id=", "reject_reason"),
-    opt(lit(" (set_id="), rx(rf"[^\r\n]*(?=\){END})", "sasl_username"), lit(")")),
+    opt(lit(" (set_id="), rx(_SET_ID, "sasl_username"), lit(")"), rest()),
 )
 
 _REFUSED_GREETING = seq(_client(), lit(": "), rest("reject_reason"))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
+from logwatch.reading.grammar.cyrus import UNCHECKED
 from logwatch.reading.grammar.parts import END, IPV4_OR_6, QUOTED, address, lit, many, opt, rest, rx, seq, until
 
 NAME = "postfix"
@@ -146,12 +147,20 @@ def _refusal(milter: bool = False, comma: str = "", named: bool = True) -> pp.Pa
     )
 
 
+# What smtpd says itself where Dovecot could not be asked, or was not, and what Dovecot has it say.
+_NOT_ASKED = (
+    r"(?:Connection lost|Can't connect) to authentication server|Authentication backend error"
+    r"|Invalid authentication mechanism"
+)
+_UNCHECKED = rf"(?=(?:{_NOT_ASKED}|{UNCHECKED})(?:, sasl_username=|{END})|Temporary authentication failure\b)"
+
 AUTH_FAILURE = seq(
     _peer(),
     lit(": SASL "),
     rx(r"[^ \r\n]+", "sasl_method"),
     lit(" authentication failed:"),
     opt(lit(" ")),
+    opt(rx(_UNCHECKED, "unchecked")),
     until(r", sasl_username=", "reject_reason"),
     opt(lit(", sasl_username="), pp.MatchFirst([rx(rf"\(unavailable\)(?={END})"), rest("sasl_username")])),
 )

@@ -22,6 +22,7 @@ import re
 
 import pyparsing as pp
 
+from logwatch.reading.grammar.cyrus import UNCHECKED
 from logwatch.reading.grammar.parts import END, address, first, lit, opt, rest, rx, seq, until
 
 NAME = "sendmail"
@@ -143,6 +144,7 @@ _AUTH_OK = seq(
 _AUTH_FAILURE = seq(
     rx(r"[^\s()]*", "sasl_method"),
     lit("): "),
+    opt(rx(rf"(?=(?:{UNCHECKED}) \(-)", "unchecked")),
     rx(rf"[^\r\n]*?(?=, (?:user=[^\r\n]*, )?relay={_PEER}{END})", "reject_reason"),
     opt(lit(", user="), rx(rf"[^\r\n]*(?=, relay={_PEER}{END})", "sasl_username")),
     lit(", relay="),
