@@ -18,7 +18,7 @@ from typing import Any
 from logwatch.memory import Memory
 from logwatch.schema import Columns, Decision, Listing
 from logwatch.telling.archive import JournalError, reason
-from logwatch.telling.effects import Effects
+from logwatch.telling.effects import NOWHERE, Effects, Tips
 from logwatch.telling.evidence import Recent
 from logwatch.telling.journal import Effect, Journal, Review
 from logwatch.telling.keeper import BEAT
@@ -67,13 +67,15 @@ class Recorder:
         """Cases that stand when the controller starts: what comes of them is counted from now on."""
         self._effects = Effects(cases)
 
-    def take(self, chunk: bytes, events: Columns, decisions: Iterable[Decision], held: Iterable[int]) -> None:
-        """A piece of log, its attributed events, what was decided on it, and which of that the guard held back."""
+    def take(
+        self, chunk: bytes, events: Columns, decisions: Iterable[Decision], held: Iterable[int], tips: Tips = NOWHERE
+    ) -> None:
+        """A piece of log, its attributed events, what was decided at which, and which of that the guard held back."""
         decisions = list(decisions)
         self.unwritten = True
         self._recent.add(chunk, events)
         self._pending += [(decision, self._recent.lines(decision)) for decision in decisions]
-        self._came_of += self._effects.take(events, decisions)
+        self._came_of += self._effects.take(events, decisions, tips)
         self._held += held
 
     def published(self, changes: Iterable[Change]) -> None:
@@ -152,6 +154,7 @@ class Recorder:
         if now - self._stayed < BEAT or self.journal.in_place():
             return
         self._stayed = now
+        self._mover.close()  # who closes the old file last removes what is called its log, which would be the new one's
         try:
             self.journal = self.journal.put_back()
         except JournalError as error:
