@@ -38,7 +38,7 @@ class Step:
     """What came of a chunk: its events (attributed; `start` is a line's offset), rates by kind, decisions.
 
     `caps`: how many recipients a message may have, of everybody and of those who need more; they are no cases. `cut`:
-    messages that had more.
+    messages that had more. `tips`: by `seq`, the row of the event that tipped a decision; releases have none.
 
     It was judged piece by piece: `rates` has an entry for each, `begins` the first row of each among the events.
     """
@@ -49,6 +49,7 @@ class Step:
     begins: list[int]
     caps: list[Decision] = field(default_factory=list)
     cut: list[Cut] = field(default_factory=list)
+    tips: dict[int, int] = field(default_factory=dict)
 
 
 class Core:
@@ -168,6 +169,7 @@ class Core:
         decided = self.judge.decide(events, step.rates[-1])
         self.rates.condemn(decided)
         step.decisions.extend(decided)
+        step.tips.update((seq, step.begins[-1] + row) for seq, row in self.judge.tips.items())
         policy, ceilings, accounts = self.judge.policy, self.judge.ceilings, step.rates[-1].get("account")
         capped = ceilings.decide(policy, events, accounts, self.judge.excused)
         step.caps.extend(capped.caps)

@@ -153,8 +153,8 @@ def compare(  # noqa: PLR0913 - as for replay
     (after, before), pieces, where = _replayed(events, [policy, against], config)
     comparison = Comparison()
     for clock, table in pieces:
-        new, old = (core.take(table, clock).decisions for core in (after, before))
-        comparison.take(table, old, new)
+        new, old = (core.take(table, clock) for core in (after, before))
+        comparison.take(table, old.decisions, new.decisions, (old.tips, new.tips))
     found = [difference.fields() for difference in comparison.differences()]
     return _with_times(pd.DataFrame(found, columns=list(COLUMNS)), where)
 

@@ -262,7 +262,7 @@ class Controller:
         begun = self._now()
         step = self.core.feed(chunk)
         self._publish(step)
-        self._recorder.take(chunk, step.events, step.decisions, self.core.judge.held)
+        self._recorder.take(chunk, step.events, step.decisions, self.core.judge.held, step.tips)
         self.core.judge.held.clear()
         self._save_in_time()
         if ask:

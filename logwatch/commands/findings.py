@@ -35,7 +35,7 @@ def of_logs(logs: list[str], config: Config, args: argparse.Namespace, damage: l
     core = core_for(logs, config, args)
     tally, nearest = Tally(zone_of(config)), Nearest(core.judge.policy)
     for step in steps_of(core, logs, damage):
-        tally.add(step.events, step.decisions)
+        tally.add(step.events, step.decisions, step.tips)
         nearest.add(step)
     if tally.begin is None:
         read_whole(damage)

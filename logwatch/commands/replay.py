@@ -129,7 +129,7 @@ def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: S
     damage: list[DamageError] = []
     with _read(logs) as seen:
         for after, before in despite(damage, side_by_side(core, other, logs, now(), seen)):
-            comparison.take(after.events, before.decisions, after.decisions)
+            comparison.take(after.events, before.decisions, after.decisions, (before.tips, after.tips))
             reading.add(after)
             for cut, step in zip(cuts, (after, before), strict=True):
                 cut.add(step)

@@ -47,6 +47,7 @@ class Judge:
     def __init__(self, policy: Policy, mode: str = ENFORCE) -> None:
         self.policy = policy
         self.seq = 0
+        self.tips: dict[int, int] = {}  # of what was decided last, by `seq`: the row of the event that tipped it
         self.held: deque[int] = deque(maxlen=_HELD)  # decisions that the guard turned into observe, until somebody asks
         self.restraint = Restraint(policy, mode)
         self.ceilings = Ceilings(min(mode, policy.mode, _mode_of(policy.ceiling), key=MODES.index))
@@ -76,6 +77,7 @@ class Judge:
     def decide(self, events: Columns, histories: Mapping[str, History]) -> list[Decision]:
         """What changes at these events, in their order; at one event, in the order of the rules."""
         decisions: list[Decision] = []
+        self.tips = {}
         seen = 0  # rows at which it was looked whether the guard opens
         for hit in sorted(self._hits(histories, events["clock"]), key=lambda hit: hit[:3]):
             decisions += self._let_in(events["clock"][: hit.row + 1], seen)
@@ -175,6 +177,7 @@ class Judge:
             now = dataclasses.replace(case, written=time, share=share)
         else:
             return
+        self.tips[self.seq + 1] = hit.row
         yield self._written(rule, key, now, events["queue_id"][hit.row], _evidence(hit, rates))
 
     def _is_covered(self, rule: Rule, key: str, time: float) -> bool:
@@ -213,6 +216,7 @@ class Judge:
                 if admission.admits(key, time):
                     admission.leave(rule.name, key)
                     now = dataclasses.replace(case, written=time, mode=ENFORCE)
+                    self.tips[self.seq + 1] = begin
                     yield self._written(rule, key, now, None, evidence)
 
     def _queue(self, time: float) -> list[tuple[Rule, str, Case, _Numbers]]:

@@ -19,6 +19,8 @@ from logwatch.schema import Columns, Decision
 from logwatch.telling.journal import Effect
 
 RELEASE = "release"
+Tips = Mapping[int, int]  # the row of the event that tipped a decision, by its `seq`
+NOWHERE: Tips = {}
 
 
 class _Standing(NamedTuple):
@@ -37,20 +39,22 @@ class Effects:
         for decision in standing:
             self._note(decision)
 
-    def take(self, events: Columns, decisions: Iterable[Decision]) -> list[Effect]:
+    def take(self, events: Columns, decisions: Iterable[Decision], tips: Tips = NOWHERE) -> list[Effect]:
         """The effects of a step's events on the cases that stood before it, and on those that it began.
 
         Whatever the steps are, the sum over them is the same.
         """
-        found = (counted(events, rows, case) for case, rows in self.stood(events, decisions))
+        found = (counted(events, rows, case) for case, rows in self.stood(events, decisions, tips))
         return [effect for effect in found if effect[3:] != (0, 0, 0)]
 
-    def stood(self, events: Columns, decisions: Iterable[Decision]) -> list[tuple[Effect, NDArray[np.int64]]]:
+    def stood(
+        self, events: Columns, decisions: Iterable[Decision], tips: Tips = NOWHERE
+    ) -> list[tuple[Effect, NDArray[np.int64]]]:
         """Cases, and positions of their key's events that came while they stood; a case may come several times."""
         made: defaultdict[str, defaultdict[str, list[Decision]]] = defaultdict(lambda: defaultdict(list))
         for decision in decisions:
             made[decision.key][decision.rule].append(decision)
-        found = [pair for key in self._concerned(events, made) for pair in self._of(key, events, made[key])]
+        found = [pair for key in self._concerned(events, made) for pair in self._of(key, events, made[key], tips)]
         for decision in (one for rules in made.values() for several in rules.values() for one in several):
             self._note(decision)
         self._expire(float(events["clock"][-1]) if len(events["clock"]) else 0.0)
@@ -75,12 +79,12 @@ class Effects:
             yield from (key for key in present if key in self._standing or key in made)
 
     def _of(
-        self, key: str, events: Columns, made: Mapping[str, list[Decision]]
+        self, key: str, events: Columns, made: Mapping[str, list[Decision]], tips: Tips
     ) -> Iterator[tuple[Effect, NDArray[np.int64]]]:
         mine = np.flatnonzero(_about(key, events))
         before = self._standing.get(key, {})
         for rule in dict.fromkeys((*before, *made)):
-            changes = [(tipped(events, decision), _case(decision)) for decision in made.get(rule, ())]
+            changes = [(tipped(events, decision, tips), _case(decision)) for decision in made.get(rule, ())]
             stretches = [(-1, before.get(rule)), *changes, (len(events["clock"]), None)]
             for (after, case), (upto, _) in pairwise(stretches):
                 rows = mine[(mine > after) & (mine <= upto)]
@@ -122,8 +126,10 @@ def _case(decision: Decision) -> _Standing | None:
     return None if decision.action == RELEASE else _Standing(decision.ref, decision.until)
 
 
-def tipped(events: Columns, decision: Decision) -> int:
-    """The row after which a decision holds: that of the event that tipped it."""
+def tipped(events: Columns, decision: Decision, tips: Tips = NOWHERE) -> int:
+    """The row after which a decision holds: that of the event that tipped it; without tips, as far as can be seen."""
+    if decision.seq in tips:
+        return tips[decision.seq]
     if decision.queue_id:
         rows = np.flatnonzero(events["clock"] == decision.time)  # few, and quickly found
         queued = (events["event"][rows] == "queued") & (events["queue_id"][rows] == decision.queue_id.encode("latin-1"))

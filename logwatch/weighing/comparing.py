@@ -18,7 +18,7 @@ from enforce import key as keys
 from logwatch.judging.policy import ENFORCE, SEVERITY
 from logwatch.judging.throttle import CHANGE
 from logwatch.schema import ALWAYS, Columns, Decision, Span, iso
-from logwatch.telling.effects import RELEASE, tipped
+from logwatch.telling.effects import NOWHERE, RELEASE, Tips, tipped
 
 HIT, SPARED, HARDER, MILDER = CHANGES = ("newly hit", "no longer hit", "more severe", "milder")
 _SAID = ("action", "mode", "rule", "ref", "share", "max_recipients")
@@ -64,13 +64,19 @@ class Comparison:
         self._followed: dict[str, _Followed] = {}
         self._found: list[Difference] = []
 
-    def take(self, events: Columns, before: Iterable[Decision], after: Iterable[Decision]) -> None:
-        """One more chunk of the log; whatever the chunks are, the differences are the same."""
+    def take(
+        self,
+        events: Columns,
+        before: Iterable[Decision],
+        after: Iterable[Decision],
+        tips: tuple[Tips, Tips] = (NOWHERE, NOWHERE),
+    ) -> None:
+        """One more chunk of the log, and the tips of both; whatever the chunks are, the differences are the same."""
         decided: dict[str, dict[int, list[tuple[int, Decision]]]] = {}
         for side, decisions in enumerate((before, after)):
             for decision in decisions:
                 turns = decided.setdefault(decision.key, {})
-                turns.setdefault(tipped(events, decision), []).append((side, decision))
+                turns.setdefault(tipped(events, decision, tips[side]), []).append((side, decision))
         concerned = dict.fromkeys((*self._followed, *decided))
         mail = _mail(events, concerned) if concerned else {}
         for key in concerned:

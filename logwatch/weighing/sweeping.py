@@ -142,7 +142,7 @@ def _outcome(step: Step, policy: Policy, mail: _Mail) -> _Outcome:
         decisions = judge.decide(events, histories)
         for decision in decisions:
             cases.setdefault((decision.ref, decision.key), decision.time)
-        for _, rows in following.stood(events, decisions):
+        for _, rows in following.stood(events, decisions, judge.tips):
             stopped[begin + rows] = True
     return _Outcome([(key, time) for (_, key), time in cases.items()], stopped[mail.rows])
 
