@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import ipaddress
+import os
 import re
 import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
@@ -32,6 +33,7 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://[!-~]*")
 _STREAM = re.compile(
     r"tls://(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|nats://(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}"
 )
+_LONGEST_PATH = 107  # bytes that fit in a sockaddr_un
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 SIZES = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 
@@ -119,6 +121,10 @@ def as_socket(value: object) -> str:
     """A milter socket in libmilter's notation: unix:/path, inet:port@host or inet6:port@host."""
     if isinstance(value, str):
         inet = re.fullmatch(r"inet6?:([0-9]{1,5})@[^@\s]+", value)
+        if len(os.fsencode(value.removeprefix("unix:"))) > _LONGEST_PATH:
+            raise ValueError(
+                f"the path of a unix socket may have {_LONGEST_PATH} bytes: use a shorter one than {value!r}"
+            )
         if re.fullmatch(r"unix:/[^\s]+", value) or (inet and 0 < int(inet[1]) < 65536):
             return value
     raise ValueError(

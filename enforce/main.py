@@ -44,7 +44,6 @@ _NO_PYMILTER = (
     "the Debian packages gcc, libmilter-dev and python3-dev"
 )
 _FIXED = ("socket", "socket_mode", "socket_group", "user", "group", "syslog")  # of [milter]: a restart changes them
-_LONGEST_PATH = 107  # bytes that fit in a sockaddr_un
 _PATIENCE = 0.4  # seconds for each log to take the last lines
 
 
@@ -263,8 +262,6 @@ def _clear(path: Path) -> None:
     """Remove the socket that a killed milter left at `path`; SocketError if a new one cannot be made there."""
     if not path.parent.is_dir():
         raise SocketError(path, f"there is no directory {path.parent}: make it, writable by the milter's user")
-    if len(os.fsencode(path)) > _LONGEST_PATH:
-        raise SocketError(path, f"the path of a unix socket may have {_LONGEST_PATH} bytes: use a shorter one")
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise SocketError(path, "there is something that is no socket: move it away, or use another path")
