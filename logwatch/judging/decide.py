@@ -327,7 +327,7 @@ def _evidence(hit: _Hit, rates: Mapping[Any, float]) -> _Numbers:
     target = hit.rule.deed.target
     if target:
         attempted = round(throttle.pace(target, rates), 1)
-        found[f"attempted {target.unit} {str(target).partition(f'{target.unit} ')[2]}"] = {
+        found[f"pace of attempts, {target.unit} {str(target).partition(f'{target.unit} ')[2]}"] = {
             "value": attempted,
             "threshold": target.amount,
         }

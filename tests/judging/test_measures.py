@@ -35,7 +35,7 @@ class TestThrottle:
     def test_says_what_was_attempted(self) -> None:
         (decision,) = Bench(self.POLICY).feed(*(message(2, 1) for n in range(30)))[-1:]
         assert decision.evidence["messages in 1m"] == {"value": 6, "threshold": 5}
-        assert decision.evidence["attempted messages per 1h"] == {"value": 36, "threshold": 60}
+        assert decision.evidence["pace of attempts, messages per 1h"] == {"value": 36, "threshold": 60}
 
     def test_follows_the_attempts_while_the_case_stands(self) -> None:
         """Refused ones too, and though the rule itself no longer holds; at most every ten seconds."""
