@@ -121,7 +121,8 @@ def as_socket(value: object) -> str:
     """A milter socket in libmilter's notation: unix:/path, inet:port@host or inet6:port@host."""
     if isinstance(value, str):
         inet = re.fullmatch(r"inet6?:([0-9]{1,5})@[^@\s]+", value)
-        if len(os.fsencode(value.removeprefix("unix:"))) > _LONGEST_PATH:
+        kind, _, path = value.partition(":")
+        if kind == "unix" and len(os.fsencode(path)) > _LONGEST_PATH:
             raise ValueError(
                 f"the path of a unix socket may have {_LONGEST_PATH} bytes: use a shorter one than {value!r}"
             )

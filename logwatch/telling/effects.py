@@ -20,7 +20,6 @@ from logwatch.telling.journal import Effect
 
 RELEASE = "release"
 Tips = Mapping[int, int]  # the row of the event that tipped a decision, by its `seq`
-NOWHERE: Tips = {}
 
 
 class _Standing(NamedTuple):
@@ -39,7 +38,7 @@ class Effects:
         for decision in standing:
             self._note(decision)
 
-    def take(self, events: Columns, decisions: Iterable[Decision], tips: Tips = NOWHERE) -> list[Effect]:
+    def take(self, events: Columns, decisions: Iterable[Decision], tips: Tips) -> list[Effect]:
         """The effects of a step's events on the cases that stood before it, and on those that it began.
 
         Whatever the steps are, the sum over them is the same.
@@ -48,7 +47,7 @@ class Effects:
         return [effect for effect in found if effect[3:] != (0, 0, 0)]
 
     def stood(
-        self, events: Columns, decisions: Iterable[Decision], tips: Tips = NOWHERE
+        self, events: Columns, decisions: Iterable[Decision], tips: Tips
     ) -> list[tuple[Effect, NDArray[np.int64]]]:
         """Cases, and positions of their key's events that came while they stood; a case may come several times."""
         made: defaultdict[str, defaultdict[str, list[Decision]]] = defaultdict(lambda: defaultdict(list))
@@ -126,16 +125,10 @@ def _case(decision: Decision) -> _Standing | None:
     return None if decision.action == RELEASE else _Standing(decision.ref, decision.until)
 
 
-def tipped(events: Columns, decision: Decision, tips: Tips = NOWHERE) -> int:
-    """The row after which a decision holds: that of the event that tipped it; without tips, as far as can be seen."""
+def tipped(events: Columns, decision: Decision, tips: Tips) -> int:
+    """The row after which a decision holds: that of the event that tipped it; a release holds after its moment."""
     if decision.seq in tips:
         return tips[decision.seq]
-    if decision.queue_id:
-        rows = np.flatnonzero(events["clock"] == decision.time)  # few, and quickly found
-        queued = (events["event"][rows] == "queued") & (events["queue_id"][rows] == decision.queue_id.encode("latin-1"))
-        tipping = rows[np.asarray(queued, bool)]
-        if len(tipping):
-            return int(tipping[0])
     return int(np.searchsorted(events["clock"], decision.time, side="right")) - 1
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from logwatch.memory import Memory
 from logwatch.schema import Columns, Decision, Listing
 from logwatch.telling.archive import JournalError, reason
-from logwatch.telling.effects import NOWHERE, Effects, Tips
+from logwatch.telling.effects import Effects, Tips
 from logwatch.telling.evidence import Recent
 from logwatch.telling.journal import Effect, Journal, Review
 from logwatch.telling.keeper import BEAT
@@ -68,7 +68,7 @@ class Recorder:
         self._effects = Effects(cases)
 
     def take(
-        self, chunk: bytes, events: Columns, decisions: Iterable[Decision], held: Iterable[int], tips: Tips = NOWHERE
+        self, chunk: bytes, events: Columns, decisions: Iterable[Decision], held: Iterable[int], tips: Tips
     ) -> None:
         """A piece of log, its attributed events, what was decided at which, and which of that the guard held back."""
         decisions = list(decisions)

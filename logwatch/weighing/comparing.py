@@ -18,7 +18,7 @@ from enforce import key as keys
 from logwatch.judging.policy import ENFORCE, SEVERITY
 from logwatch.judging.throttle import CHANGE
 from logwatch.schema import ALWAYS, Columns, Decision, Span, iso
-from logwatch.telling.effects import NOWHERE, RELEASE, Tips, tipped
+from logwatch.telling.effects import RELEASE, Tips, tipped
 
 HIT, SPARED, HARDER, MILDER = CHANGES = ("newly hit", "no longer hit", "more severe", "milder")
 _SAID = ("action", "mode", "rule", "ref", "share", "max_recipients")
@@ -69,7 +69,7 @@ class Comparison:
         events: Columns,
         before: Iterable[Decision],
         after: Iterable[Decision],
-        tips: tuple[Tips, Tips] = (NOWHERE, NOWHERE),
+        tips: tuple[Tips, Tips],
     ) -> None:
         """One more chunk of the log, and the tips of both; whatever the chunks are, the differences are the same."""
         decided: dict[str, dict[int, list[tuple[int, Decision]]]] = {}

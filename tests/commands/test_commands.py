@@ -29,15 +29,17 @@ DEMO = ROOT / "logwatch" / "data" / "demo.log"
 LIGHT = ("--help", "table list", "why 7K2M9Q", "status", "check --policy shipped", f"replay {DEMO}")
 
 
-def mailbrake(*arguments: str | Path, text: str = "") -> subprocess.CompletedProcess[str]:
-    """A command in a process of its own."""
+def mailbrake(*arguments: str | Path, text: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    """A command in a process of its own, with some variables of its environment set."""
     command = [sys.executable, "-m", "logwatch", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, input=text, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, input=text, check=False, env={**os.environ, **variables}
+    )
 
 
-def objects(*arguments: str | Path, text: str = "") -> list[dict[str, object]]:
+def objects(*arguments: str | Path, text: str = "", **variables: str) -> list[dict[str, object]]:
     """The JSON objects that a command prints."""
-    done = mailbrake(*arguments, text=text)
+    done = mailbrake(*arguments, text=text, **variables)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

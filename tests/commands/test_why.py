@@ -288,19 +288,17 @@ class TestOfLogs:
         assert f"mailbrake cleanup account:bob {machine.log} --since" in told
         assert "mailbrake review" not in told
 
-    def test_the_cleanup_that_it_names_reads_the_same_logs_in_the_same_way(
-        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_the_cleanup_that_it_names_reads_the_same_logs_in_the_same_way(self, machine: Machine) -> None:
         """From the same moment on, whatever the zones of machine and log are; for the same account."""
-        monkeypatch.setenv("TZ", "America/New_York")
+        away = "America/New_York"
         how = ("--zone", "Europe/Berlin", "--default-realm", "example.org")
-        (decision,) = objects("why", "bob", machine.log, "--policy", machine.policy, *how, "--json")
+        (decision,) = objects("why", "bob", machine.log, "--policy", machine.policy, *how, "--json", TZ=away)
         begun = datetime.fromisoformat(str(decision["time"]))
         command = cast("list[dict[str, str]]", decision["next"])[-1]["command"]
-        (found,) = objects(*shlex.split(command)[1:], "--json")
+        (found,) = objects(*shlex.split(command)[1:], "--json", TZ=away)
         assert found["account"] == "account:bob@example.org"
         assert datetime.fromisoformat(str(found["since"])) == begun - timedelta(days=1)
-        shown = mailbrake(*shlex.split(command)[1:]).stdout
+        shown = mailbrake(*shlex.split(command)[1:], TZ=away).stdout
         again = shlex.split(shown.partition("postsuper")[0].rpartition(" mailbrake ")[2])
         assert datetime.fromisoformat(again[again.index("--since") + 1]) == begun - timedelta(days=1)
 

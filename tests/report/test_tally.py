@@ -31,7 +31,7 @@ def steps(lines: Iterable[maillog.Timed], pieces: int = 1, policy: Policy = POLI
 def tallied(lines: Iterable[maillog.Timed], pieces: int = 1) -> Tally:
     tally = Tally(UTC)
     for step in steps(lines, pieces):
-        tally.add(step.events, step.decisions)
+        tally.add(step.events, step.decisions, step.tips)
     return tally
 
 
@@ -73,7 +73,7 @@ def test_mail_for_which_several_cases_stand_counts_once() -> None:
     twice = parse("\n".join(f"rule {name} per account: when recipients in 1h > 10 tempfail for 1h" for name in "ab"))
     core, tally = Core(Judge(twice), zone=UTC, start=maillog.START), Tally(UTC)
     step = core.feed(b"".join(maillog.log([*message(10, 1, 11), *message(20, 2, 5)])))
-    tally.add(step.events, step.decisions)
+    tally.add(step.events, step.decisions, step.tips)
     assert [effect.recipients for effect in tally.effects.values()] == [5, 5]
     assert tally.while_cases_stood.recipients == 5
 

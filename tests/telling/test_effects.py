@@ -43,7 +43,7 @@ def effects(chunks: Iterable[bytes], policy: str = POLICY) -> Effect:
     sums: defaultdict[tuple[str, str, str], tuple[int, ...]] = defaultdict(lambda: (0, 0, 0))
     for chunk in chunks:
         step = core.feed(chunk)
-        for effect in following.take(step.events, step.decisions):
+        for effect in following.take(step.events, step.decisions, step.tips):
             sums[effect[:3]] = tuple(a + b for a, b in zip(sums[effect[:3]], effect[3:], strict=True))
     return dict(sums)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from logwatch.schema import Columns, Decision
-from logwatch.telling.effects import NOWHERE, Effects, Tips, counted
+from logwatch.telling.effects import Effects, Tips, counted
 from logwatch.telling.journal import TAKEN_BACK, Effect, Review
 from logwatch.telling.published import DECIDED, ENDED, SILENT, Change
 from logwatch.telling.report.findings import Case, Hour, Put, Said, Sender
@@ -42,7 +42,7 @@ class Tally:
         self._day, self._today = 0, Counter[str]()
         self._verdicts: Counter[tuple[str, bool]] = Counter()  # (reference, whether it only would have)
 
-    def add(self, events: Columns, decisions: list[Decision], tips: Tips = NOWHERE) -> None:
+    def add(self, events: Columns, decisions: list[Decision], tips: Tips) -> None:
         """One more chunk of the log."""
         self.decisions.extend(decisions)
         stood = self._following.stood(events, decisions, tips)
