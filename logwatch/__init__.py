@@ -5,9 +5,10 @@ At a prompt, `import logwatch` gives the functions of `logwatch.prompt`; they lo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
+TYPE_CHECKING = False  # as `typing` has it: every program begins here, and this one is to begin at once
 if TYPE_CHECKING:
+    from typing import Any
+
     from logwatch.prompt import compare, history, labels, rates, read, replay, sweep
 
 __all__ = ["compare", "history", "labels", "rates", "read", "replay", "sweep"]

@@ -2,6 +2,6 @@
 
 import sys
 
-from logwatch.commands import main
+from logwatch.start import mailbrake
 
-sys.exit(main())
+sys.exit(mailbrake())

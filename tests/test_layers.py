@@ -31,6 +31,7 @@ BRIDGES = {
     "enforce.identity": {"commands/check.py"},  # whom the milter would become
     "enforce.exposition": {"telling/metrics.py", "commands/watch.py", "cluster/figures.py"},
     "enforce.main": {"commands/milter.py"},
+    "enforce.start": {"start.py"},
     "enforce.notify": {"commands/watch.py", "commands/ship.py", "commands/sync.py"},
     "enforce": None,
 }

@@ -109,8 +109,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _say(error, 2)
     except (Failure, TableError) as error:
         return _say(error, 1)
-    except KeyboardInterrupt:
-        return 130
     except BrokenPipeError:  # `mailbrake events … | head`
         _write_nowhere()
         return 1
