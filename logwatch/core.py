@@ -38,7 +38,8 @@ class Step:
     """What came of a chunk: its events (attributed; `start` is a line's offset), rates by kind, decisions.
 
     `caps`: how many recipients a message may have, of everybody and of those who need more; they are no cases. `cut`:
-    messages that had more. `tips`: by `seq`, the row of the event that tipped a decision; releases have none.
+    messages that had more. `tips`: by `seq`, the row of the event that tipped a decision; of a release, the last row
+    before it.
 
     It was judged piece by piece: `rates` has an entry for each, `begins` the first row of each among the events.
     """
@@ -154,14 +155,16 @@ class Core:
         return not anew
 
     def _judge(self, events: Columns, before: float, step: Step) -> None:
-        clock = float(events["clock"][0])
+        clock, begin = float(events["clock"][0]), step.begins[-1]
+        ended: list[Decision] = []
         if clock < before:
             self.rates.turn_back()
-            step.decisions.extend(self.judge.turn_back(clock))
+            ended = self.judge.turn_back(clock)
             step.caps.extend(self.judge.ceilings.turn_back(clock))
         released = list(self._heard(clock))
         self.rates.condemn(released)
-        step.decisions.extend(released)
+        step.decisions.extend(ended + released)
+        step.tips.update((release.seq, begin - 1) for release in ended + released)
         while self.answers and self.answers[0].time < float(events["clock"][-1]):
             self.rates.listings.learn(self.answers.pop(0), clock)
         step.rates.append(self.rates.add(events, self._needs))
@@ -169,7 +172,7 @@ class Core:
         decided = self.judge.decide(events, step.rates[-1])
         self.rates.condemn(decided)
         step.decisions.extend(decided)
-        step.tips.update((seq, step.begins[-1] + row) for seq, row in self.judge.tips.items())
+        step.tips.update((seq, begin + row) for seq, row in self.judge.tips.items())
         policy, ceilings, accounts = self.judge.policy, self.judge.ceilings, step.rates[-1].get("account")
         capped = ceilings.decide(policy, events, accounts, self.judge.excused)
         step.caps.extend(capped.caps)

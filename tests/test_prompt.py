@@ -194,6 +194,16 @@ class TestSweep:
         curve = logwatch.sweep(events, BURST, "burst", "recipients in 10m", [6])
         assert list(curve.loc[6, ["hit", "messages", "recipients"]]) == [1, 13, 52]
 
+    def test_a_case_older_than_what_the_clock_is_set_back_to_stands(self, tmp_path: Path) -> None:
+        """Begun at the second message, for a day; both that follow are stopped, the last by a clock 90 minutes back."""
+        times = [0, 60, 7200, 1800]
+        lines = [(float(at), line) for at in times for line in maillog.submission(f"4cX{at:04d}bob", "bob", "abcd")]
+        path = tmp_path / "mail.log"
+        path.write_text("".join(f"{stamp(at)} mx1 {text}\n" for at, text in lines))
+        policy = "rule burst per account: when recipients in 10m > 6 tempfail for 24h\n"
+        curve = logwatch.sweep(logwatch.read(path), policy, "burst", "recipients", [6])
+        assert list(curve.loc[6, ["cases", "messages", "recipients"]]) == [1, 2, 8]
+
     def test_against_the_truth(self, events: pd.DataFrame) -> None:
         """Bob was hijacked, all the time or from some time on; Alice never."""
         always = logwatch.sweep(events, BURST, "burst", "recipients in 10m", [0, 6], labels=["account:bob"])

@@ -19,7 +19,7 @@ from logwatch.schema import Columns, Decision
 from logwatch.telling.journal import Effect
 
 RELEASE = "release"
-Tips = Mapping[int, int]  # the row of the event that tipped a decision, by its `seq`
+Tips = Mapping[int, int]  # by `seq` the row of the event that tipped a decision, or the last one before a release
 
 
 class _Standing(NamedTuple):
@@ -83,7 +83,7 @@ class Effects:
         mine = np.flatnonzero(_about(key, events))
         before = self._standing.get(key, {})
         for rule in dict.fromkeys((*before, *made)):
-            changes = [(tipped(events, decision, tips), _case(decision)) for decision in made.get(rule, ())]
+            changes = [(tips[decision.seq], _case(decision)) for decision in made.get(rule, ())]
             stretches = [(-1, before.get(rule)), *changes, (len(events["clock"]), None)]
             for (after, case), (upto, _) in pairwise(stretches):
                 rows = mine[(mine > after) & (mine <= upto)]
@@ -123,13 +123,6 @@ def _networks(client: str | None) -> Collection[str]:
 
 def _case(decision: Decision) -> _Standing | None:
     return None if decision.action == RELEASE else _Standing(decision.ref, decision.until)
-
-
-def tipped(events: Columns, decision: Decision, tips: Tips) -> int:
-    """The row after which a decision holds: that of the event that tipped it; a release holds after its moment."""
-    if decision.seq in tips:
-        return tips[decision.seq]
-    return int(np.searchsorted(events["clock"], decision.time, side="right")) - 1
 
 
 def counted(events: Columns, rows: Any, case: Effect) -> Effect:

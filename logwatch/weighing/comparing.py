@@ -18,7 +18,7 @@ from enforce import key as keys
 from logwatch.judging.policy import ENFORCE, SEVERITY
 from logwatch.judging.throttle import CHANGE
 from logwatch.schema import ALWAYS, Columns, Decision, Span, iso
-from logwatch.telling.effects import RELEASE, Tips, tipped
+from logwatch.telling.effects import RELEASE, Tips
 
 HIT, SPARED, HARDER, MILDER = CHANGES = ("newly hit", "no longer hit", "more severe", "milder")
 _SAID = ("action", "mode", "rule", "ref", "share", "max_recipients")
@@ -76,7 +76,7 @@ class Comparison:
         for side, decisions in enumerate((before, after)):
             for decision in decisions:
                 turns = decided.setdefault(decision.key, {})
-                turns.setdefault(tipped(events, decision, tips[side]), []).append((side, decision))
+                turns.setdefault(tips[side][decision.seq], []).append((side, decision))
         concerned = dict.fromkeys((*self._followed, *decided))
         mail = _mail(events, concerned) if concerned else {}
         for key in concerned:

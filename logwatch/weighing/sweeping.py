@@ -33,13 +33,12 @@ def sweep(
     """One row per value of the threshold of `signal` in the policy's only rule; see `logwatch.prompt.sweep`."""
     (rule,) = policy.rules
     mail = _Mail.of(step.events, rule.kind, labels or {})
-    rows = []
-    for value in values:
+    rows, tried = [], list(values)
+    for value in tried:
         changed = dataclasses.replace(policy, rules=(with_threshold(rule, signal, value),))
         outcome = _outcome(step, changed, mail)
-        row = _counted(outcome, mail)
-        rows.append({signal: value, **row, **(_judged(outcome, mail, labels) if labels is not None else {})})
-    return pd.DataFrame(rows).set_index(signal)
+        rows.append({**_counted(outcome, mail), **(_judged(outcome, mail, labels) if labels is not None else {})})
+    return pd.DataFrame(rows, index=pd.Index(tried, name=signal))  # a signal may be called what a column is
 
 
 def with_threshold(rule: Rule, signal: str, value: float) -> Rule:
@@ -135,14 +134,14 @@ def _outcome(step: Step, policy: Policy, mail: _Mail) -> _Outcome:
     stopped = np.zeros(len(step.events["event"]), bool)
     before = 0.0
     for begin, events, histories in _pieces(step):
-        if events["clock"][0] < before:  # as the core does
-            judge.turn_back(float(events["clock"][0]))
-            following = Effects()
+        clock = float(events["clock"][0])
+        ended = judge.turn_back(clock) if clock < before else []  # as the core does
         before = float(events["clock"][-1])
         decisions = judge.decide(events, histories)
         for decision in decisions:
             cases.setdefault((decision.ref, decision.key), decision.time)
-        for _, rows in following.stood(events, decisions, judge.tips):
+        tips = {**dict.fromkeys((release.seq for release in ended), -1), **judge.tips}
+        for _, rows in following.stood(events, [*ended, *decisions], tips):
             stopped[begin + rows] = True
     return _Outcome([(key, time) for (_, key), time in cases.items()], stopped[mail.rows])
 

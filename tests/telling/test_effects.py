@@ -33,6 +33,7 @@ rule all per site:
     when messages in 10m > 1
     tempfail for 1h
 """
+DAY = 1440  # minutes
 Effect = dict[tuple[str, str, str], tuple[int, ...]]
 
 
@@ -49,10 +50,10 @@ def effects(chunks: Iterable[bytes], policy: str = POLICY) -> Effect:
 
 
 def sending(minutes: Iterable[int], login: str = "bob") -> list[bytes]:
-    """A message to four recipients in each of these minutes."""
+    """A message to four recipients in each of these minutes, in their order."""
     lines = [
         (60.0 * minute + 5 * number, line)
-        for number, minute in enumerate(sorted(minutes))
+        for number, minute in enumerate(minutes)
         for line in maillog.submission(f"4cX{number:04d}{login}", login, [f"r{i}@example.net" for i in range(4)])
     ]
     return maillog.log(lines)
@@ -81,11 +82,23 @@ def test_what_a_network_or_everybody_sent_counts_as_well() -> None:
     }
 
 
+def test_a_case_ends_where_the_clock_is_set_back() -> None:
+    """By a day: the third message stood in its way; the fourth came after the case was released, and began none."""
+    lines = sending([DAY, DAY + 1, DAY + 2, 0])
+    for chunks in ([b"".join(lines)], lines, [b"".join(lines[:15]), b"".join(lines[15:])]):
+        found = effects(chunks)
+        assert {name[1:]: counts for name, counts in found.items()} == {("account:bob", "burst"): (1, 4, 0)}
+
+
 @settings(deadline=None, max_examples=30)
-@given(minutes=st.lists(st.integers(0, 60), max_size=20), cuts=st.sets(st.integers(0, 100)))
-def test_chunks_make_no_difference(minutes: list[int], cuts: set[int]) -> None:
-    """Line by line, or all at once."""
-    lines = sending(minutes)
+@given(
+    late=st.lists(st.integers(0, 60), max_size=10).map(sorted),
+    minutes=st.lists(st.integers(0, 60), max_size=20).map(sorted),
+    cuts=st.sets(st.integers(0, 150)),
+)
+def test_chunks_make_no_difference(late: list[int], minutes: list[int], cuts: set[int]) -> None:
+    """Line by line, or all at once, also where the clock is set back by a day."""
+    lines = sending([*(DAY + minute for minute in late), *minutes])
     places = [0, *sorted(cut for cut in cuts if cut < len(lines)), len(lines)]
     chunks = [b"".join(lines[begin:end]) for begin, end in pairwise(places)]
     assert effects(chunks) == effects([b"".join(lines)])
