@@ -9,10 +9,10 @@ import sys
 from enforce.printable import printable
 from logwatch.commands import UsageError
 from logwatch.reading.entry import plain
-from logwatch.reading.grammar.explain import Explanation, Piece, explain
+from logwatch.reading.grammar.explain import PROGRAM, Explanation, Piece, explain
 from logwatch.reading.scan import unfolded
 
-_MOST_EXPECTED = 6
+_MOST_EXPECTED = 10
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +50,13 @@ def shown(text: str) -> str:
     return printable(text.encode("latin-1").decode("utf-8", "backslashreplace"))
 
 
+def in_short(expected: list[str]) -> list[str]:
+    """What was expected, with all programs in one row, the last."""
+    programs = [words.removeprefix(PROGRAM) for words in expected if words.startswith(PROGRAM)]
+    others = [words for words in expected if not words.startswith(PROGRAM)]
+    return [*others, PROGRAM + ", ".join(programs)] if programs else others
+
+
 def verdict(found: Explanation, times: int) -> str:
     """What the line is, in a sentence or a few."""
     if found.event:
@@ -57,8 +64,9 @@ def verdict(found: Explanation, times: int) -> str:
         return f"event: {found.event} ({found.dialect}){repeated}"
     rest = shown(found.text[found.stop : found.stop + 60])
     stops = f"it stops at column {found.stop + 1}, before {rest!r}"
-    expected = "\n".join(f"  {wanted}" for wanted in found.expected[:_MOST_EXPECTED])
-    more = len(found.expected) - _MOST_EXPECTED
+    wanted = in_short(found.expected)
+    expected = "\n".join(f"  {words}" for words in wanted[:_MOST_EXPECTED])
+    more = len(wanted) - _MOST_EXPECTED
     others = "one other" if more == 1 else f"{more} others"
     alternatives = f"expected there:\n{expected}" + (f"\n  or {others}" if more > 0 else "")
     if not found.dialect:

@@ -17,19 +17,26 @@ from logwatch.reading.grammar.parts import END, lit, opt, rest, rx, seq
 
 NAME = "dovecot"
 
-PROGRAM = rx(r"(?=d)", "prefix")
+PROGRAM = rx(r"(?=d)", "prefix", "dovecot")
 
 # all log through one process, whose number says nothing
-PID = rx(r"(?:\[[0-9]{1,10}\])?: ")
+PID = rx(r"(?:\[[0-9]{1,10}\])?: ", words="': ' after the program")
 
 _IP = r"[0-9A-Fa-f:.]+"
-_SERVICE = rx(r"(?:imap|pop3|submission|managesieve)-login: (?:Info: )?")
+_SERVICE = rx(
+    r"(?:imap|pop3|submission|managesieve)-login: (?:Info: )?",
+    words="a login process, such as imap-login: ",
+)
 
 _CLIENT = seq(
     # left out by 2.0 where no name was given
     opt(
         lit("user=<"),
-        rx(rf"[^\r\n]*(?=>, (?:method=[^\s,]*, )?rip={_IP}(?:, |{END}))", "sasl_username"),
+        rx(
+            rf"[^\r\n]*(?=>, (?:method=[^\s,]*, )?rip={_IP}(?:, |{END}))",
+            "sasl_username",
+            "a login up to '>, method=METHOD, rip=ADDRESS'",
+        ),
         lit(">, "),
     ),
     opt(lit("method="), rx(r"[^\s,]*", "sasl_method"), lit(", ")),
@@ -38,18 +45,20 @@ _CLIENT = seq(
     rest(),
 )
 
+_LOGGED_IN = rx(r"(?:Login|Logged in): ", words="'Login: ' or 'Logged in: '")  # 2.3, 2.4
+
 Kind = tuple[str, pp.ParserElement, pp.ParserElement]
 
 KINDS: dict[str, tuple[Kind, ...]] = {
     "dovecot": (
-        ("auth_ok", seq(_SERVICE, rx(r"(?:Login|Logged in): ")), _CLIENT),  # 2.3, 2.4
+        ("auth_ok", seq(_SERVICE, _LOGGED_IN), _CLIENT),
         (
             "auth_failure",
             seq(_SERVICE, rx(r"(?=[A-Z][A-Za-z :]*\(auth failed, [0-9]+ attempts?)")),
             seq(
-                rx(r"[^()]*\("),
+                rx(r"[^()]*\(", words="words before '(auth failed'"),
                 rx(r"auth failed, [0-9]+ attempts?(?: in [0-9]+ secs)?", "reject_reason"),
-                rx(r"\)(?: \([a-z_]+\))?:? "),  # 2.4 adds the reason's name
+                rx(r"\)(?: \([a-z_]+\))?:? ", words="'): '"),  # 2.4 adds the reason's name
                 _CLIENT,
             ),
         ),

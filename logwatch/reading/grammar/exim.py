@@ -24,9 +24,10 @@ from logwatch.reading.grammar.parts import END, address, lit, many, opt, rest, r
 
 NAME = "exim"
 
-PROGRAM = rx(r"(?=e)", "prefix")
+PROGRAM = rx(r"(?=e)", "prefix", "exim or exim4")
 
 _STAMP = r"[0-9]{4}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9](?:\.[0-9]{1,6})?(?: [+-][0-9]{4})?"
+_TIME = "a time, such as 2026-11-25 03:27:47"
 _PROCESS = r"(?:\[[0-9]{1,10}\] )?"  # log_selector = +pid
 
 # a line of its own file
@@ -39,9 +40,9 @@ _IP = r"[0-9A-Fa-f:.]+"
 _HOST = rf"(?:[^\s()\[\]=]+ )?(?:\([^\s()]*\) )?\[{_IP}\]"
 
 # by syslog there is a stamp of its own once more, unless syslog_timestamp is off
-_AGAIN = opt(rx(_STAMP), lit(" "), rx(_PROCESS))
-_QUEUE_ID = seq(_AGAIN, rx(_ID, "queue_id"), lit(" "))
-_MAYBE_QUEUED = seq(_AGAIN, opt(rx(_ID, "queue_id"), lit(" ")))
+_AGAIN = opt(rx(_STAMP, words=_TIME), lit(" "), rx(_PROCESS))
+_QUEUE_ID = seq(_AGAIN, rx(_ID, "queue_id", "such as 1oYR3x-0003Ay-5k"), lit(" "))
+_MAYBE_QUEUED = seq(_AGAIN, opt(rx(_ID, "queue_id", "such as 1oYR3x-0003Ay-5k"), lit(" ")))
 
 
 def _client() -> pp.ParserElement:
@@ -53,7 +54,7 @@ def _client() -> pp.ParserElement:
         rx(_IP, "client_ip"),
         lit("]"),
         opt(lit(":"), rx(r"[0-9]{1,5}", "client_port")),
-        opt(lit(" I=["), rx(r"[^\s\]]*\](?::[0-9]+)?")),
+        opt(lit(" I=["), rx(r"[^\s\]]*\](?::[0-9]+)?", words="an address up to ']'")),
         opt(lit(" U="), rx(r"[^\s]*")),
     )
 
@@ -62,17 +63,17 @@ def _tls() -> pp.ParserElement:
     return seq(
         opt(lit(" X="), rx(r"[^\s]*")),
         opt(lit(" CV="), rx(r"[a-z:]*")),
-        opt(lit(" DN="), rx(_QUOTED)),
+        opt(lit(" DN="), rx(_QUOTED, words="text in quotes")),
         opt(lit(" SNI="), rx(rf"{_QUOTED}|[^\s]*")),
     )
 
 
-def _login(after: str) -> pp.ParserElement:
+def _login(after: str, words: str) -> pp.ParserElement:
     """A=AUTHENTICATOR:LOGIN; the login ends where what Exim writes next begins."""
     return opt(
         lit(" A="),
         rx(r"[^\s:]*", "sasl_method"),
-        opt(lit(":"), rx(rf"[^\r\n]*?(?={after})", "sasl_username")),
+        opt(lit(":"), rx(rf"[^\r\n]*?(?={after})", "sasl_username", f"a login up to {words}")),
     )
 
 
@@ -80,21 +81,21 @@ _SIZE = rf" S=[0-9]+(?: (?:M8S|RT|DKIM|id|T)=| from <| for |{END})"
 
 _ARRIVAL = seq(
     rx(_PATH, "sender"),
-    opt(rx(rf" R={_ID} U=[^\s]*")),  # a bounce: its user is Exim's
+    opt(rx(rf" R={_ID} U=[^\s]*", words="' R=QUEUEID U=USER'")),  # a bounce: its user is Exim's
     opt(lit(" H="), _client()),
     opt(lit(" U="), rx(r"[^\s]*", "uid")),
-    opt(lit(" P="), rx(r"[a-z0-9-]+")),
+    opt(lit(" P="), rx(r"[a-z0-9-]+", words="a protocol, such as esmtpsa")),
     opt(lit(" L")),
     opt(lit(" K")),
     _tls(),
-    _login(rf"(?: PRX=[^\s]*)?(?: PRDR)?(?: L)?(?: K)?{_SIZE}"),
-    rx(r"(?: PRX=[^\s]*)?(?: PRDR)?(?: L)?(?: K)? S="),
+    _login(rf"(?: PRX=[^\s]*)?(?: PRDR)?(?: L)?(?: K)?{_SIZE}", "' S=SIZE'"),
+    rx(r"(?: PRX=[^\s]*)?(?: PRDR)?(?: L)?(?: K)? S=", words="' S='"),
     rx(r"[0-9]{1,18}", "size"),
-    opt(lit(" M8S="), rx(r"[0-9]")),
+    opt(lit(" M8S="), rx(r"[0-9]", words="a digit")),
     opt(lit(" RT="), rx(r"[^\s]*")),
     opt(lit(" DKIM="), rx(r"[^\s]*")),
     opt(lit(" id="), rx(r"[^\s]*(?: (?!T=|from <|for |(?:M8S|DKIM|RT)=)[^\s]*)*", "message_id")),
-    opt(rx(rf"[^\r\n]* for (?={_PATH}(?: {_PATH})*{END})"), rest("nrcpt")),
+    opt(rx(rf"[^\r\n]* for (?={_PATH}(?: {_PATH})*{END})", words="' for RECIPIENTS'"), rest("nrcpt")),
     rest(),
 )
 
@@ -108,14 +109,14 @@ _NEXT_HOST = seq(
 
 _DELIVERY = seq(
     # logged without the quotes that it needs
-    rx(rf"[^<>\r\n]+?(?= <| F=<| P=<| R=| T=|: |{END})", "recipient"),
+    rx(rf"[^<>\r\n]+?(?= <| F=<| P=<| R=| T=|: |{END})", "recipient", "an address"),
     opt(lit(" <"), rx(rf'(?:{_QUOTED}|[^">\r\n])*', "orig_to"), lit(">")),
     opt(lit(" F=<"), rx(rf'(?:{_QUOTED}|[^">\r\n])*'), lit(">")),
     opt(lit(" P=<"), rx(rf'(?:{_QUOTED}|[^">\r\n])*'), lit(">")),
     opt(lit(" R="), rx(r"[^\s:]*")),
     opt(lit(" T="), rx(r"[^\s:]*")),
-    opt(lit(" defer ("), rx(r"-?[0-9]+"), lit(")")),
-    opt(lit(" S="), rx(r"[0-9]+")),
+    opt(lit(" defer ("), rx(r"-?[0-9]+", words="a number"), lit(")")),
+    opt(lit(" S="), rx(r"[0-9]+", words="a number")),
     opt(lit(" H="), _NEXT_HOST),
     rest("response"),
 )
@@ -125,11 +126,11 @@ _REFUSAL = seq(
     _client(),
     _tls(),
     opt(lit(" F=<"), address(r" (?:A=|temporarily rejected |rejected )", "sender"), lit(">")),
-    _login(r" (?:temporarily )?rejected "),
-    rx(r" (?:temporarily )?rejected (?:connection in |after |by |during )?"),
+    _login(r" (?:temporarily )?rejected ", "' rejected '"),
+    rx(r" (?:temporarily )?rejected (?:connection in |after |by |during )?", words="' rejected '"),
     rx(r"[A-Za-z\"]+", "stage"),
     opt(lit(" <"), address(rf"(?:: |{END})", "recipient"), lit(">")),
-    opt(rx(r"[^:\r\n]*: ")),
+    opt(rx(r"[^:\r\n]*: ", words="': '")),
     rest("reject_reason"),
 )
 
@@ -140,9 +141,13 @@ _AUTH_FAILURE = seq(
     lit(": "),
     opt(rx(r"(?=435 )", "unchecked")),  # it could not be checked: what went wrong follows the login
     until(r" \(set_id=", "reject_reason"),
-    opt(lit(" (set_id="), rx(_SET_ID, "sasl_username"), lit(")"), rest()),
+    opt(lit(" (set_id="), rx(_SET_ID, "sasl_username", "a login up to ')'"), lit(")"), rest()),
 )
 
+_GREETING = rf"(?:EHLO|HELO)(?= from {_HOST})"
+_AUTHENTICATOR = rx(
+    r"[^\s]+(?= authenticator failed for )", "sasl_method", "an authenticator and ' authenticator failed for '"
+)
 _REFUSED_GREETING = seq(_client(), lit(": "), rest("reject_reason"))
 
 Kind = tuple[str, pp.ParserElement, pp.ParserElement]
@@ -154,12 +159,12 @@ _ROWS: tuple[Kind, ...] = (
     ("reject", seq(_MAYBE_QUEUED, rx(rf"(?=H={_HOST}[^\r\n]* rejected )")), _REFUSAL),
     (
         "reject",
-        seq(_AGAIN, lit("rejected "), rx(rf"(?:EHLO|HELO)(?= from {_HOST})", "stage"), lit(" from ")),
+        seq(_AGAIN, lit("rejected "), rx(_GREETING, "stage", "EHLO, and ' from CLIENT'"), lit(" from ")),
         _REFUSED_GREETING,
     ),
     (
         "auth_failure",
-        seq(_AGAIN, rx(r"[^\s]+(?= authenticator failed for )", "sasl_method"), lit(" authenticator failed for ")),
+        seq(_AGAIN, _AUTHENTICATOR, lit(" authenticator failed for ")),
         _AUTH_FAILURE,
     ),
     (

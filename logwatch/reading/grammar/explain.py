@@ -1,5 +1,8 @@
 """What each part of one log line is, or where its reading stops and what was expected there: pyparsing tells.
 
+What was expected is said in words: fixed text as it is, a column by its name and what it looks like, everything else
+in the words that the grammar has for it.
+
 Every token of the grammar reports where it matched and where it did not. What an alternative had matched before it was
 given up is dropped when the next one matches from the same place.
 """
@@ -7,13 +10,51 @@ given up is dropped when the next one matches from the same place.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import pyparsing as pp
 
-from logwatch.reading.grammar import OTHER, UNREADABLE, line
+from logwatch.reading.grammar import DIALECTS, OTHER, UNREADABLE, line
 
 _TOKENS = (pp.Regex, pp.Literal)
+PROGRAM = "a program: "
+
+# What the columns look like that may be missing where they should stand.
+_LOOKS = {
+    "client_ip": "an address",
+    "client_name": "a name",
+    "client_port": "a number",
+    "count": "a number",
+    "delay": "seconds",
+    "dsn": "such as 4.7.1",
+    "host": "a name",
+    "message_id": "an id",
+    "mode": "enforce or observe",
+    "nrcpt": "a number",
+    "orig_queue_id": "letters and digits",
+    "peer": "a name or an address",
+    "pid": "a number",
+    "queue_id": "letters and digits",
+    "recipient": "an address",
+    "ref": "letters and digits",
+    "reject_reason": "words",
+    "relay_host": "a name",
+    "relay_ip": "an address",
+    "relay_port": "a number",
+    "response": "letters and digits",
+    "rule": "a rule's name",
+    "sasl_method": "a word",
+    "sender": "an address",
+    "size": "a number",
+    "smtp_code": "such as 550",
+    "stage": "a word, such as RCPT",
+    "stamp": "such as Nov 25 03:27:47 or 2026-11-25T03:27:47+01:00",
+    "status": "a word, such as sent",
+    "uid": "a number or a name",
+    "unchecked": "why no password could be checked",
+    "verdict": "a word, such as tempfail",
+}
 
 
 @dataclass(frozen=True)
@@ -77,8 +118,8 @@ class _Record:
         self._return_to(begin)
         if begin > self.stop:
             self.stop, self.best, self.expected = begin, list(self.pieces), []
-        if begin == self.stop and (wanted := _wanted(token)) not in self.expected:
-            self.expected.append(wanted)
+        if begin == self.stop and (words := wanted(token)) and words not in self.expected:
+            self.expected.append(words)
 
     def _return_to(self, begin: int) -> None:
         while self.pieces and self.pieces[-1].begin >= begin:
@@ -89,7 +130,29 @@ def _nothing(*_: Any) -> None:
     """Attempts are not told: their outcomes are."""
 
 
-def _wanted(token: pp.ParserElement) -> str:
-    if isinstance(token, pp.Regex):
-        return f"{token.resultsName or 'what matches'} {token.pattern}"
-    return repr(getattr(token, "match"))  # noqa: B009 - not in pyparsing's stubs
+def wanted(token: pp.ParserElement) -> str:
+    """What a token wants, in words; "" where it only tells what is of no interest."""
+    if not isinstance(token, pp.Regex):
+        return repr(getattr(token, "match"))  # noqa: B009 - not in pyparsing's stubs
+    words = str(getattr(token, "words"))  # noqa: B009
+    column, pattern = token.resultsName, str(token.pattern)
+    if column == "prefix":
+        return PROGRAM + words
+    if column == "daemon":
+        return PROGRAM + ", ".join(pattern.split("|"))
+    if column:
+        return f"{column}: {words or _LOOKS[column]}"
+    return words or _beginnings()[pattern]
+
+
+@cache
+def _beginnings() -> dict[str, str]:
+    """Words for what has none of its own: how kinds of lines begin, and those that say nothing of mail ("")."""
+    found: dict[str, str] = {}
+    for dialect in DIALECTS:
+        silent = ("", getattr(dialect, "SILENT", pp.Empty()), None)
+        for event, start, _ in (silent, *(kind for kinds in dialect.KINDS.values() for kind in kinds)):
+            for token in start.visit_all():
+                if isinstance(token, pp.Regex):
+                    found.setdefault(str(token.pattern), event and f"the beginning of {event}")
+    return found

@@ -24,12 +24,14 @@ def lit(text: str) -> pp.ParserElement:
     return pp.Literal(text)
 
 
-def rx(pattern: str, column: str = "") -> pp.ParserElement:
+def rx(pattern: str, column: str = "", words: str = "") -> pp.ParserElement:
     """What matches `pattern` (no capturing group, no newline), kept as `column` if it has a name.
 
-    Classes are ASCII's: to pyparsing a log is bytes read as Latin-1, in which no other letter or blank is meant.
+    `words` say what is meant to whoever asks why a line is not understood (`explain`). Classes are ASCII's: to
+    pyparsing a log is bytes read as Latin-1, in which no other letter or blank is meant.
     """
     element = pp.Regex(pattern, flags=re.ASCII)
+    element.words = words  # type: ignore[attr-defined]
     return element.set_results_name(column) if column else element
 
 
@@ -77,7 +79,7 @@ def rest(column: str = "") -> pp.ParserElement:
 
 def end() -> pp.ParserElement:
     """The end of the line, not taken."""
-    return rx(rf"(?={END})")
+    return rx(rf"(?={END})", words="the end of the line")
 
 
 def address(successor: str, column: str) -> pp.ParserElement:
@@ -97,7 +99,7 @@ IPV4_OR_6 = r"[0-9A-Fa-f:.]+"
 def header() -> pp.ParserElement:
     """What stands before the program: PRI and version (RFC 5424) if any, stamp, host; lines without any pass too."""
     return seq(
-        opt(rx(r"<[0-9]{1,3}>(?:1 )?")),
+        opt(rx(r"<[0-9]{1,3}>(?:1 )?", words="a priority, such as <22>")),
         opt(rx(f"{BSD_STAMP}|{ISO_STAMP}", "stamp"), lit(" "), rx(r"[^ \r\n]+", "host"), lit(" ")),
     )
 
@@ -111,7 +113,11 @@ _AFTER_PID = (
 
 def pid() -> pp.ParserElement:
     """The process id after a program's name, and what stands before the text: `[42]: `, or ` 42 - - ` (RFC 5424)."""
-    return seq(rx(r"[\[ ]"), rx(r"[0-9]{1,10}", "pid"), rx(_AFTER_PID))
+    return seq(
+        rx(r"[\[ ]", words="a process id, such as [42]: "),
+        rx(r"[0-9]{1,10}", "pid"),
+        rx(_AFTER_PID, words="']: ' after the process id"),
+    )
 
 
 def nothing_of(starts: Sequence[pp.ParserElement]) -> list[pp.ParserElement]:

@@ -16,10 +16,12 @@ from logwatch.reading.grammar.parts import END, IPV4_OR_6, QUOTED, address, lit,
 NAME = "postfix"
 
 # "postfix/", "postfix/submission/", "postfix-10.20.30.40/": syslog_name, then the name of the service if it has one
-PROGRAM = rx(r"[^ \[\]\r\n]*/", "prefix")
+PROGRAM = rx(r"[^ \[\]\r\n]*/", "prefix", "postfix/DAEMON")
 
 # One object each, so that the frame can put it in front of all kinds that begin with it.
-QUEUE_ID = seq(rx(r"[0-9A-Za-z]{5,24}", "queue_id"), lit(": "))  # short or long (enable_long_queue_ids)
+QUEUE_ID = seq(
+    rx(r"[0-9A-Za-z]{5,24}", "queue_id", "5 to 24 letters and digits"), lit(": ")
+)  # short or long (enable_long_queue_ids)
 NUMBERED = pp.MatchFirst([lit("NOQUEUE: "), QUEUE_ID])
 WARNING = lit("warning: ")
 
@@ -75,12 +77,12 @@ DELIVERY = seq(
     lit("relay="),
     rx(r"[^ ,\[\r\n]+", "relay_host"),
     # in brackets the address, or the path of a socket
-    opt(lit("["), opt(rx(rf"{IPV4_OR_6}(?=\])", "relay_ip")), rx(r"[^\]\r\n]*"), lit("]")),
+    opt(lit("["), opt(rx(rf"{IPV4_OR_6}(?=\])", "relay_ip", "an address up to ']'")), rx(r"[^\]\r\n]*"), lit("]")),
     opt(lit(":"), rx(r"[0-9]{1,5}", "relay_port")),
-    opt(lit(", conn_use="), rx(r"[0-9]+")),
+    opt(lit(", conn_use="), rx(r"[0-9]+", words="a number")),
     lit(", delay="),
     rx(r"[0-9.]+", "delay"),
-    opt(lit(", delays="), rx(r"[0-9./]+")),
+    opt(lit(", delays="), rx(r"[0-9./]+", words="seconds, such as 0.1/0/0.2/1")),
     opt(lit(", tls="), rx(r"[^ ,\r\n]*")),
     opt(lit(", dsn="), rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn")),  # since 2.3
     lit(", status="),
@@ -104,7 +106,8 @@ def _envelope(comma: str) -> str:
 def _login(milter: bool) -> pp.ParserElement:
     """The login after a refusal: in angle brackets where a milter refused (3.2), bare where smtpd did (3.10)."""
     if milter:
-        return opt(lit(" sasl_username=<"), rx(rf"[^\r\n]*(?=>{END})", "sasl_username"), lit(">"))
+        login = rx(rf"[^\r\n]*(?=>{END})", "sasl_username", "a login up to '>' at the end of the line")
+        return opt(lit(" sasl_username=<"), login, lit(">"))
     return seq(
         opt(lit(" sasl_method="), rx(r"[^ \r\n]*", "sasl_method")),
         opt(lit(" sasl_username="), until(r" sasl_sender=", "sasl_username")),
@@ -132,7 +135,7 @@ def _refusal(milter: bool = False, comma: str = "", named: bool = True) -> pp.Pa
         lit(": "),
         opt(rx(r"[245][0-9]{2}", "smtp_code"), lit(" ")),
         opt(rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn"), lit(" ")),
-        opt(rx(_WHAT)),
+        opt(rx(_WHAT, words="what was refused, such as <user@example.com>: ")),
         rx(rf"{text}|{before_case}|[^\r\n]*", "reject_reason"),
         opt(lit(" (case "), rx(r"[0-9A-Z]{6}", "ref"), lit(")")),
         opt(
@@ -140,7 +143,7 @@ def _refusal(milter: bool = False, comma: str = "", named: bool = True) -> pp.Pa
             opt(lit("from=<"), rx(_ADDRESS, "sender"), lit(f">{comma} ")),
             opt(lit("to=<"), rx(_ADDRESS, "recipient"), lit(f">{comma} ")),
             lit("proto="),
-            rx(r"[A-Za-z]+"),
+            rx(r"[A-Za-z]+", words="ESMTP or SMTP"),
             opt(lit(f"{comma} helo=<"), rx(r"[^<> \r\n]*", "helo"), lit(">")),
             _login(milter),
         ),
@@ -154,6 +157,8 @@ _NOT_ASKED = (
 )
 _UNCHECKED = rf"(?=(?:{_NOT_ASKED}|{UNCHECKED})(?:, sasl_username=|{END})|Temporary authentication failure\b)"
 
+_UNAVAILABLE = rx(rf"\(unavailable\)(?={END})", words="'(unavailable)'")
+
 AUTH_FAILURE = seq(
     _peer(),
     lit(": SASL "),
@@ -162,14 +167,14 @@ AUTH_FAILURE = seq(
     opt(lit(" ")),
     opt(rx(_UNCHECKED, "unchecked")),
     until(r", sasl_username=", "reject_reason"),
-    opt(lit(", sasl_username="), pp.MatchFirst([rx(rf"\(unavailable\)(?={END})"), rest("sasl_username")])),
+    opt(lit(", sasl_username="), pp.MatchFirst([_UNAVAILABLE, rest("sasl_username")])),
 )
 
 # cut lines lack the closing bracket, ids of broken software both
 MESSAGE_ID = seq(opt(lit("<")), until(f">{END}", "message_id"), opt(lit(">")))
 
 ABORTED = seq(
-    rx(r"(?:lost connection|timeout|too many errors) after "),
+    rx(r"(?:lost connection|timeout|too many errors) after ", words="'lost connection after '"),
     rx(r"[A-Z][A-Z-]*|unknown", "stage"),
     opt(lit(" ("), rx(r"[^)\r\n]*"), lit(")")),
     lit(" from "),
@@ -177,9 +182,9 @@ ABORTED = seq(
 )
 
 RATE_LIMIT = seq(
-    rx(r"[A-Z][A-Za-z ]*(?= rate)", "reject_reason"),
+    rx(r"[A-Z][A-Za-z ]*(?= rate)", "reject_reason", "words before ' rate'"),
     lit(" rate limit exceeded: "),
-    rx(r"[0-9]+"),
+    rx(r"[0-9]+", words="a number"),
     lit(" from "),
     _peer(),
     opt(lit(" for service "), rest()),
@@ -196,7 +201,7 @@ PICKUP = seq(
 # header_checks and their like quote the sender's header before anything else: nothing after it can be told from it
 CONTENT_REFUSAL = seq(rx(r"[a-z]+", "stage"), lit(" "), rest("reject_reason"))
 
-REMOVED = opt(lit(" ("), rx(r"[a-z]+"), lit(")"))  # canceled, discarded: since 3.10
+REMOVED = opt(lit(" ("), rx(r"[a-z]+", words="canceled or discarded"), lit(")"))  # canceled, discarded: since 3.10
 
 Kind = tuple[str, pp.ParserElement, pp.ParserElement]
 

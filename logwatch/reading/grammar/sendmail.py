@@ -27,17 +27,20 @@ from logwatch.reading.grammar.parts import END, address, first, lit, opt, rest, 
 
 NAME = "sendmail"
 
-PROGRAM = rx(r"(?=s)", "prefix")
+PROGRAM = rx(r"(?=s)", "prefix", "sendmail or sm-mta")
 
 _ID = r"[0-9A-Za-z]{8,24}"
 _IP = r"[0-9A-Fa-f:.]+"
 _TWICE = r"\[[^\s\[\]]*\] (?=\[)"  # the address in place of the name, and once more
 _PEER = rf"(?:IDENT:[^\s,\[\]]*@)?(?:{_TWICE}|[^\s,\[\]@]* )?\[(?:IPv6:)?{_IP}\](?: \(may be forged\))?"
+_IN_BRACKETS = "an address in brackets, twice"
+_RELAY = "', relay=CLIENT' at the end of the line"
 _USER = r"[^\s,@\[\]]+@localhost"
 _QUOTED = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
+_TIME = "a time, such as 00:00:01"
 _DELAY = r"(?:[0-9]+\+)?[0-9]{2}:[0-9]{2}:[0-9]{2}"
 
-_QUEUE_ID = seq(rx(_ID, "queue_id"), lit(": "))
+_QUEUE_ID = seq(rx(_ID, "queue_id", "8 to 24 letters and digits"), lit(": "))
 _NUMBERED = opt(first(lit("NOQUEUE: "), _QUEUE_ID))
 
 
@@ -45,8 +48,8 @@ def _peer() -> pp.ParserElement:
     """NAME [ADDRESS]; before it the user that ident gave, behind it a doubt about the name."""
     return seq(
         rx(r"(?=.)", "peer"),
-        opt(rx(r"IDENT:[^\s,\[\]]*@")),
-        opt(first(rx(_TWICE), seq(opt(rx(r"[^\s,\[\]@]+", "client_name")), lit(" ")))),
+        opt(rx(r"IDENT:[^\s,\[\]]*@", words="'IDENT:USER@'")),
+        opt(first(rx(_TWICE, words=_IN_BRACKETS), seq(opt(rx(r"[^\s,\[\]@]+", "client_name")), lit(" ")))),
         lit("["),
         opt(lit("IPv6:")),
         rx(_IP, "client_ip"),
@@ -59,7 +62,7 @@ def _relay() -> pp.ParserElement:
     """The next host: NAME. [ADDRESS], either of them, or the address twice."""
     return seq(
         lit(", relay="),
-        opt(rx(_TWICE)),
+        opt(rx(_TWICE, words=_IN_BRACKETS)),
         opt(rx(r"[^\s,\[\]]*[^\s,\[\].]", "relay_host"), opt(lit("."))),
         opt(lit(" ")),
         opt(lit("["), opt(lit("IPv6:")), rx(_IP, "relay_ip"), lit("]")),
@@ -81,23 +84,29 @@ def _refusal() -> pp.ParserElement:
     """CODE DSN <WHAT>... TEXT (case REF)."""
     code = rx(r"[245][0-9]{2}", "smtp_code")
     dsn = rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn")
-    return seq(opt(code, lit(" ")), opt(dsn, lit(" ")), opt(rx(rf'<(?:{_QUOTED}|[^"<>\r\n])*>\.\.\. ')), _text())
+    return seq(
+        opt(code, lit(" ")),
+        opt(dsn, lit(" ")),
+        opt(rx(rf'<(?:{_QUOTED}|[^"<>\r\n])*>\.\.\. ', words="what was refused, such as <user@example.com>... ")),
+        _text(),
+    )
 
 
 def _from(sender: pp.ParserElement, relay: str, peer: pp.ParserElement) -> pp.ParserElement:
     """A sender's line. The message id may hold anything, what follows it may not."""
     tail = rf"(?:, bodytype=[^\s,]*)?(?:, proto=[^\s,]*)?(?:, daemon=[^,\r\n]*)?(?:, auth=[^\s,]*)?, relay={relay}{END}"
+    message_id = rx(rf"[^\r\n]*?(?=>?{tail})", "message_id", f"an id up to {_RELAY}")
     return seq(
         sender,
         lit(", size="),
         rx(r"[0-9]{1,18}", "size"),
         lit(", class="),
-        rx(r"-?[0-9]+"),
-        opt(lit(", pri="), rx(r"[0-9]+")),
+        rx(r"-?[0-9]+", words="a number"),
+        opt(lit(", pri="), rx(r"[0-9]+", words="a number")),
         lit(", nrcpts="),
         rx(r"[0-9]{1,9}", "nrcpt"),
-        opt(lit(", msgid="), opt(lit("<")), rx(rf"[^\r\n]*?(?=>?{tail})", "message_id"), opt(lit(">"))),
-        rx(rf"(?={tail})[^\r\n]*, relay="),
+        opt(lit(", msgid="), opt(lit("<")), message_id, opt(lit(">"))),
+        rx(rf"(?={tail})[^\r\n]*, relay=", words=_RELAY),
         peer,
     )
 
@@ -105,13 +114,13 @@ def _from(sender: pp.ParserElement, relay: str, peer: pp.ParserElement) -> pp.Pa
 def _outcome() -> pp.ParserElement:
     """What follows a delivery's recipients. The next host's words come after all that is read by its place."""
     return seq(
-        opt(lit(", ctladdr="), rx(rf'(?:{_QUOTED}|[^"\r\n])*?(?=, delay=)')),
+        opt(lit(", ctladdr="), rx(rf'(?:{_QUOTED}|[^"\r\n])*?(?=, delay=)', words="an address up to ', delay='")),
         lit(", delay="),
-        rx(_DELAY, "delay"),
-        opt(lit(", xdelay="), rx(_DELAY)),
+        rx(_DELAY, "delay", _TIME),
+        opt(lit(", xdelay="), rx(_DELAY, words=_TIME)),
         lit(", mailer="),
         rx(r"[^\s,]*"),
-        opt(lit(", pri="), rx(r"[0-9]+")),
+        opt(lit(", pri="), rx(r"[0-9]+", words="a number")),
         opt(_relay()),
         opt(lit(", quarantine="), until(r", stat=")),
         opt(lit(", dsn="), rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn")),
@@ -123,7 +132,9 @@ def _outcome() -> pp.ParserElement:
 
 _BRACKETS = seq(lit("<"), address(r", size=[0-9]+, class=", "sender"), lit(">"))
 _CLASS = r", class=-?[0-9]+(?:, pri=[0-9]+)?, nrcpts="
-_NO_MESSAGE = rf"(?=, size=[0-9]+{_CLASS}0,|, size=0{_CLASS}[0-9]+, (?!msgid=))"
+_NO_MESSAGE = rx(
+    rf"(?=, size=[0-9]+{_CLASS}0,|, size=0{_CLASS}[0-9]+, (?!msgid=))", words="', nrcpts=0,', or size=0 without an id"
+)
 _BARE = rf'(?:{_QUOTED}|[^",<>\r\n])+'
 _NAME = rf'(?:{_QUOTED}|[^",<>\r\n])*<'  # in front of the address, as local programs give it
 _NAMED = rf'{_NAME}(?:{_QUOTED}|[^"<>, \r\n]|,(?! ))*>'
@@ -132,21 +143,22 @@ _MAILED = r"(?=[^\r\n]*, mailer=)"  # without one it is the end of a message tha
 _STOP = rf"(?:,<|, ctladdr=|, delay={_DELAY}, )"
 
 _AUTH_OK = seq(
-    first(_peer(), rx(r"[^,\r\n]{100}")),  # cut, with the address, where the name is long
+    # cut, with the address, where the name is long
+    first(_peer(), rx(r"[^,\r\n]{100}", words="a name of 100 letters")),
     lit(", authid="),
     until(rf", mech=[^\s,]*, bits=[0-9]+{END}", "sasl_username"),
     lit(", mech="),
     rx(r"[^\s,]*", "sasl_method"),
     lit(", bits="),
-    rx(r"[0-9]+"),
+    rx(r"[0-9]+", words="a number"),
 )
 
 _AUTH_FAILURE = seq(
     rx(r"[^\s()]*", "sasl_method"),
     lit("): "),
     opt(rx(rf"(?=(?:{UNCHECKED}) \(-)", "unchecked")),
-    rx(rf"[^\r\n]*?(?=, (?:user=[^\r\n]*, )?relay={_PEER}{END})", "reject_reason"),
-    opt(lit(", user="), rx(rf"[^\r\n]*(?=, relay={_PEER}{END})", "sasl_username")),
+    rx(rf"[^\r\n]*?(?=, (?:user=[^\r\n]*, )?relay={_PEER}{END})", "reject_reason", f"words up to {_RELAY}"),
+    opt(lit(", user="), rx(rf"[^\r\n]*(?=, relay={_PEER}{END})", "sasl_username", f"a login up to {_RELAY}")),
     lit(", relay="),
     _peer(),
 )
@@ -158,7 +170,7 @@ def _ruleset(name: str, column: str = "") -> tuple[str, pp.ParserElement, pp.Par
         _path(column),
         opt(lit(", arg2="), rx(r"[^\s,]*")),
         lit(", relay="),
-        first(_peer(), rx(_USER)),
+        first(_peer(), rx(_USER, words="USER@localhost")),
         lit(", reject="),
         _refusal(),
     )
@@ -170,17 +182,21 @@ def _milter(stage: str, address: pp.ParserElement) -> tuple[str, pp.ParserElemen
     return "milter_reject", start, seq(address, lit(", reject="), _refusal())
 
 
+_HERE_IT_ENDS = rf"(?={END})"
+
+
 def _about_client(
     event: str, before: str, after: str, *more: pp.ParserElement
 ) -> tuple[str, pp.ParserElement, pp.ParserElement]:
     """A line whose only field is the client, between fixed words."""
-    return event, seq(_NUMBERED, rx(rf"{before}(?={_PEER}{after})")), seq(_peer(), rx(after), *more)
+    words = "the end of the line" if after == _HERE_IT_ENDS else repr(after.replace("[^\\r\\n]*", "STAGE"))
+    return event, seq(_NUMBERED, rx(rf"{before}(?={_PEER}{after})")), seq(_peer(), rx(after, words=words), *more)
 
 
 Kind = tuple[str, pp.ParserElement, pp.ParserElement]
 
 _ROWS: tuple[Kind, ...] = (
-    ("accept", seq(_QUEUE_ID, rx(r"from=(?=<)")), _from(seq(_BRACKETS, rx(_NO_MESSAGE)), _PEER, _peer())),
+    ("accept", seq(_QUEUE_ID, rx(r"from=(?=<)")), _from(seq(_BRACKETS, _NO_MESSAGE), _PEER, _peer())),
     ("queued", seq(_QUEUE_ID, rx(r"from=(?=<)")), _from(_BRACKETS, _PEER, _peer())),
     (
         "queued",
@@ -196,7 +212,7 @@ _ROWS: tuple[Kind, ...] = (
         "delivery",
         seq(_QUEUE_ID, rx(rf"to={_MAILED}")),
         seq(
-            opt(rx(_NAME)),
+            opt(rx(_NAME, words="a name and '<'")),
             rx(_BARE, "recipient"),
             opt(lit(">")),
             opt(rx(rf"(?:,(?! )(?:{_NAMED}|{_BARE}))+", "nrcpt")),
@@ -224,9 +240,9 @@ _ROWS: tuple[Kind, ...] = (
     ),
     _milter("from", seq(lit("="), _path("sender"))),
     _milter("to", seq(lit("="), _path("recipient"))),
-    _milter("data", rx(r"(?=,)")),
+    _milter("data", rx(r"(?=,)", words="','")),
     _about_client("reject", "rejecting commands from ", " due to pre-greeting traffic", rest()),
-    _about_client("connect", "connect from ", rf"(?={END})"),
+    _about_client("connect", "connect from ", _HERE_IT_ENDS),
     _about_client("disconnect", "", " did not issue ", rest()),
     _about_client("lost_connection", "lost input channel from ", " to [^\\r\\n]* after ", rx(r"[^\s]+", "stage")),
     _about_client("lost_connection", "timeout waiting for input from ", " during ", rest("stage")),

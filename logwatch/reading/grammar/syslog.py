@@ -12,10 +12,10 @@ from logwatch.reading.grammar.parts import rx, seq
 
 NAME = "syslog"
 
-PROGRAM = rx(r"(?=rsyslogd|systemd-journald|journal|syslog-ng)", "prefix")
+PROGRAM = rx(r"(?=rsyslogd|systemd-journald|journal|syslog-ng)", "prefix", "rsyslogd, systemd-journald, syslog-ng")
 
 # rsyslogd has a message number there at times, or nothing
-PID = seq(rx(r"(?:-[0-9]{1,5})?\[?"), rx(r"[0-9]*", "pid"), rx(r"\]?: "))
+PID = seq(rx(r"(?:-[0-9]{1,5})?\[?"), rx(r"[0-9]*", "pid"), rx(r"\]?: ", words="': ' after the program"))
 
 _TEXT = seq(rx(r"[^\r\n]*", "response"))
 

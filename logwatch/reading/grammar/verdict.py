@@ -8,7 +8,7 @@ from logwatch.reading.grammar.parts import lit, opt, rest, rx, seq
 
 NAME = "mailbrake"
 
-PROGRAM = rx(r"(?=mailbrake\[)", "prefix")
+PROGRAM = rx(r"(?=mailbrake\[)", "prefix", "mailbrake[PID]")
 
 _VERDICT = seq(
     rx(r"(?:would-)?[a-z]+", "verdict"),
@@ -21,7 +21,7 @@ _VERDICT = seq(
     lit(", rule="),
     rx(r"[^\s,]+", "rule"),
     lit(", key="),
-    rx(r"[a-z]+"),
+    rx(r"[a-z]+", words="account, client or net"),
     opt(lit(", count="), rx(r"[0-9]{1,9}", "count")),
     lit(", client_ip="),
     rx(r"[^\s,]*", "client_ip"),
