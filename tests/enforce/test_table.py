@@ -571,6 +571,23 @@ def test_a_full_disk_is_told_and_leaves_the_table_as_it_was(table: Path) -> None
     assert dict(Reader(table).records()) == {BOB: (record(),)}
 
 
+def test_after_a_beat_what_is_decided_next_makes_the_file_no_longer_and_has_room_on_a_full_disk(table: Path) -> None:
+    """A process that may write no byte beyond what is there, as on a full disk, beats and publishes all the same."""
+    code = (
+        "import os, resource, sys; from enforce.table import *\n"
+        "writer = Writer(sys.argv[1]); writer.beat(1, 3600)\n"
+        "size = os.path.getsize(sys.argv[1] + '/data.mdb')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))\n"
+        "record = Record('block', 'enforce', 4e9, 4e9, 'R', 'r')\n"
+        "for n in range(300): writer.publish({f'account:{n}': [record]}, 1)\n"
+        "writer.beat(2, 3600)\n"
+        "print(os.path.getsize(sys.argv[1] + '/data.mdb') - size)"
+    )
+    told = subprocess.run([sys.executable, "-c", code, str(table)], capture_output=True, text=True, check=False)
+    assert (told.stdout, told.stderr) == ("0\n", "")
+    assert len([*Reader(table).records()]) == 300
+
+
 def killed(code: str, table: Path) -> None:
     """Run this in a process of its own, which is killed at its end, with all that it holds."""
     code = f"import os, signal, sys, lmdb\n{code}\nos.kill(os.getpid(), signal.SIGKILL)"
