@@ -50,8 +50,23 @@ def test_the_highest_score_of_an_address(client: str, score: int) -> None:
     assert policy.reputation(f"client:{client}") == score
 
 
-IN_RANGES = ("192.0.2.255", "198.51.100.8", "198.51.100.11", "203.0.112.0", "203.0.113.255", "10.9.8.7")
-BESIDE = ("192.0.3.0", "198.51.100.7", "198.51.100.12", "203.0.111.255", "203.0.114.0", "11.0.0.0")
+RANGES = """192.0.2
+198.51.100.8-11
+203.0.112-113
+10/8
+172.16/12
+198.18.0.128-1.127
+192.88.99.4-192.88.99.7
+100.64-100.65.7
+"""
+IN_RANGES = (
+    *("192.0.2.255", "198.51.100.8", "198.51.100.11", "203.0.112.0", "203.0.113.255", "10.9.8.7"),
+    *("172.31.255.255", "198.18.0.128", "198.18.1.127", "192.88.99.7", "100.64.0.0", "100.65.7.255"),
+)
+BESIDE = (
+    *("192.0.3.0", "198.51.100.7", "198.51.100.12", "203.0.111.255", "203.0.114.0", "11.0.0.0"),
+    *("172.32.0.0", "198.18.0.127", "198.18.1.128", "192.88.99.8", "100.63.255.255", "100.65.8.0"),
+)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +79,7 @@ BESIDE = ("192.0.3.0", "198.51.100.7", "198.51.100.12", "203.0.111.255", "203.0.
         ("$SOA 0 a b 0\n:127.0.0.2:Listed\n192.0.2.1\n!192.0.2.2\n", {"192.0.2.1": 7, "192.0.2.2": 0}),
         ("192.0.2.1 :4:Listed\n", {"192.0.2.1": 7}),
         ("!192.0.2.7\n192.0.2.0/24\n192.0.2.7\n", {"192.0.2.6": 7, "192.0.2.7": 0}),
-        ("192.0.2\n198.51.100.8-11\n203.0.112-113\n10/8\n", dict.fromkeys(IN_RANGES, 7) | dict.fromkeys(BESIDE, 0)),
+        (RANGES, dict.fromkeys(IN_RANGES, 7) | dict.fromkeys(BESIDE, 0)),
         ("$TTL 2100\n2001:db8:bad::/48 :3:Listed\n::1\n", {"2001:db8:bad::9": 7, "2001:db8::1": 0, "::1": 7}),
     ],
     ids=[
@@ -96,11 +111,12 @@ def test_what_one_zone_takes_out_another_may_list() -> None:
         ("192.0.2.1\nexample.com\n", "2:1", "an address or network"),
         ("# DROP\n192.0.2.1/24 ; SBL1\n", "2:1", "did you mean 192.0.2.0/24?"),
         ("ip,score\n  mail,80\n", "2:3", "an address or network"),
+        ("192.0.2.1\nip,score\n", "2:1", "an address or network"),
         ("1,192.0.2.1\n", "1:1", "an address or network"),
         ("$SOA 0 a b 0\n!192.0.2.9-3\n", "2:2", "a range such as"),
         ("192.0.2.300-301\n", "1:1", "a range such as"),
     ],
-    ids=["plain", "drop", "csv", "csv with numbers", "rbldnsd", "a number too large"],
+    ids=["plain", "drop", "csv", "heading", "csv with numbers", "rbldnsd", "a number too large"],
 )
 def test_what_cannot_be_read_is_told_with_file_line_and_column(content: str, where: str, expected: str) -> None:
     with pytest.raises(PolicyError) as raised:

@@ -61,6 +61,12 @@ class TestThrottle:
         (decision,) = bench.feed(*(message(0, 10) for _ in range(6)))
         assert decision.share == pytest.approx(60 / (6 / 600 * 3600 * 10), abs=1e-4)
 
+    def test_an_account_that_got_nothing_accepted_is_taken_to_write_to_one(self) -> None:
+        """Six attempts in ten minutes are thirty-six an hour."""
+        bench = Bench("rule r per account: when attempts in 10m > 5 throttle to 6 recipients per 1h for 1h")
+        (decision,) = bench.feed(*(refusal(0) for _ in range(6)))
+        assert decision.share == 0.1667
+
     @pytest.mark.parametrize(("demand", "lag"), [(600, 10), (600, 300), (6000, 60), (6000, 300)])
     def test_settles_near_its_target(self, demand: int, lag: int) -> None:
         """The closed loop with a delay between log and table: in the second hour about 60 pass, of any demand."""

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enforce import key
-from logwatch.judging import exemptions
+from logwatch.judging import dnsbl, exemptions
 from logwatch.judging.conditions import And, Compare, Condition, Number, Or, Rate
 from logwatch.judging.contradictions import contradictions, notes
+from logwatch.judging.dnsbl import Dnsbl
 from logwatch.judging.language import parse
 from logwatch.judging.policy import SEVERITY, Deed, Policy, Rule, render
 from logwatch.schema import ACTIONS
@@ -25,7 +26,7 @@ from .strategies import COMPARISONS, conditions, policies, untimed
 LISTS = """
 let webmail = 192.0.2.10, 198.51.100.0/28, 2001:db8:7::/48
 exempt client in webmail, ::ffff:203.0.113.9
-exempt net in 10.0.0.0/16, 2001:db8:7::/48
+exempt net in 10.0.0.0/16, 2001:db8:7::/48, 2001:db8:9:100::/56
 exempt account in "Bob", newsletter@example.com, "odd name, with comma"
 exempt local in 33
 """
@@ -46,6 +47,8 @@ exempt local in 33
         ("net:2001:db8:7::/48", True),
         ("net:2001:db8:7:1::/64", True),
         ("net:2001:db8:8::/48", False),
+        ("net:2001:db8:9:1ff::/64", True),
+        ("net:2001:db8:9::/48", False),  # of which a part is
         ("net:198.51.100.0/24", False),
         ("client:10.0.0.1", False),
         ("account:bob@example.org", True),
@@ -96,6 +99,37 @@ def test_a_policy_can_be_handed_to_another_process() -> None:
     copy = pickle.loads(pickle.dumps(policy))  # noqa: S301  # made here
     assert copy == policy
     assert copy.exempt("client:192.0.2.10")
+
+
+@pytest.mark.parametrize(
+    ("written", "codes", "listed"),
+    [
+        ("bl.example", "127.0.0.2", True),
+        ("bl.example", "127.255.254.2", True),
+        ("bl.example", "127.0.0.1", False),  # URIBL's way not to answer
+        ("bl.example", "127.255.255.254", False),  # and Spamhaus's
+        ("bl.example", "192.0.2.1", False),
+        ("bl.example", "", False),
+        ("bl.example", "127.0.0.1 127.0.0.2", True),
+        ("bl.example=127.0.0.[2..4;10]", "127.0.0.2", True),
+        ("bl.example=127.0.0.[2..4;10]", "127.0.0.4", True),
+        ("bl.example=127.0.0.[2..4;10]", "127.0.0.5", False),
+        ("bl.example=127.0.0.[2..4;10]", "127.0.0.10", True),
+        ("bl.example=127.0.0.[2..4;10]", "127.0.1.2", False),
+        ("bl.example=127.0.0.[2..4;10]", "127.0.0.9 127.0.0.3", True),
+        ("bl.example=127.0.0.[0..255]", "127.0.0.1", False),
+    ],
+)
+def test_which_answers_of_a_block_list_count(written: str, codes: str, listed: bool) -> None:
+    """Those that say that an address is listed; of these the ones that the policy names, if it names any."""
+    assert dnsbl.read(written).lists(codes.split()) is listed
+
+
+def test_a_zone_is_written_in_any_way() -> None:
+    """With capitals, and with a dot at its end."""
+    assert dnsbl.read("BL.Example.=127.0.0.255") == Dnsbl("bl.example", "127.0.0.255")
+    with pytest.raises(ValueError, match=r'found "127\.0\.0\.256"'):
+        dnsbl.read("bl.example=127.0.0.256")
 
 
 def test_needs_are_the_rates_by_kind() -> None:

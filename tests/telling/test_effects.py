@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections import defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
@@ -49,12 +50,13 @@ def effects(chunks: Iterable[bytes], policy: str = POLICY) -> Effect:
     return dict(sums)
 
 
-def sending(minutes: Iterable[int], login: str = "bob") -> list[bytes]:
+def sending(minutes: Iterable[float], login: str = "bob", client: str = "192.0.2.7") -> list[bytes]:
     """A message to four recipients in each of these minutes, in their order."""
+    to = [f"r{i}@example.net" for i in range(4)]
     lines = [
         (60.0 * minute + 5 * number, line)
         for number, minute in enumerate(minutes)
-        for line in maillog.submission(f"4cX{number:04d}{login}", login, [f"r{i}@example.net" for i in range(4)])
+        for line in maillog.submission(f"4cX{number:04d}{login}", login, to, client=client)
     ]
     return maillog.log(lines)
 
@@ -65,6 +67,24 @@ def test_what_follows_counts_and_what_tipped_it_does_not() -> None:
     assert {name[1:]: counts for name, counts in found.items()} == {("account:bob", "burst"): (1, 4, 0)}
 
 
+def test_nothing_comes_of_a_case_at_whose_end_the_next_message_is_taken() -> None:
+    """It lasts ten minutes from the second message, at 65 seconds; of nothing, nothing is told."""
+    assert not effects([b"".join(sending([0, 1, (665 - 10) / 60]))])
+
+
+def test_what_has_ended_is_forgotten() -> None:
+    """At an event of the moment at which it ends, whatever it was about: nothing is left."""
+    core, following = Core(Judge(language.parse(WIDE)), start=maillog.START), Effects()
+    nothing = pickle.dumps(following)
+    kept = []
+    for lines in (sending([0, 1]), sending([(65 + 3600) / 60], "alice")):
+        step = core.feed(b"".join(lines))
+        following.take(step.events, step.decisions, step.tips)
+        kept.append(pickle.dumps(following))
+    assert kept[0] != nothing
+    assert kept[1] == nothing
+
+
 def test_an_extension_within_a_chunk_loses_nothing() -> None:
     """A case that is extended at every message counts all of them but the first two."""
     found = effects([b"".join(sending(range(0, 20, 2)))])
@@ -72,14 +92,37 @@ def test_an_extension_within_a_chunk_loses_nothing() -> None:
 
 
 def test_what_a_network_or_everybody_sent_counts_as_well() -> None:
-    """Such a case is about many clients, none of which is its key."""
+    """Such a case is about many clients, none of which is its key; and of another network's mail it is not."""
     lines = sending([0, 1, 2, 3])
+    lines[15:15] = sending([2.5], "alice", "198.51.100.7")
+    local = [
+        "pickup[9]: 4cX0009www: uid=33 from=<www>",
+        "qmgr[10]: 4cX0009www: from=<www>, size=352, nrcpt=3 (queue active)",
+    ]
+    lines += maillog.log((200.0, f"postfix/{text}") for text in local)
     found = effects([b"".join(lines)], WIDE)
     assert effects(lines, WIDE) == found
     assert {name[1:]: counts for name, counts in found.items()} == {
         ("net:192.0.2.0/24", "busy"): (2, 8, 0),
-        ("site", "all"): (2, 8, 0),
+        ("site", "all"): (4, 15, 0),
     }
+
+
+def test_what_is_refused_is_counted_apart() -> None:
+    """A line of the milter's may stand for many attempts."""
+    verdict = maillog.verdict("bob", "7K2M9Q", "burst")
+    again = f"mailbrake[77]: message repeated 3 times: [{verdict.removeprefix('mailbrake[77]:')}]"
+    lines = [*sending([0, 1]), *maillog.log([(70.0, verdict), (80.0, again)])]
+    found = effects([b"".join(lines)])
+    assert {name[1:]: counts for name, counts in found.items()} == {("account:bob", "burst"): (0, 0, 4)}
+
+
+def test_mail_of_others_is_not_counted() -> None:
+    """Though it comes from the same client while the case stands."""
+    lines = sending([0, 1, 2])
+    lines[10:10] = sending([1.5], "alice")
+    found = effects([b"".join(lines)])
+    assert {name[1:]: counts for name, counts in found.items()} == {("account:bob", "burst"): (1, 4, 0)}
 
 
 def test_a_case_ends_where_the_clock_is_set_back() -> None:

@@ -16,7 +16,7 @@ from enforce import config as configuration
 from enforce.table import Record, Unusable, Writer
 from logwatch.schema import Decision
 from logwatch.telling.keeper import BEAT, Keeper
-from logwatch.telling.published import ENDED, FOUND, SILENT, Change, changes, together
+from logwatch.telling.published import ENDED, FOUND, SILENT, Change, changes, together, unsaid
 from tests.telling.decisions import NOW, decision
 
 LEASE = 3600.0
@@ -39,6 +39,7 @@ def record(**fields: object) -> Record:
         ([record()], [], [("remove", NOW, "why")]),
         ([record(until=NOW - 5)], [], [("remove", NOW - 5, ENDED)]),
         ([record(lease=NOW - 5)], [], [("remove", NOW - 5, SILENT)]),
+        ([record(until=NOW - 5, lease=NOW - 5)], [], [("remove", NOW - 5, ENDED)]),
         ([record(lease=NOW - 5)], [record()], [("remove", NOW - 5, SILENT), ("add", NOW, "why")]),
         ([record()], [record(), record(mode="observe")], [("add", NOW, "why")]),
         ([record()], [record(), record(action="cap", max_recipients=9)], [("add", NOW, "why")]),
@@ -48,6 +49,22 @@ def record(**fields: object) -> Record:
 def test_a_change(before: list[Record], after: list[Record], found: list[tuple[str, float, str]]) -> None:
     """Of each place of a key: what came, what became another, what went; what no longer counted had gone by itself."""
     assert [(one.change, one.time, one.why) for one in changes(BOB, before, after, NOW, "why")] == found
+
+
+@pytest.mark.parametrize(
+    ("said", "listed", "found"),
+    [
+        ([record()], [record(lease=NOW - 5)], []),
+        ([], [record()], [("add", NOW, FOUND)]),
+        ([record()], [], [("remove", NOW, FOUND)]),
+        ([record(until=NOW - 5)], [], [("remove", NOW - 5, ENDED)]),
+        ([record(until=NOW)], [], [("remove", NOW, ENDED)]),
+        ([record(until=NOW - 5)], [record(until=NOW - 9)], [("change", NOW, FOUND)]),
+    ],
+)
+def test_what_nobody_wrote_down(said: list[Record], listed: list[Record], found: list[tuple[str, float, str]]) -> None:
+    """It is dated at the moment at which it was seen, but for a record that ended by itself; leases say nothing."""
+    assert [(one.change, one.time, one.why) for one in unsaid(BOB, said, listed, NOW)] == found
 
 
 class World:
