@@ -20,21 +20,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from enforce.key import EVERYBODY, networks
 from logwatch.judging import throttle
-from logwatch.judging.cases import Case, Cases, name
+from logwatch.judging.cases import Case, Cases
 from logwatch.judging.ceiling import Ceilings
-from logwatch.judging.conditions import AsFloats
+from logwatch.judging.floors import Floors
 from logwatch.judging.policy import ENFORCE, MODES, OBSERVE, SEVERITY, Ceiling, Policy, Rule
 from logwatch.judging.restraint import Restraint
 from logwatch.memory import Memory
-from logwatch.schema import Columns, Decision, Floor, History, Rates
+from logwatch.schema import Columns, Decision, History, Rates
 
 SPARED = "spared"  # the memory of what exemptions were needed for: [epoch seconds, rule] by key
-_LONGEST = 8 * 86400.0  # more than any window: floors older than this mean nothing
 _EXTEND_AFTER = 0.1  # of a decision's duration
 _HELD = 10_000
 _DAY = 86400.0
@@ -52,14 +51,14 @@ class Judge:
         self.restraint = Restraint(policy, mode)
         self.ceilings = Ceilings(min(mode, policy.mode, _mode_of(policy.ceiling), key=MODES.index))
         self._cases = Cases()
-        self._floors: Memory[list[Any]] = Memory("floors", 200_000)  # rule and key -> time of release, totals by then
+        self._floors = Floors()
         self._excuses: Memory[float] = Memory("excuses", 50_000)  # key -> until when an operator exempted it
         self._spared: Memory[list[Any]] = Memory(SPARED, 50_000)  # exempt key -> when a rule last held for it, which
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks, `seq` and counters excepted."""
         others = (*self.restraint.admission.memories(), *self.ceilings.memories())
-        return (*self._cases.memories(), self._floors, self._excuses, self._spared, *others)
+        return (*self._cases.memories(), self._floors.memory, self._excuses, self._spared, *others)
 
     @property
     def guarded(self) -> int:
@@ -95,13 +94,12 @@ class Judge:
 
     def _hits(self, histories: Mapping[str, History], clocks: Any) -> Iterator[_Hit]:
         """Rows at which a rule may have something to say, rule after rule."""
-        frames = {kind: AsFloats(history.values) for kind, history in histories.items()}
+        shown = {kind: self._floors.over(history, clocks) for kind, history in histories.items() if len(history.rows)}
         for number, rule in enumerate(self.policy.rules):
-            history = histories.get(rule.kind)
-            if history is None or not len(history.rows):
+            if rule.kind not in shown:
                 continue
-            values = self._above_floors(rule, history, clocks)
-            holds = rule.condition.holds(frames[rule.kind] if values is history.values else values)
+            history, (values, floats) = histories[rule.kind], shown[rule.kind].to(rule)
+            holds = rule.condition.holds(floats)
             places = self._places(rule, history, holds)
             for place in places:
                 yield _Hit(int(history.rows[place]), number, place, rule, bool(holds[place]), values)
@@ -115,10 +113,9 @@ class Judge:
             self.ceilings.release(key)
             self.excuse(key, time + _DAY, time)
         self.restraint.admission.release(key)
-        concerned = [rule for rule in self.policy.rules if rule.kind == key.partition(":")[0]]
         cases = [(rule, case) for rule in self.policy.rules if (case := self._cases.open(rule, key, time))]
-        for rule in concerned if totals is not None else ():
-            self._floors.put(name(rule.name, key), [time, totals], time)
+        if totals is not None:
+            self._floors.lay(key, totals, time)
         return [self._end(rule.name, key, case, time) for rule, case in cases]
 
     def confirm(self, key: str, time: float) -> None:
@@ -148,7 +145,7 @@ class Judge:
         for rule, key, case in self._cases.written_after(clock):
             ended.append(self._end(rule, key, case, clock))
         self.restraint.admission.turn_back(clock)
-        self._floors.clear()  # the rates have been forgotten as well
+        self._floors.memory.clear()  # the rates have been forgotten as well
         return ended
 
     def still(self, decision: Decision) -> Decision | None:
@@ -275,23 +272,11 @@ class Judge:
         cared = {keys[place] for place in places}.union(key for key in set(keys) if self._cases.known(rule, key))
         return [place for place, key in enumerate(keys) if key in cared] if cared else []
 
-    def _above_floors(self, rule: Rule, history: History, clocks: Any) -> Rates:
-        """The rates that the rule may see: of released keys only what came after the release."""
-        if not len(self._floors):
-            return history.values
-        named = ((called.partition(" "), floor) for called, floor in self._floors.items())
-        floors = {key: Floor(*floor) for (of, _, key), floor in named if of == rule.name}
-        places = _limited(rule, history, floors, clocks) if floors else []
-        if not places:
-            return history.values
-        above = history.above(places, [floors[history.keys[place]] for place in places])
-        return _replaced(history.values, places, above)
-
     def _expire(self, clock: float) -> None:
         longest = max((rule.longest or rule.duration for rule in self.policy.rules), default=0)
         self._cases.expire(clock, longest)
         self.restraint.admission.expire(clock, longest)
-        self._floors.expire(clock - _LONGEST)
+        self._floors.expire(clock)
         self._spared.expire(clock - _SPARED)
 
 
@@ -332,22 +317,3 @@ def _evidence(hit: _Hit, rates: Mapping[Any, float]) -> _Numbers:
             "threshold": target.amount,
         }
     return found
-
-
-def _limited(rule: Rule, history: History, floors: Mapping[str, Floor], clocks: Any) -> list[int]:
-    """Rows of released keys whose windows reach back beyond the release."""
-    longest = max(rate.window_seconds for rate in rule.rates())
-    times = clocks[history.rows].tolist()
-    return [
-        place
-        for place, (key, time) in enumerate(zip(history.keys, times, strict=True))
-        if key in floors and time - floors[key].time < longest
-    ]
-
-
-def _replaced(values: Rates, places: Sequence[int], rows: Rates) -> Rates:
-    """The same with other values in some rows."""
-    changed = {column: held.copy() for column, held in values.items()}
-    for column, held in changed.items():
-        held[places] = rows[column]
-    return changed

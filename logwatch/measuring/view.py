@@ -35,7 +35,8 @@ class Found(ABC):
 
     def above(self, values: Rates, places: Sequence[int], floors: Sequence[Floor]) -> Rates:
         """The values of some events that count only what came after a floor, one for each of them."""
-        return {column: self._lowered(column[0], held[list(places)], places, floors) for column, held in values.items()}
+        rows = [*places]
+        return Values(values, {}, lambda column: self._lowered(column[0], values[column][rows], places, floors))
 
     def _lowered(
         self, signal: str, values: NDArray[Any], places: Sequence[int], floors: Sequence[Floor]

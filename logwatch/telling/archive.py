@@ -51,6 +51,12 @@ CREATE TABLE published (
 CREATE INDEX published_key ON published (key);
 CREATE INDEX published_time ON published (time);
 """,
+    # floors were kept by rule and key
+    """
+INSERT OR REPLACE INTO memory SELECT room, substr(key, instr(key, ' ') + 1), time, value FROM memory
+    WHERE room = 'floors' AND instr(substr(key, 1, instr(key, ' ')), ':') = 0;
+DELETE FROM memory WHERE room = 'floors' AND instr(key, ' ') > 0 AND instr(substr(key, 1, instr(key, ' ')), ':') = 0;
+""",
 )
 
 

@@ -261,6 +261,9 @@ INSERT INTO lines VALUES (1, 0, 'a line');
 INSERT INTO effects VALUES ('7K2M9Q', 'account:bob@example.com', 'flood', 1, 2, 3);
 INSERT INTO reviews VALUES (1, 1764000060.0, 'account:bob@example.com', 'confirmed', 'root', 'phished', NULL, NULL);
 INSERT INTO memory VALUES ('room', 'bob', 1764000000.0, x'00000000000000015b315d');
+INSERT INTO memory VALUES ('floors', 'flood account:eve', 1764000000.0, x'00000000000000015b325d');
+INSERT INTO memory VALUES ('floors', 'burst account:bob smith', 1764000001.0, x'00000000000000025b335d');
+INSERT INTO memory VALUES ('floors', 'flood account:bob smith', 1764000001.0, x'00000000000000035b335d');
 INSERT INTO checkpoint VALUES ('positions', '{"mail.log": 5}');
 PRAGMA user_version = 1;
 """
@@ -290,6 +293,9 @@ def test_a_journal_of_the_first_version_is_brought_up_to_date(tmp_path: Path) ->
         memory: Memory[list[int]] = Memory("room", 10)
         memory.restore(opened.remembered()["room"])
         assert memory.get("bob") == [1]
+        floors: Memory[list[int]] = Memory("floors", 10)  # were of a rule and a key, and are of a key
+        floors.restore(opened.remembered()["floors"])
+        assert dict(floors.items()) == {"account:eve": [2], "account:bob smith": [3]}
         opened.close()
     Journal.open(tmp_path / "new.sqlite").close()
     assert schema(old) == schema(tmp_path / "new.sqlite")
