@@ -121,8 +121,7 @@ def ranges(written: bytes) -> dict[RateColumn, Range]:
     found = {}
     for name, values in peaks.items():
         signal, _, window = name.rpartition(" ")
-        if values:
-            found[signal, int(window)] = Range(_quantile(values, _fewest(name)), max(values), len(values))
+        found[signal, int(window)] = Range(_quantile(values, _fewest(name)), max(values), len(values))
     return found
 
 

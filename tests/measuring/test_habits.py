@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logwatch.measuring.condemned import DAY, Condemned, short
-from logwatch.measuring.contacts import Contacts, place_of
+from logwatch.measuring.contacts import BEFORE, NEVER, Contacts, place_of
 from logwatch.measuring.habits import FOUND, Habits
 from logwatch.measuring.origin import Site
 from logwatch.memory import unplaced
@@ -396,6 +396,16 @@ class TestContacts:
         assert contacts.memory.changes() == []
         assert contacts.met("account:a", b"r@x", START + 7 * DAY)
         assert len(contacts.memory.changes()) == 1
+
+    def test_a_pair_is_remembered_for_half_a_year_and_for_a_week_that_it_was_new(self) -> None:
+        contacts = Contacts()
+        met = [contacts.met("account:a", b"r@x", START + weeks * 7 * DAY) for weeks in (0, 26, 52, 79)]
+        assert met == [NEVER, BEFORE, BEFORE, NEVER]
+        _, latest = contacts.memories()
+        contacts.expire(START + 7 * DAY)
+        assert len(latest) == 1
+        contacts.expire(START + 7 * DAY + 1)
+        assert len(latest) == 0
 
     def test_in_the_journal_the_latest_are_numbers_of_64_bits(self) -> None:
         """The day, then who was new on it, as they always were written; with them these can be forgotten."""

@@ -6,10 +6,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from logwatch.measuring.records import written
 from logwatch.measuring.usual import DAY, Usual, ranges
-from logwatch.schema import RateColumn
+from logwatch.schema import AT_ONCE, RateColumn
+
+OFTEN, AT_ONCE_COLUMN = ("recipients", 3600), (AT_ONCE, 0)
+gaps = st.integers(0, 99).map(lambda dice: {0: 183, 1: 182, 2: 2}.get(dice, 1))  # days from one active day to the next
+peaks = st.sampled_from([0, 1, 5, 40, 100, 300])
+untimed = settings(deadline=None)
 
 
 def learned(memory: Usual, day: int, rates: dict[RateColumn, Any]) -> dict[RateColumn, Any]:
@@ -35,6 +42,7 @@ def usual_after(rate: RateColumn, peaks: list[int]) -> float:
         ([50, 40, 30], 40, 50),
         ([*range(11, 20), 50], 19, 19),
         ([*range(11, 30), 50], 28, 28),
+        ([50] * 4 + [20] * 30, 20, 20),
     ],
 )
 def test_a_single_day_makes_no_habit_of_what_is_odd_by_itself(peaks: list[int], seldom: float, often: float) -> None:
@@ -47,3 +55,35 @@ def test_what_is_told_of_a_key_is_what_it_is_judged_by() -> None:
     for day, peak in enumerate([7, 5, 0]):
         learned(memory, day, {rate: np.array([peak])})
     assert ranges(written(memory.memory.get("account:a")))[rate] == (5, 7, 2)
+
+
+@untimed
+@given(st.lists(st.tuples(gaps, st.lists(peaks, min_size=1, max_size=3), st.booleans()), min_size=1, max_size=45))
+def test_it_is_what_the_latest_thirty_days_that_teach_stay_within(days: list[tuple[int, list[int], bool]]) -> None:
+    """By definition, on every day, however it comes in pieces; after half a year without a day nothing is known."""
+    memory, day, taught = Usual("account", 10), 0, list[int]()
+    for gap, reached, condemned in days:
+        day, taught = day + gap, taught if gap <= 182 else []
+        for number, peak in enumerate(reached):
+            rates = (OFTEN, AT_ONCE_COLUMN)[: 1 + number % 2]
+            found = learned(memory, day, {rate: np.array([peak]) for rate in rates})
+            assert found[OFTEN] == max(10, nine_in_ten(taught))
+            memory.condemn("account:a", not condemned)
+        memory.condemn("account:a", condemned)
+        if not condemned or len(taught) < 5:
+            taught = [*taught, max(reached)][-30:]
+    memory.expire(float((day + 182) * DAY))
+    assert len(memory.memory) == 1
+    memory.expire((day + 182) * DAY + 1.0)
+    assert len(memory.memory) == 0
+
+
+def nine_in_ten(values: list[int]) -> int:
+    """The smallest of the values that nine in ten do not exceed; 0 of none."""
+    return min((one for one in values if 10 * sum(v <= one for v in values) >= 9 * len(values)), default=0)
+
+
+def test_of_the_recipients_of_one_message_it_is_the_largest() -> None:
+    """Of the days before, without a floor."""
+    assert usual_after(AT_ONCE_COLUMN, []) == 0
+    assert usual_after(AT_ONCE_COLUMN, [*range(20), 3]) == 19

@@ -6,10 +6,11 @@ import pytest
 
 from logwatch.judging.language import parse
 from logwatch.judging.restraint import within
-from logwatch.telling.journal import Effect
-from logwatch.weighing.promotion import Case, Stand, exemptions, following, mode_of
+from logwatch.telling.journal import Effect, Review
+from logwatch.weighing.promotion import Case, Exempt, Stand, exemptions, following, mode_of
 from tests.telling.decisions import decision
 
+BOB = "account:bob@example.com"
 RULE = "rule flood per account:\n    when recipients in 10m > 20\n    block for 1h\n"
 ROW = "when recipients in 1h > 5 block for 1h"
 ONE = next(f"account:{number}" for number in range(1000) if within(1, f"account:{number}"))
@@ -94,6 +95,32 @@ def test_exempting_loopback_is_not_asked_about() -> None:
     """The milter never refuses it anyway."""
     policy = parse('exempt client in 127.0.0.0/8, ::1\nexempt client in 192.0.2.1, "127.0.0.1"\n' + RULE)
     assert [one.what for one in exemptions(policy, [], {}, 0.0, 1.0)] == ["exempt client in 192.0.2.1, 127.0.0.1"]
+
+
+def test_an_exemption_is_needed_where_a_rule_held_in_spite_of_it() -> None:
+    """Since it was said, or as far as is looked back; of several reviews of a key the last counts, until it ends."""
+    reviews = [
+        Review(40.0, BOB, "exempted", "root", until=200.0, id=3),
+        Review(30.0, BOB, "exempted", "root", until=500.0, id=2),
+        Review(30.0, "account:carol", "exempted", "root", until=100.0, id=1),
+        Review(30.0, "account:dave", "released", "root", until=500.0, id=4),
+        Review(50.0, "account:eve", "exempted", "root", until=101.0, id=5),
+    ]
+    policy = parse("exempt account in alice@example.com\nexempt client in 192.0.2.0/24\n" + RULE)
+    spared = {
+        BOB: (40.0, "flood"),
+        "account:alice@example.com": (19.0, "flood"),
+        "account:eve": (49.0, "flood"),
+        "client:192.0.2.1": (60.0, "fast"),
+        "client:192.0.2.2": (70.0, "faster"),
+        "client:198.51.100.1": (80.0, "fast"),
+    }
+    assert exemptions(policy, reviews, spared, 20.0, 100.0) == [
+        Exempt(BOB, 40.0, 200.0, 40.0, "flood"),
+        Exempt("account:eve", 50.0, 101.0),
+        Exempt("exempt account in alice@example.com", 20.0),
+        Exempt("exempt client in 192.0.2.0/24", 20.0, None, 70.0, "faster"),
+    ]
 
 
 @pytest.mark.parametrize(
