@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from enforce.config import Config
 from enforce.key import EVERYBODY
 from enforce.printable import printable
+from logwatch.commands.common import same_config
 from logwatch.commands.output import clock, number
 from logwatch.schema import Decision
 from logwatch.settings import policy_of, zone_of
@@ -42,7 +43,7 @@ def tell(decision: Decision, config: Config) -> None:
         print(f"  what      {would}answer 452 to recipients beyond number {number(limit)} of a message")
         print("  why       nobody did anything: the policy says so for all who never sent a larger message")
         print("  next      who needs more:   exempt account in …   in the policy, or a larger number there")
-        print("            by hand:          mailbrake table cap LOGIN --recipients N --for 30d")
+        print(f"            by hand:          mailbrake table cap LOGIN --recipients N --for 30d{same_config(config)}")
         return
     from logwatch.judging.ceiling import NO_LIMIT
 

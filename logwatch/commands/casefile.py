@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.config import Config
 from enforce.printable import printable
+from logwatch.commands.common import same_config
 from logwatch.commands.output import clock
 from logwatch.schema import Decision, iso
 from logwatch.settings import country_of, zone_of
@@ -18,8 +20,6 @@ from logwatch.telling.verdicts import FALSE_ALARMS, found_out, holds
 if TYPE_CHECKING:
     from logwatch.telling.journal import Effect, Journal, Review
     from logwatch.telling.published import Change
-
-_QUOTED = str.maketrans({"'": "'\\''"})
 
 
 class Address(NamedTuple):
@@ -44,6 +44,7 @@ class CaseFile:
     published: list[Change]  # what it changed in the table, in order; of logs nothing, as there is no table
     behind: str = ""  # the case of the same key that stood in the table in its place, being more severe
     logs: str = ""  # that were asked instead of a controller, as words of a shell
+    configured: str = ""  # behind a command, to use the same configuration
 
     @property
     def live(self) -> bool:
@@ -94,18 +95,21 @@ class CaseFile:
         return False
 
     def next(self) -> list[tuple[str, str]]:
-        """What to do: a sentence, and the command for it ("" where it needs none)."""
+        """What to do: a sentence, and the command for it as a shell takes it ("" where it needs none)."""
+        return [(what, command and f"{command}{self.configured}") for what, command in self._next()]
+
+    def _next(self) -> list[tuple[str, str]]:
         if self.begun.rule.startswith("by-hand"):
             return (
                 []
                 if self.state != "standing"
-                else [("let it send again", f"mailbrake table release {_word(self.begun.key)}")]
+                else [("let it send again", f"mailbrake table release {shlex.quote(self.begun.key)}")]
             )
         return [*(self._verdicts() if self.live else ()), *self._clean_up()]
 
     def _verdicts(self) -> list[tuple[str, str]]:
         account = self.begun.key.startswith("account:")
-        ref, key = self.begun.ref, _word(self.begun.key)
+        ref, key = self.begun.ref, shlex.quote(self.begun.key)
         if self.verdict in FALSE_ALARMS:
             return [(f"nothing: it was {self.verdict}", "")]
         ask = "ask the owner whether this mail is his; if it is not" if account else "if it is an attack"
@@ -127,7 +131,7 @@ class CaseFile:
             return []
         since = iso(self.begun.time // 60 * 60 - 86400)
         logs = f" {self.logs}" if self.logs else ""
-        command = f"mailbrake cleanup {_word(self.begun.key)}{logs} --since {since}"
+        command = f"mailbrake cleanup {shlex.quote(self.begun.key)}{logs} --since {since}"
         return [("mail still queued, recipients reached, other logins from there", command)]
 
     def as_json(self) -> dict[str, Any]:
@@ -173,7 +177,9 @@ def files(journal: Journal, decisions: Iterable[Decision], config: Config, now: 
         published = [change for change in changes if change.ref == name[0]]
         before = "" if published else _in_its_place(case, changes)
         where = addresses(lines, config)
-        found.append(CaseFile(case, effect, reviews, lines, where, guarded, now, published, before, logs))
+        found.append(
+            CaseFile(case, effect, reviews, lines, where, guarded, now, published, before, logs, same_config(config))
+        )
     return found
 
 
@@ -205,10 +211,3 @@ def heading(file: CaseFile, config: Config) -> str:
     begun, last = file.begun, file.last
     stood = f"{clock(begun.time, zone)} to {clock(last.until, zone)}, {file.state}"
     return f"Case {begun.ref}: {printable(begun.key)}, {stood}"
-
-
-def _word(key: str) -> str:
-    """A key as a shell takes it."""
-    shown = printable(key)
-    plain = all(c.isalnum() or c in "@.:/_+-" for c in shown)
-    return shown if plain else f"'{shown.translate(_QUOTED)}'"

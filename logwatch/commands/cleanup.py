@@ -19,6 +19,7 @@ from logwatch.commands.common import (
     logs_of,
     nothing_known,
     read_whole,
+    same_config,
     time_of,
 )
 from logwatch.commands.output import clock, counted, now, number, progress, write_json
@@ -94,7 +95,8 @@ def _again(args: argparse.Namespace, found: Cleanup, config: Config) -> str:
     since = iso(found.since // 1, zone_of(config))
     given = (("--zone", args.zone), ("--default-realm", args.default_realm), ("--since", since))
     options = [f"{option} {shlex.quote(value)}" for option, value in given if value]
-    return " ".join(("mailbrake cleanup", shlex.quote(args.account), *map(shlex.quote, logs), *options))
+    words = ("mailbrake cleanup", shlex.quote(args.account), *map(shlex.quote, logs), *options)
+    return " ".join(words) + same_config(config)
 
 
 def _collected(account: str, logs: list[str], config: Config, since: float, damage: list[DamageError]) -> Cleanup:

@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import os
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -36,6 +37,11 @@ def config_argument(parser: argparse.ArgumentParser, *, again: bool = False) -> 
         default=argparse.SUPPRESS if again else os.environ.get(CONFIG),
         help=f"configuration (TOML); default: the one that ${CONFIG} names, else all options at their defaults",
     )
+
+
+def same_config(config: Config) -> str:
+    """What has another command use the same configuration, to be put behind it; "" where it would anyway."""
+    return "" if config.file in (Config().file, os.environ.get(CONFIG)) else f" --config {shlex.quote(config.file)}"
 
 
 def asks_in_cluster(config: Config, policy: Policy, path: str | Path = "") -> str:
@@ -88,7 +94,7 @@ def pseudonyms_of(args: argparse.Namespace) -> Pseudonyms | None:
         return None
     from logwatch.telling.pseudonym import Pseudonyms
 
-    remedy = f"make one:  (umask 077; head -c 32 /dev/urandom > {args.pseudonyms})"
+    remedy = f"make one:  (umask 077; head -c 32 /dev/urandom > {shlex.quote(args.pseudonyms)})"
     try:
         return Pseudonyms(Path(args.pseudonyms).read_bytes())
     except OSError as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from enforce.config import Config, Metrics, Notify
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import logs_of, nothing_known, read_whole
+from logwatch.commands.common import logs_of, nothing_known, read_whole, same_config
 from logwatch.commands.output import now, progress
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def named(args: argparse.Namespace) -> str:
     return " ".join((*logs, *(f"{option} {shlex.quote(value)}" for option, value in given if value)))
 
 
-def asked(args: argparse.Namespace) -> str:
-    """What asks the same logs in the same way, to be put behind a command; "" for the running controller."""
+def asked(args: argparse.Namespace, config: Config) -> str:
+    """What asks the same logs, or else the same controller, in the same way, to be put behind a command."""
     policy = f" --policy {shlex.quote(args.policy)}" if args.policy else ""
-    return f" {named(args)}{policy}" if args.log else ""
+    return (f" {named(args)}{policy}" if args.log else "") + same_config(config)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from enforce.checks import as_duration
 from enforce.config import Config
 from enforce.printable import printable
 from logwatch.commands import UsageError
-from logwatch.commands.common import config_argument, config_of, json_argument
+from logwatch.commands.common import config_argument, config_of, json_argument, same_config
 from logwatch.commands.journalled import asked, journal_of, logs_argument
 from logwatch.commands.output import clock, counted, number, write_json, write_table
 from logwatch.commands.replay import judged_by
@@ -34,7 +34,8 @@ class Seen(NamedTuple):
     """All that is shown."""
 
     source: str
-    asked: str  # behind a command, to ask the same logs in the same way; "" for a controller's journal
+    live: bool  # whether a controller was asked, not logs
+    asked: str  # behind a command, to ask the same in the same way
     since: float
     rules: list[Row]
     exempt: list[Exempt]
@@ -90,7 +91,7 @@ def _seen(
     for rule in policy.rules:
         stand = found.get(rule.name, Stand())
         rows.append(Row(rule, mode_of(rule, policy, config.policy.mode), stand, following(rule, stand, text)))
-    return Seen(source, asked(args), since, rows, exemptions(policy, reviews, spared, since, end))
+    return Seen(source, not args.log, asked(args, config), since, rows, exemptions(policy, reviews, spared, since, end))
 
 
 def _spared(journal: Journal) -> dict[str, tuple[float, str]]:
@@ -167,7 +168,7 @@ def _tell(seen: Seen, config: Config) -> None:
     write_table([_summary(row, config) for row in seen.rules], ["rule", "stands", "cases", "senders", "not looked at"])
     for row in seen.rules:
         if row.stand.cases:
-            _tell_rule(row, config, seen.asked)
+            _tell_rule(row, config, seen)
     quiet = [row for row in seen.rules if not row.stand.cases and row.next]
     if quiet:
         print("\nWithout a case, so that the next step would have changed nothing:")
@@ -186,7 +187,7 @@ def _tell_how(config: Config) -> None:
         print('  say file = "/etc/mailbrake/policy" under [policy] in the configuration')
     if config.policy.mode == "observe":
         print('  say mode = "enforce" under [policy] in the configuration: as it is now, the site only observes')
-    print("  mailbrake check, and restart `mailbrake watch`")
+    print(f"  mailbrake check{same_config(config)}, and restart `mailbrake watch`")
 
 
 def _summary(row: Row, config: Config) -> dict[str, object]:
@@ -195,7 +196,7 @@ def _summary(row: Row, config: Config) -> dict[str, object]:
     return {"not looked at": unseen, **{name: shown[name] for name in ("rule", "stands", "cases", "senders")}}
 
 
-def _tell_rule(row: Row, config: Config, logs: str) -> None:
+def _tell_rule(row: Row, config: Config, seen: Seen) -> None:
     shown = _rule(row, config)
     reviewed = f"{number(shown['confirmed'])} confirmed, {number(shown['released'])} released or exempt"
     print(f"\n{row.rule.name} per {row.rule.kind}: {row.rule.deed}; {row.stands}")
@@ -207,10 +208,10 @@ def _tell_rule(row: Row, config: Config, logs: str) -> None:
         print(f"  accepted while they stood: {_mail(shown)}; refused: {counted(shown['refused'], 'attempt')}")
     cases = row.stand.borderline(_BORDERLINE)
     if cases:
-        say = ", and say what they were (mailbrake review)" if not logs else ""
+        say = f", and say what they were (mailbrake review{same_config(config)})" if seen.live else ""
         print(f"  look at these first, which passed the limit least{say}:")
         for case in cases:
-            print(f"    mailbrake why {case.begun.ref}{logs}   {printable(case.begun.key)}: {_numbers(case)}")
+            print(f"    mailbrake why {case.begun.ref}{seen.asked}   {printable(case.begun.key)}: {_numbers(case)}")
     if row.next:
         print(f"  next step: {_change(row.next)}")
         for step in _next(row.next, config)["steps"]:

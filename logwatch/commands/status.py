@@ -12,7 +12,7 @@ from typing import Any
 from enforce.config import Config
 from enforce.printable import printable
 from enforce.table import peek
-from logwatch.commands.common import config_argument, config_of, json_argument
+from logwatch.commands.common import config_argument, config_of, json_argument, same_config
 from logwatch.commands.daemon import needs_cluster
 from logwatch.commands.output import now, number, when, write_json, write_table
 from logwatch.schema import Decision
@@ -94,10 +94,10 @@ def _controller(config: Config) -> Found:
         "guard": "{taken} of {of} places taken".format_map(facts.get("places", {"taken": 0, "of": 0})),
     }
     waiting = [decision for decision in standing if decision.seq in held]
-    return read, [_guarded(guarded, waiting)] if guarded or waiting else []
+    return read, [_guarded(guarded, waiting, config)] if guarded or waiting else []
 
 
-def _guarded(turned: int, waiting: Sequence[Decision]) -> str:
+def _guarded(turned: int, waiting: Sequence[Decision], config: Config) -> str:
     """What the guard did, and what to type."""
     said = f"the guard turned {number(turned)} decision{'s' * (turned != 1)} into observe within the last day"
     why = "a rule is wrong, or it is an attack"
@@ -105,8 +105,9 @@ def _guarded(turned: int, waiting: Sequence[Decision]) -> str:
         return f"{said}: {why}; nothing waits any more"
     who = ", ".join(f"{printable(decision.key)} (case {decision.ref})" for decision in waiting[:_NAMED])
     more = f" and {number(len(waiting) - _NAMED)} more" if len(waiting) > _NAMED else ""
-    remedy = "`mailbrake review` lists them, `mailbrake review confirm CASE` enforces one at once and makes room"
-    return f"{said}: {why}. Held back now: {who}{more}; {remedy}"
+    same = same_config(config)
+    confirm = f"`mailbrake review confirm CASE{same}` enforces one at once and makes room"
+    return f"{said}: {why}. Held back now: {who}{more}; `mailbrake review{same}` lists them, {confirm}"
 
 
 def _counters(facts: Mapping[str, Any]) -> dict[str, int]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from enforce.config import Config
 from enforce.printable import printable
+from logwatch.commands.common import same_config
 from logwatch.commands.cuts import Cuts
 from logwatch.commands.output import clock, counted, number, times, write_table
 from logwatch.core import Core, Step, accepted
@@ -224,10 +225,19 @@ class _Row(NamedTuple):
 
 def _tell_next(config: Config) -> None:
     print("\nNothing was changed: this was a replay. What next:")
+    same = same_config(config)
+    rows = [(command + same, what) for command, what in _NEXT]
     if not config.policy.file:
-        print("  mailbrake check --policy shipped         the shipped policy, to copy and fit to your site")
-    print("  mailbrake why WHO LOG                    one of them: numbers, what is usual, from where, the log lines")
-    print("  mailbrake rollout LOG                    rule by rule: whom it would have hit if it were turned on")
-    print("  mailbrake report LOG --out FILE          all of it as a page, with pictures")
-    print("  mailbrake replay LOG --policy FILE       what another policy would have done")
-    print("  mailbrake watch --config FILE            follow the log live; observes until you say enforce")
+        rows.insert(0, ("mailbrake check --policy shipped", "the shipped policy, to copy and fit to your site"))
+    rows.append((f"mailbrake watch{same or ' --config FILE'}", "follow the log live; observes until you say enforce"))
+    width = max(len(command) for command, _ in rows)
+    for command, what in rows:
+        print(f"  {command:<{width}}  {what}")
+
+
+_NEXT = (
+    ("mailbrake why WHO LOG", "one of them: numbers, what is usual, from where, the log lines"),
+    ("mailbrake rollout LOG", "rule by rule: whom it would have hit if it were turned on"),
+    ("mailbrake report LOG --out FILE", "all of it as a page, with pictures"),
+    ("mailbrake replay LOG --policy FILE", "what another policy would have done"),
+)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
+import shlex
 import signal
 import socket
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from enforce import exposition
@@ -140,14 +142,22 @@ def _brain(config: Config, *, learns: bool) -> Brain | None:
         raise Failure(str(error)) from None
 
 
+def _same(config: Config) -> str:
+    """What has a command use this configuration, wherever and by whomever it is typed."""
+    given = config.file != Config().file
+    return f" --config {shlex.quote(str(Path(config.file).absolute()))}" if given else ""
+
+
 def _notifications(config: Config) -> Notifications:
     """What tells people; channels that cannot be had are left out, and that is told through the others."""
-    from logwatch.telling.notify import Clocks, Happening, Notifications, channels_of
+    from logwatch.telling.notify import Clocks, Grouping, Happening, Notifications, channels_of
 
     notify = config.notify
     host = socket.getfqdn() if notify != Notify() else ""  # it may have to ask the DNS
     channels, problems = channels_of(notify, host)
-    notifications = Notifications(channels, notify.every, Clocks(time.monotonic, now), notify.about)
+    notifications = Notifications(
+        channels, Grouping(notify.every, _same(config)), Clocks(time.monotonic, now), notify.about
+    )
     for problem in problems:
         logging.getLogger("mailbrake").warning("%s", problem)
         notifications.tell(Happening("trouble", now(), problem))

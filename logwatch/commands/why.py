@@ -54,7 +54,7 @@ def _explain(args: argparse.Namespace, config: Config, journal: Journal, end: fl
     if args.json:
         _write(cases, decisions, journal, config)
     else:
-        _tell_all(cases, journal, config, asked(args))
+        _tell_all(cases, journal, config, asked(args, config))
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from pathlib import Path
 from typing import cast
@@ -167,7 +168,10 @@ class TestRollout:
         (case,) = cast("list[dict[str, str]]", row["borderline"])
         assert case["key"] == "account:bob"
         told = mailbrake("rollout", "--last", "365d", *config(machine)).stdout
-        assert f"mailbrake why {case['case']}   account:bob: recipients in 10m 25, limit 20" in told
+        assert (
+            f"mailbrake why {case['case']} {shlex.join(config(machine))}   account:bob: recipients in 10m 25, limit 20"
+            in told
+        )
 
     def test_names_exemptions_that_were_never_needed(self, machine: Machine) -> None:
         """Those of the policy and of reviews; one that was needed says when and by which rule."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -225,18 +226,60 @@ def test_what_to_do_next_depends_on_what_was_said(machine: Machine, verdict: str
     assert row.removeprefix("  next").strip().startswith(first)
 
 
-def test_a_login_in_a_command_is_one_word_of_a_shell(machine: Machine) -> None:
-    """Whatever a sender called himself: the command can be copied."""
-    login = "o'hara;reboot"
+@pytest.mark.parametrize(
+    "login",
+    ["o'hara;reboot", 'two words "quoted"', "$(reboot)`x`!!", "zoë\\", "-n", "\x1b[2J'\\\u202e0"],
+    ids=ascii,
+)
+def test_a_login_in_a_command_is_one_word_of_a_shell(machine: Machine, login: str) -> None:
+    """Whatever a sender called himself: the command can be copied, and nothing in it reaches the terminal as it is."""
     machine.send(login=login)
     with machine.controller():
         pass
     (decision,) = objects("why", f"account:{login}", "--json", *config(machine))
     commands = [step["command"] for step in decision["next"]]  # type: ignore[attr-defined]
+    assert commands[-1].isprintable()
     words = subprocess.run(
-        ["sh", "-c", f"set -- {commands[-1]}; echo $#; echo $3"], capture_output=True, text=True, check=True
+        ["bash", "-c", f"set -- {commands[-1]}; printf '%s\\0' \"$@\""], capture_output=True, check=True
     )
-    assert words.stdout.splitlines() == ["5", f"account:{login}"]
+    told = words.stdout.decode().split("\0")[:-1]
+    assert told[:4] == ["mailbrake", "cleanup", decision["key"], "--since"]
+    assert told[5:] == list(config(machine))
+
+
+def test_commands_work_as_they_are_printed(machine: Machine, tmp_path: Path) -> None:
+    """Pasted into a shell, each finds what the command found that printed it, whatever the files are called."""
+    named = tmp_path / "a site's own.toml"
+    named.write_text(
+        f'[state]\ndirectory = "{tmp_path}/state"\n[log]\nfiles = ["{machine.log}"]\n'
+        f'[policy]\nfile = "{machine.policy}"\n'
+    )
+    (tmp_path / "mailbrake.toml").unlink()
+    given = ("--config", str(named))
+    (decision,) = objects("why", "bob", "--json", *given)
+    steps: list[dict[str, str]] = decision["next"]  # type: ignore[assignment]
+    told = mailbrake("rollout", "--last", "3650d", *given).stdout
+    (why,) = re.findall(r"(mailbrake why .*?)   account:bob", told)
+    for command in (why, *(step["command"] for step in steps if step["command"])):
+        done = subprocess.run(
+            ["bash", "-c", command.replace("mailbrake", f"{sys.executable} -m logwatch", 1)],
+            cwd=ROOT,
+            env={name: value for name, value in os.environ.items() if name != "MAILBRAKE_CONFIG"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), command
+
+
+def test_a_configuration_that_the_environment_names_is_not_repeated(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is there for what is pasted, too."""
+    monkeypatch.setenv("MAILBRAKE_CONFIG", config(machine)[1])
+    told = mailbrake("why", "bob").stdout
+    assert "mailbrake cleanup account:bob --since" in told
+    assert "--config" not in told
 
 
 def test_it_answers_without_importing_pandas(machine: Machine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import socket
 import sqlite3
 import subprocess
@@ -90,6 +91,17 @@ class TestGrouping:
         assert told.counts == {"decision": 5000}
         assert told.happenings == tuple(map(braked, range(MOST)))
         assert f"… and {5000 - MOST} more" in told.text()
+
+    def test_commands_in_it_use_the_configuration_by_which_it_was_found(self) -> None:
+        """Whoever reads the mail need not know where that is."""
+        grouping = Grouping(EVERY, " --config '/etc/a site.toml'")
+        for happening in (braked(0), trouble(), Happening("guard", NOW, "tripped"), Happening("loss", NOW, "gone")):
+            grouping.add(happening)
+        made = grouping.take(0.0, NOW)
+        assert made is not None
+        commands = re.findall(r"`(mailbrake [^`]*)`", made.text())
+        assert len(commands) == 7
+        assert all(command.endswith(" --config '/etc/a site.toml'") for command in commands)
 
     def test_at_the_end_all_that_waits_is_told(self) -> None:
         """Whether due or not."""
@@ -513,7 +525,7 @@ class TestApprise:
 def sending(
     send: Callable[[Message], None], every: float = EVERY, backoff: tuple[float, ...] = (), name: str = "test"
 ) -> Notifications:
-    return Notifications([Channel(name, send)], every, CLOCKS, backoff=backoff)
+    return Notifications([Channel(name, send)], Grouping(every), CLOCKS, backoff=backoff)
 
 
 class TestNotifications:
@@ -523,7 +535,7 @@ class TestNotifications:
             {"notify": {"mail_to": ["a@example.com"], "smtp": mailbox.where, "webhooks": [hook.url]}}, "test"
         )
         channels, _ = channels_of(parsed.notify, HOST)
-        notifications = Notifications(channels, EVERY, CLOCKS)
+        notifications = Notifications(channels, Grouping(EVERY), CLOCKS)
         notifications.tell(braked(0))
         wait_for(lambda: mailbox.letters and hook.posted, 60, "the first message")
         for number in range(1, 1000):
@@ -549,7 +561,7 @@ class TestNotifications:
     def test_only_what_was_asked_for_is_told(self) -> None:
         """By kind."""
         sent: list[Message] = []
-        notifications = Notifications([Channel("test", sent.append)], EVERY, CLOCKS, about=["guard"])
+        notifications = Notifications([Channel("test", sent.append)], Grouping(EVERY), CLOCKS, about=["guard"])
         notifications.tell(braked(0))
         notifications.tell(Happening("guard", NOW, "tripped"))
         notifications.close(10)
@@ -598,7 +610,7 @@ class TestNotifications:
 
     def test_without_a_channel_nothing_is_kept(self) -> None:
         """However much happens."""
-        notifications = Notifications([], EVERY, CLOCKS)
+        notifications = Notifications([], Grouping(EVERY), CLOCKS)
         for number in range(10_000):
             notifications.tell(braked(number))
         assert notifications.outcomes() == {("queue", "dropped"): 0}

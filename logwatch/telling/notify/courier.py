@@ -36,14 +36,14 @@ class Notifications:
     def __init__(
         self,
         channels: Sequence[Channel],
-        every: float,
+        grouping: Grouping,
         clocks: Clocks,
         about: Collection[str] = tuple(KINDS),
         backoff: Sequence[float] = _BACKOFF,
     ) -> None:
         self._about = frozenset(about)
         self._clocks = clocks
-        self._grouping = Grouping(every)
+        self._grouping = grouping
         self._happened: queue.Queue[Happening | None] = queue.Queue(_ROOM)
         self._dropped = 0  # happenings for which there was no room
         self._lost = 0  # of those, how many were told as lost

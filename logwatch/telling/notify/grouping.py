@@ -19,7 +19,9 @@ MOST = 20  # of each kind told in full
 class Grouping:
     """Takes happenings, gives messages; times are seconds on one clock that never steps back."""
 
-    def __init__(self, every: float) -> None:
+    def __init__(self, every: float, same: str = "") -> None:
+        """`same`: as in a message."""
+        self._same = same
         self._every = every
         self._told: dict[str, float] = {}  # kind → when it was last told of
         self._waiting: list[Happening] = []
@@ -45,7 +47,7 @@ class Grouping:
         """The message that is due, or with `all_of_it` whatever waits; `wall` is the time that stands in it."""
         if not self._counts or (self.due_in(now) and not all_of_it):
             return None
-        message = Message(wall, tuple(self._waiting), dict(self._counts), self._lost)
+        message = Message(wall, tuple(self._waiting), dict(self._counts), self._lost, self._same)
         self._told.update(dict.fromkeys(self._counts, now))
         self._waiting, self._counts, self._lost = [], Counter(), 0
         return message

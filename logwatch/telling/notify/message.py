@@ -30,11 +30,12 @@ KINDS = {
 }
 _LONGEST = 1000  # characters of what happened
 _HINTS = {
-    "guard": "`mailbrake review` lists them. An attack: `mailbrake review confirm CASE` enforces it at once, and makes "
-    "room for the next. A rule gone wrong (`mailbrake rollout` shows whom each hits): mode observe in it.",
-    "decision": "`mailbrake why CASE` explains a case, `mailbrake review` lists all that are open.",
-    "loss": "`mailbrake status` has the totals.",
-    "trouble": "`mailbrake status` tells how things are now.",
+    "guard": "`mailbrake review{same}` lists them. An attack: `mailbrake review confirm CASE{same}` enforces it at "
+    "once and makes room for the next. A rule gone wrong (`mailbrake rollout{same}` shows whom each hits): mode "
+    "observe in it.",
+    "decision": "`mailbrake why CASE{same}` explains a case, `mailbrake review{same}` lists all that are open.",
+    "loss": "`mailbrake status{same}` has the totals.",
+    "trouble": "`mailbrake status{same}` tells how things are now.",
 }
 
 
@@ -48,12 +49,16 @@ class Happening(NamedTuple):
 
 
 class Message(NamedTuple):
-    """All that is told at once; `counts` are by kind, `happenings` the first of each."""
+    """All that is told at once; `counts` are by kind, `happenings` the first of each.
+
+    `same`: to be put behind a command, that it uses the configuration by which this was found.
+    """
 
     time: float
     happenings: tuple[Happening, ...]
     counts: Mapping[str, int]
     lost: int = 0
+    same: str = ""
 
     def subject(self, host: str) -> str:
         """One line that says most."""
@@ -69,7 +74,7 @@ class Message(NamedTuple):
         for about, count in self._counted():
             told = [happening for happening in self.happenings if happening.about == about]
             rows = _rows(told, count)
-            parts.append("\n".join([*rows, _HINTS[about]]))
+            parts.append("\n".join([*rows, _HINTS[about].format(same=self.same)]))
         if self.lost:
             parts.append(f"Notifications lost before this one: {self.lost}")
         return "\n\n".join(parts) + "\n"
