@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,7 +28,7 @@ def country(client: str) -> str:
 
 
 def queued(
-    day: float, *, client: str = HOME, sender: bytes = b"alice@example.com", account: str = "alice"
+    day: float, *, client: str | None = HOME, sender: bytes = b"alice@example.com", account: str = "alice"
 ) -> dict[str, Any]:
     return {
         "clock": START + day * DAY, "event": "queued", "account": f"account:{account}", "client": client,
@@ -107,6 +108,14 @@ class TestNewNetworks:
         rows = [queued(0), *(queued(8 + part, client=ABROAD) for part in (0, 0.5, 1.1))]
         assert unusual("new_networks", *rows) == [0, 1, 1, 0]
 
+    def test_also_one_next_door(self) -> None:
+        assert unusual("new_networks", queued(0), queued(8, client="client:192.0.99.1")) == [0, 1]
+
+    def test_after_half_a_year_an_account_is_in_its_first_week_again(self) -> None:
+        """Whenever what is old is dropped: here it is all of one chunk."""
+        for days, new in ((182, 1), (183, 0)):
+            assert unusual("new_networks", queued(0), queued(days, client=ABROAD)) == [0, new]
+
     def test_not_for_an_account_in_its_first_week(self) -> None:
         assert unusual("new_networks", queued(0), queued(3, client=ABROAD)) == [0, 0]
 
@@ -184,7 +193,8 @@ class TestAway:
     def test_not_on_the_first_day_of_an_account(self) -> None:
         bob = [queued(8 + part, client=where, account="bob") for part, where in ((0, HOME), (0.9, ABROAD))]
         assert unusual("away", queued(0), *bob) == [0, 0, 0]
-        assert unusual("away", queued(0), bob[0], queued(9.1, client=ABROAD, account="bob")) == [0, 0, 1]
+        for day in (9, 9.1):
+            assert unusual("away", queued(0), bob[0], queued(day, client=ABROAD, account="bob")) == [0, 0, 1]
 
     def test_nor_in_the_first_week_of_the_log(self) -> None:
         assert unusual("away", queued(0), queued(6.9, client=ABROAD)) == [0, 0]
@@ -285,12 +295,49 @@ class TestOddSenders:
         rows = [*(queued(0) for _ in range(30)), *(queued(day, sender=b"ceo@example.com") for day in (1, 1, 7, 9))]
         assert unusual("odd_senders", *rows)[-4:] == [1, 1, 1, 0]
 
+    @settings(deadline=None)
+    @given(
+        st.sampled_from([19, 20, 21]) | st.integers(15, 160),
+        st.lists(st.tuples(st.sampled_from([0, 0, 1, 6, 7]), st.sampled_from([b"", b"a@x", b"b@x"])), max_size=9),
+    )
+    def test_it_is_what_a_look_at_all_that_went_before_finds(self, begun: int, later: list[tuple[int, bytes]]) -> None:
+        sent = [(0, b"home@x")] * begun
+        for days, sender in later:
+            sent.append((sent[-1][0] + days, sender))
+
+        def odd(place: int, day: int, sender: bytes) -> bool:
+            before = [number for number in range(place) if sent[number][1] == sender]
+            first = before[0] if before else place
+            fresh = first >= 20 and day - sent[first][0] < 7
+            return bool(sender) and place >= 20 and (len(before) < 0.02 * place or fresh)
+
+        expected = [odd(place, *one) for place, one in enumerate(sent)]
+        assert unusual("odd_senders", *(queued(day, sender=sender) for day, sender in sent)) == expected
+
+    @pytest.mark.parametrize(("others", "odd"), [(30, 1), (31, 0)])
+    def test_one_of_thirty_two_is_not_odd(self, others: int, odd: int) -> None:
+        rows = [queued(0, sender=b"user%d@example.com" % number) for number in range(others)]
+        assert unusual("odd_senders", *rows, queued(0))[-1] == odd
+
     def test_nor_of_an_account_that_uses_many_anyway(self) -> None:
         rows = [queued(0, sender=b"user%d@example.com" % (n % 40)) for n in range(400)]
         assert unusual("odd_senders", *rows)[-1] == 0
 
     def test_nor_the_null_sender_of_bounces(self) -> None:
         assert unusual("odd_senders", *(queued(0) for _ in range(60)), queued(0, sender=b""))[-1] == 0
+
+
+def test_in_the_end_everything_is_forgotten_but_who_was_written_to() -> None:
+    """Accounts and users of networks after half a year, days on which something was decided sooner."""
+    habits = Habits(Site(country=country))
+    habits.observe(events([queued(0), delivery(0, b"a@x")]))
+    habits.condemned.add("account:alice", START, START + 60)
+    left = []
+    for days in (0, 8, 150, 200):
+        habits.expire(START + days * DAY)
+        left.append({memory.name for memory in habits.memories() if len(memory)} - {"days", "contacts"})
+    known = {"used", "networks"}
+    assert left == [known | {"condemned", "latest contacts"}, known | {"condemned"}, known, set()]
 
 
 def test_what_does_not_count_teaches_nothing() -> None:
@@ -339,31 +386,53 @@ def test_restarts_change_nothing(data: st.DataObject, drawn: list[Any]) -> None:
         assert [*before[name], *after[name]] == whole[name].tolist()
 
 
+COUNTRIES = {HOME: "DE", ABROAD: "US", "client:2001:db8::1": None, None: None}  # each in a neighbourhood of its own
+ACCOUNTS = ("alice", "bob", "carol", "dave")
+
+
 @settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
-            st.sampled_from([0, 0.25, 0.875, 1, 5, 8]), st.sampled_from(["queued", "verdict"]),
-            st.sampled_from(["alice", "bob"]), st.sampled_from([HOME, ABROAD, "client:2001:db8::1"]),
+            st.sampled_from([0, 0, 0.125, 0.875, 1, 3, 4, 7]), st.sampled_from(["queued", "queued", "verdict"]),
+            st.sampled_from(ACCOUNTS), st.sampled_from([*COUNTRIES]),
         ),
-        max_size=30,
+        min_size=1, max_size=40,
     )
 )  # fmt: skip
-def test_away_is_what_a_look_at_all_that_went_before_finds(drawn: list[Any]) -> None:
+def test_of_places_it_is_what_a_look_at_all_that_went_before_finds(drawn: list[Any]) -> None:
     """Days are in eighths, which a float holds: whether a day has passed is then the same in days and in seconds."""
     days = np.cumsum([row[0] for row in drawn]).tolist()
     rows = [(day, *row[1:]) for day, row in zip(days, drawn, strict=True)]
-
-    def away(place: int) -> bool:
-        day, _, account, client = rows[place]
-        before = [row for row in rows[:place] if row[1] == "queued" and row[2] == account]
-        here = [row[0] for row in before if row[3] == client]
-        settled = bool(before) and day - before[0][0] >= 1
-        return day - rows[0][0] >= 7 and settled and (not here or day - here[0] < 1)
-
     made = [{**queued(day, client=client, account=account), "event": event} for day, event, account, client in rows]
-    found = unusual("away", *made) if made else []
-    assert found == [away(place) for place in range(len(rows))]
+    found = Habits(Site(country=COUNTRIES.get)).observe(events(made))
+    for place in range(len(rows)):
+        expected = _odd_places(rows, place)
+        assert {name for name in ("new_networks", "odd_countries", "far", "away") if found[name][place]} == expected
+
+
+def _odd_places(rows: list[Any], place: int) -> set[str]:
+    """By definition, of networks that are neighbourhoods as well."""
+    day, _, account, client = rows[place]
+    learned = [row for row in rows[:place] if row[1] == "queued"]
+    used = {
+        name: [row[0] for row in learned if row[2] == name and row[3] == client] for name in ACCOUNTS if name != account
+    }
+    mine = [row for row in learned if row[2] == account]
+    here = day - next((row[0] for row in mine if row[3] == client), day)
+    age = day - mine[0][0] if mine else 0
+    shared = sum(min(times) <= day - 1 for times in used.values() if times) >= 3
+    seen = {land: {row[0] // 1 for row in mine if COUNTRIES[row[3]] == land} for land in ("DE", "US")}
+    land = COUNTRIES[client]
+    odd = land and len(seen[land] | {day // 1}) < 3 and any(len(seen[other]) >= 3 for other in seen if other != land)
+    ready = day - rows[0][0] >= 7
+    so = {
+        "new_networks": age >= 7 and here < 1 and not shared,
+        "odd_countries": age >= 7 and odd,
+        "far": here < 4 and not shared,
+        "away": age >= 1 and here < 1,
+    }
+    return {name for name, is_so in so.items() if ready and client and is_so}
 
 
 def test_of_places_and_senders_those_used_last_are_remembered_within_bounds() -> None:
@@ -387,6 +456,33 @@ class TestContacts:
         assert sum(len(weeks) for _, (_, weeks) in contacts.memory.items()) <= 1 << 14
         assert all(len(marks) == 8 * len(weeks) for _, (marks, weeks) in contacts.memory.items())
         assert contacts.met("account:a", b"r19999@x", START + 20_000 * 7 * DAY)
+
+    def test_of_a_full_page_those_used_last_are_kept(self) -> None:
+        """As in one that holds them all; half of the recipients are written to again, so that no order is kept."""
+        small, large = Contacts(pairs=2), Contacts()
+        for contacts in (small, large):
+            for number in range(3000):
+                for recipient in (number, number // 2):
+                    contacts.met("account:a", b"r%d@x" % recipient, START + number * 7 * DAY)
+        kept, all_pairs = (
+            {name: _pairs(marks, weeks) for name, (marks, weeks) in contacts.memory.items()}
+            for contacts in (small, large)
+        )
+        again = Contacts()
+        again.memory.restore((name, time, value) for name, time, value in large.memory.changes() if value)
+        assert dict(again.memory.items()) == dict(large.memory.items())
+        assert kept == {name: dict(sorted(pairs.items(), key=_week)[-2:]) for name, pairs in all_pairs.items()}
+
+    def test_five_hundred_of_a_day_can_be_forgotten(self) -> None:
+        """Of six hundred; also where a full page has forgotten some already."""
+        left = []
+        for contacts in (Contacts(), Contacts(pairs=1)):
+            for number in range(600):
+                contacts.met("account:a", b"r%d@x" % number, START)
+            contacts.met("account:a", b"s@x", START + DAY, forget=True)
+            pages = [_pairs(marks, weeks) for _, (marks, weeks) in contacts.memory.items()]
+            left.append(sum(map(len, pages)))
+        assert left[1] <= left[0] == 100 + 1
 
     def test_a_pair_used_every_week_writes_once_a_week(self) -> None:
         contacts = Contacts()
@@ -449,6 +545,16 @@ class TestContacts:
         assert together.met_by(deliveries, _third) == [alone.met_by([one], _third)[0] for one in deliveries]
         for some, other in zip(together.memories(), alone.memories(), strict=True):
             assert some.changes() == other.changes()
+
+
+def _pairs(marks: bytearray, weeks: array[int]) -> dict[bytes, int]:
+    """The weeks of the fingerprints of a page."""
+    assert len(marks) == 8 * len(weeks)
+    return {bytes(marks[8 * place : 8 * place + 8]): week for place, week in enumerate(weeks)}
+
+
+def _week(pair: tuple[bytes, int]) -> int:
+    return pair[1]
 
 
 def _third(_: str, day: int, time: float) -> bool:
