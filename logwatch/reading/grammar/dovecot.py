@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import pyparsing as pp
 
-from logwatch.reading.grammar.parts import END, lit, opt, rest, rx, seq
+from logwatch.reading.grammar.parts import END, lit, nothing_of, opt, rest, rx, seq
 
 NAME = "dovecot"
 
@@ -65,4 +65,5 @@ KINDS: dict[str, tuple[Kind, ...]] = {
     )
 }
 
-SILENT = rx("(?=)")  # everything else is about mailboxes, or says again what a login process says
+# everything else is about mailboxes, or says again what a login process says
+SILENT = seq(*nothing_of([start for _, start, _ in KINDS["dovecot"]]), rx("(?=)"))

@@ -137,6 +137,7 @@ _REFUSAL = seq(
 _SET_ID = rf"(?<=at present \(set_id=)[^\r\n]*?(?=\): )|[^\r\n]*(?=\){END})|[^\r\n]*?(?=\): )"
 
 _AUTH_FAILURE = seq(
+    opt(lit("H=")),  # newer ones write it here too
     _client(),
     lit(": "),
     opt(rx(r"(?=435 )", "unchecked")),  # it could not be checked: what went wrong follows the login

@@ -92,9 +92,14 @@ def _refusal() -> pp.ParserElement:
     )
 
 
+# Proofpoint's commercial Sendmail says of both sides how the connection was encrypted.
+_TLS = r"(?:, tls_verify=[^\s,]*)?(?:, tls_version=[^\s,]*)?(?:, cipher=[^\s,]*)?"
+
+
 def _from(sender: pp.ParserElement, relay: str, peer: pp.ParserElement) -> pp.ParserElement:
     """A sender's line. The message id may hold anything, what follows it may not."""
-    tail = rf"(?:, bodytype=[^\s,]*)?(?:, proto=[^\s,]*)?(?:, daemon=[^,\r\n]*)?(?:, auth=[^\s,]*)?, relay={relay}{END}"
+    protocol = rf"(?:, bodytype=[^\s,]*)?(?:, proto=[^\s,]*)?(?:, daemon=[^,\r\n]*)?{_TLS}(?:, auth=[^\s,]*)?"
+    tail = rf"{protocol}, relay={relay}{END}"
     message_id = rx(rf"[^\r\n]*?(?=>?{tail})", "message_id", f"an id up to {_RELAY}")
     return seq(
         sender,
@@ -120,6 +125,7 @@ def _outcome() -> pp.ParserElement:
         opt(lit(", xdelay="), rx(_DELAY, words=_TIME)),
         lit(", mailer="),
         rx(r"[^\s,]*"),
+        rx(_TLS, words="', tls_verify=' and so on"),
         opt(lit(", pri="), rx(r"[0-9]+", words="a number")),
         opt(_relay()),
         opt(lit(", quarantine="), until(r", stat=")),
@@ -257,7 +263,8 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 }
 
 SILENT = rx(
-    rf"(?:{_ID}: |NOQUEUE: )?(?:to=|from=|Milter|milter=|SMTP outgoing connect |STARTTLS|AUTH[:=]|starting daemon"
+    rf"(?:{_ID}: |NOQUEUE: )?(?:to=(?![^\r\n]*, mailer=)|Milter|milter=|SMTP outgoing connect |STARTTLS|AUTH:"
+    r"|AUTH=(?!server, relay=)|starting daemon"
     r"|started as|discarded|clone|alias database |gethostby|invalid domain name |connect from |engine=|done;"
     rf"|error: safesasl|{_PEER}: probable open proxy: )"
 )

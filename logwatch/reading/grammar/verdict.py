@@ -32,4 +32,4 @@ KINDS: dict[str, tuple[tuple[str, pp.ParserElement, pp.ParserElement], ...]] = {
     "mailbrake": (("verdict", lit("verdict: "), _VERDICT),),
 }
 
-SILENT = rx("(?=)")  # it also says that it has started and stopped
+SILENT = rx("(?!verdict: )")  # it also says that it has started and stopped
