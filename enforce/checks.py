@@ -68,11 +68,27 @@ def as_text(value: object) -> str:
     return value
 
 
+def as_path(value: object) -> str:
+    """A path, or ""; what a shell would put in the place of `~` and `$NAME` is not there yet."""
+    path = as_text(value)
+    if _FOR_A_SHELL.search(path):
+        raise ValueError(f"paths are taken as they are, and no shell sees {value!r}: write it out, from the first / on")
+    return path
+
+
+_FOR_A_SHELL = re.compile(r"\A~|(?:\A|/)\$[A-Za-z_{]")
+
+
 def as_directory(value: object) -> str:
     """A directory's path."""
-    if not as_text(value):
+    if not as_path(value):
         raise ValueError(f'expected a directory such as "/var/lib/mailbrake", found {value!r}')
     return cast(str, value)
+
+
+def as_paths(value: object) -> tuple[str, ...]:
+    """A list of paths, none of them empty."""
+    return tuple(map(as_path, as_strings(value)))
 
 
 def as_realm(value: object) -> str:

@@ -40,13 +40,14 @@ from enforce.checks import (
     as_notices,
     as_number,
     as_octal,
+    as_path,
+    as_paths,
     as_realm,
     as_sender,
     as_server,
     as_servers,
     as_size,
     as_socket,
-    as_strings,
     as_switch,
     as_text,
     as_texts,
@@ -78,7 +79,7 @@ class Log:
 
     files: tuple[str, ...] = option(
         ["/var/log/mail.log"],
-        as_strings,
+        as_paths,
         "log files to follow; patterns and directories too, of which the current logs are meant",
     )
     journald: bool = option(
@@ -92,7 +93,7 @@ class Log:
     )
     keep_case: bool = option(False, as_switch, "true where Bob and bob are two accounts")
     countries: str = option(
-        "", as_text, 'an .mmdb file with the countries of addresses; "": the registries\' files, which come along'
+        "", as_path, 'an .mmdb file with the countries of addresses; "": the registries\' files, which come along'
     )
 
 
@@ -100,7 +101,7 @@ class Log:
 class Policy:
     """`[policy]`: which rules, and how far they may go."""
 
-    file: str = option("", as_text, 'the policy; "": the one shipped with mailbrake, which only observes')
+    file: str = option("", as_path, 'the policy; "": the one shipped with mailbrake, which only observes')
     mode: str = option("observe", as_mode, "the most that any rule may do: observe or enforce")
 
 
@@ -151,8 +152,8 @@ class Milter:
         {}, as_texts, "replies of your own by action (cap, throttle, tempfail, block), of one line or several"
     )
     help: str = option("", as_text, 'put behind every reply, such as "see https://help.example.com/mail"')
-    table: str = option("", as_text, 'the deny table; "": table/ below the state directory')
-    syslog: str = option("/dev/log", as_text, 'syslog socket for verdict lines (facility mail); "": none')
+    table: str = option("", as_path, 'the deny table; "": table/ below the state directory')
+    syslog: str = option("/dev/log", as_path, 'syslog socket for verdict lines (facility mail); "": none')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +204,7 @@ class Cluster:
     )
     name: str = option("", as_name, 'what this machine is called in it; "": its host name up to the first dot')
     credentials: str = option(
-        "/etc/mailbrake/cluster", as_text, "directory of this machine's certificate and key (`mailbrake cluster init`)"
+        "/etc/mailbrake/cluster", as_path, "directory of this machine's certificate and key (`mailbrake cluster init`)"
     )
     spool: int = option("256MB", as_size, "on a gateway: how much may wait on disk while the stream is away")
     hosts: Mapping[str, tuple[str, ...]] = option(

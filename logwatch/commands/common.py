@@ -126,6 +126,14 @@ def key_of(written: str, config: Config) -> str:
         raise UsageError(str(error)) from None
 
 
+def duration_of(written: str, option: str) -> int:
+    """Seconds of a duration on the command line, such as 30d."""
+    try:
+        return checks.as_duration(written)
+    except ValueError as error:
+        raise UsageError(f"{option}: {error}") from None
+
+
 def time_of(written: str, option: str, config: Config, *, end: bool = False) -> float:
     """Epoch seconds of a time on the command line, in the log's zone where it names none.
 

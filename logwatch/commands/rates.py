@@ -6,10 +6,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from enforce.checks import as_duration
-from logwatch.commands import Failure, UsageError
+from logwatch.commands import Failure
 from logwatch.commands.common import (
     config_of,
+    duration_of,
     log_arguments,
     logs_of,
     nothing_known,
@@ -91,10 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _windows(text: str) -> list[int]:
-    try:
-        return [as_duration(part.strip()) for part in text.split(",")]
-    except ValueError as error:
-        raise UsageError(f"--window: {error}") from None
+    return [duration_of(part.strip(), "--window") for part in text.split(",")]
 
 
 def _chosen(frame: pd.DataFrame, args: argparse.Namespace) -> pd.DataFrame:

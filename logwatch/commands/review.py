@@ -6,11 +6,10 @@ import argparse
 from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from enforce.checks import as_duration
 from enforce.config import Config
 from enforce.printable import printable
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_argument, config_of, json_argument, time_of
+from logwatch.commands.common import config_argument, config_of, duration_of, json_argument, time_of
 from logwatch.commands.operator import say, subject_of
 from logwatch.commands.output import clock, now, number, write_json, write_table
 from logwatch.schema import Decision, iso
@@ -78,10 +77,7 @@ def _until(args: argparse.Namespace, config: Config) -> float:
         return time_of(args.until, "--until", config)
     if not args.span:
         raise UsageError("say for how long: --for 30d, or --until 2026-12-24")
-    try:
-        return now() + as_duration(args.span)
-    except ValueError as error:
-        raise UsageError(f"--for: {error}") from None
+    return now() + duration_of(args.span, "--for")
 
 
 def _list(args: argparse.Namespace, config: Config) -> int:

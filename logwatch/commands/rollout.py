@@ -8,11 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from enforce.checks import as_duration
 from enforce.config import Config
 from enforce.printable import printable
 from logwatch.commands import UsageError
-from logwatch.commands.common import config_argument, config_of, json_argument, same_config
+from logwatch.commands.common import config_argument, config_of, duration_of, json_argument, same_config
 from logwatch.commands.journalled import asked, journal_of, logs_argument
 from logwatch.commands.output import clock, counted, number, write_json, write_table
 from logwatch.commands.replay import judged_by
@@ -63,9 +62,10 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.judging.language import PolicyError
 
     config = judged_by(args.policy, config_of(args))
+    last = duration_of(args.last, "--last")
     try:
-        policy, last = policy_of(config), as_duration(args.last)
-    except (PolicyError, ValueError) as error:
+        policy = policy_of(config)
+    except PolicyError as error:
         raise UsageError(str(error)) from None
     with journal_of(args, config) as (journal, end):
         seen = _seen(config, policy, journal, args, (end - last, end))

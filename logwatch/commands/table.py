@@ -9,13 +9,13 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from enforce.checks import FORMATS, as_duration
+from enforce.checks import FORMATS
 from enforce.config import Config
 from enforce.key import EVERYBODY, networks
 from enforce.printable import printable
 from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, peek
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import config_argument, config_of, json_argument
+from logwatch.commands.common import config_argument, config_of, duration_of, json_argument
 from logwatch.commands.operator import put, say, subject_of
 from logwatch.commands.output import clock, now, write_json, write_table
 from logwatch.settings import zone_of
@@ -119,7 +119,7 @@ def _order(args: argparse.Namespace, config: Config) -> int:
 
     key = subject_of(args.key, config)
     moment = now()
-    until = moment + _span(args.span)
+    until = moment + duration_of(args.span, "--for")
     _check(args.action, key, args.number)
     say(config, key, orders.verdict(args.action, args.number), args.because, until)
     number = args.number
@@ -200,13 +200,6 @@ def _beside(config: Config, key: str, record: Record, moment: float) -> tuple[li
         listed = [found for _, found in answer.records] if isinstance(answer, Denied) else []
     rivals = [r for r in listed if r.mode == "enforce" and (r.action == "cap") == (record.action == "cap")]
     return rivals, [r for r in listed if r not in rivals]
-
-
-def _span(written: str) -> int:
-    try:
-        return as_duration(written)
-    except ValueError as error:
-        raise UsageError(f"--for: {error}") from None
 
 
 def _check(action: str, key: str, number: float | None) -> None:

@@ -173,6 +173,13 @@ class TestRollout:
             in told
         )
 
+    @pytest.mark.parametrize("last", ["1", "0d", "a fortnight"])
+    def test_says_which_option_is_wrong(self, machine: Machine, last: str) -> None:
+        """And how it is written."""
+        done = mailbrake("rollout", "--last", last, *config(machine))
+        assert done.returncode == 2
+        assert done.stderr.startswith('mailbrake: --last: expected a duration such as "90s", "10m", "1h" or "7d"')
+
     def test_names_exemptions_that_were_never_needed(self, machine: Machine) -> None:
         """Those of the policy and of reviews; one that was needed says when and by which rule."""
         journal = Journal.open(machine.config.journal)
