@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from logwatch.reading.attribute import Attribution
 from logwatch.reading.scan import Scanner
@@ -78,7 +80,73 @@ def test_nothing_after_the_event() -> None:
     assert kept.lines(decision(key="account:bob", time=0.0)) == []
 
 
-def test_old_chunks_are_let_go() -> None:
-    """Beyond the bound only the latest chunk is kept."""
-    kept, end = recent(bound=1, pieces=40)
-    assert len(kept.lines(decision(key="account:bob", time=end))) < 12
+CLIENTS = ("203.0.113.7", "203.0.113.8", "198.51.100.9")
+TEXTS = {
+    "telling": lambda client: maillog.refused(client, "nobody@example.com"),
+    "refused": lambda client: maillog.verdict("bob", "7K2M9Q", "flood", client),
+    "dull": lambda client: f"postfix/smtpd[13629]: disconnect from unknown[{client}] ehlo=1 quit=1 commands=2",
+}
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(st.sampled_from([*TEXTS]), st.sampled_from(CLIENTS)), min_size=1, max_size=60),
+    st.integers(1, 60),
+    st.sampled_from(["client:203.0.113.7", "net:203.0.113.0/24", "site"]),
+    st.data(),
+)
+def test_they_are_the_latest_dozen_with_three_refusals(
+    drawn: list[tuple[str, str]], size: int, key: str, data: st.DataObject
+) -> None:
+    """By a look at every line, backwards; whatever the pieces, and whatever came after the event."""
+    lines = maillog.log((float(at), TEXTS[kind](client)) for at, (kind, client) in enumerate(drawn))
+    attribution, scanner, kept = Attribution(), Scanner(Stamps(None, maillog.START)), Recent()
+    for begin in range(0, len(lines), size):
+        chunk = b"".join(lines[begin : begin + size])
+        kept.add(chunk, attribution.attribute(scanner.scan(chunk)))
+    last = data.draw(st.integers(0, len(lines) - 1))
+    mine = {"client:203.0.113.7": CLIENTS[:1], "net:203.0.113.0/24": CLIENTS[:2], "site": CLIENTS}[key]
+    expected: list[str] = []
+    for (kind, client), line in reversed([*zip(drawn, lines, strict=True)][: last + 1]):
+        refusals = sum("verdict" in one for one in expected)
+        if client in mine and kind != "dull" and len(expected) < 12 and (kind == "telling" or refusals < 3):
+            expected.insert(0, line.decode().rstrip("\n"))
+    assert kept.lines(decision(key=key, time=maillog.START + last)) == expected
+
+
+def test_a_line_without_a_client_is_no_networks() -> None:
+    """Nor is one that is too long shown to its end, or with a carriage return."""
+    pickup = "postfix/pickup[9]: 4cX0009www: uid=33 from=<www>"
+    long = maillog.refused("203.0.113.7", f"{'n' * 1000}@example.com")
+    chunk = b"".join(maillog.log([(0.0, pickup), (1.0, f"{maillog.refused('203.0.113.7', 'a@x')}\r"), (2.0, long)]))
+    kept = Recent()
+    kept.add(chunk, Attribution().attribute(Scanner(Stamps(None, maillog.START)).scan(chunk)))
+    found = kept.lines(decision(key="net:203.0.113.0/24", time=maillog.START + 2))
+    assert [len(line) for line in found] == [len(chunk.splitlines()[1]), 1000]
+
+
+def test_old_blocks_are_let_go() -> None:
+    """What is left is as much as the bound says, give or take a block; the latest of all blocks are found, in order."""
+    attribution, scanner, kept, bound = Attribution(), Scanner(Stamps(None, maillog.START)), Recent(600_000), 600_000
+    dull = maillog.log((0.0, TEXTS["dull"](CLIENTS[0])) for _ in range(900))
+    sizes, others = [], list[bytes]()
+    for number in range(25):
+        others += (
+            five := maillog.log((0.0, maillog.refused(CLIENTS[2], f"{number}{n}@example.com")) for n in range(5))
+        )
+        mine = maillog.log((0.0, TEXTS[kind](CLIENTS[0])) for kind in ("telling", "refused"))
+        chunk = b"".join([*mine, *five, *dull])
+        kept.add(chunk, attribution.attribute(scanner.scan(chunk)))
+        refusals = ["verdict" in line for line in kept.lines(decision(key=f"client:{CLIENTS[0]}", time=maillog.START))]
+        sizes.append(refusals.count(False) * len(chunk))
+    assert bound - len(chunk) <= min(sizes[7:]) < max(sizes) <= bound + (256 << 10)
+    assert refusals[-6:] == [False, True] * 3
+    assert not any(refusals[:-6])
+    found = kept.lines(decision(key=f"client:{CLIENTS[2]}", time=maillog.START))
+    assert [f"{line}\n".encode() for line in found] == others[-12:]
+
+
+@pytest.mark.parametrize(("pieces", "all_of_them"), [(1, True), (40, False)])
+def test_of_little_room_the_latest_chunk_is_kept(pieces: int, all_of_them: bool) -> None:
+    kept, end = recent(bound=1, pieces=pieces)
+    assert (len(kept.lines(decision(key="account:bob", time=end))) == 12) is all_of_them
