@@ -204,17 +204,17 @@ class Clocks:
 
     def _take(self, host: Host, time: float, by: float, undone: _Step | None) -> None:
         """From now on the site's clock goes by this host."""
-        outvoted = self._support < _OUTVOTED
+        before, outvoted = self.now, self._support < _OUTVOTED
         self._off.pop(host, None)
+        self.now, self._leader, self._led, self._run = time, host, time, 0
         if undone:
             self._tell(undone.host, -by, proven=True)
             self._wary = time + _DAY if undone.host != host else self._wary
             self._step, self._support = None, undone.support
         else:
-            self._step = None if outvoted else _Step(host, self.now, max(0, self._support))
+            self._step = None if outvoted else _Step(host, before, max(0, self._support))
             self._support = 0
         self.steps += by < -LATE
-        self.now, self._leader, self._led, self._run = time, host, time, 0
         self._hear(((host, time, time),))
 
     def _tell(self, host: Host, by: float, *, proven: bool) -> None:
