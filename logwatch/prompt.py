@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -63,6 +64,8 @@ def read(
     `counts` (False for repetitions) and `clock` (the time as of which it is judged). With a policy there is one more,
     `exempt`: whether no rule of it counts for any of the keys that the event counts for, so that
     `events[~events.exempt]` is what it judges. Nothing else of the policy matters here: all events are read.
+
+    Warns where none of the lines is one of a mail log.
     """
     config = _config(zone, default_realm, keep_case)
     judged = None if policy is None else _policy(policy, config)
@@ -70,6 +73,8 @@ def read(
     reader = _reader(LINE_COLUMNS, config, start_of(paths, where, now))
     frames = [_frame(reader.read(chunk), config) for chunk in lines_of(paths, where, now)]
     events = pd.concat(frames, ignore_index=True) if frames else _frame(_none(), config)
+    if events.empty:
+        _nothing_in(paths, reader)
     return events if judged is None else events.assign(exempt=_exempt(events, judged))
 
 
@@ -213,7 +218,31 @@ def _replayed(
     paths, now, zone = _paths(events), time.time(), zone_of(config)
     start = start_of(paths, zone, now)
     cores = [core_of(config, policy, start, ENFORCE) for policy in judged]
-    return cores, events_of(cores[0].reader, paths, now), zone or _local()
+    return cores, _known(events_of(cores[0].reader, paths, now), paths, cores[0].reader), zone or _local()
+
+
+def _known(
+    pieces: Iterable[tuple[float, Columns]], paths: Sequence[str], reader: Reader
+) -> Iterator[tuple[float, Columns]]:
+    """The same pieces, and a warning if there is no event in any."""
+    found = 0
+    for before, table in pieces:
+        found += len(table["event"])
+        yield before, table
+    if not found:
+        _nothing_in(paths, reader)
+
+
+def _nothing_in(paths: Sequence[str], reader: Reader) -> None:
+    """Warn that logs have no event: an empty frame must not be taken for a quiet night."""
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    unreadable = reader.scanner.unreadable.total()
+    cut = f" ({unreadable:,} begin like known ones and do not go on so)" if unreadable else ""
+    of = f"of {reader.lines:,} lines none tells of mail{cut}" if reader.lines else "there is no line in it"
+    warnings.warn(
+        f"{paths[0]}{more}: {of}: is this the mail log? `mailbrake explain LINE` shows where reading a line stops",
+        stacklevel=3,
+    )
 
 
 def _with_times(frame: pd.DataFrame, where: Any) -> pd.DataFrame:

@@ -404,3 +404,27 @@ class TestMistakes:
         """Its journal is meant; that there is none is said as of the file."""
         with pytest.raises(JournalError, match="there is no journal yet"):
             logwatch.labels(tmp_path)
+
+
+class TestNoLog:
+    def test_a_file_that_is_no_mail_log_is_warned_of(self, tmp_path: Path) -> None:
+        """With how many lines it has, and how many of them look like cut ones; whoever reads it."""
+        file, other = tmp_path / "kern.log", tmp_path / "user.log"
+        file.write_text("Nov 25 03:27:47 mx1 kernel: hello\n" * 1200)
+        other.write_text("Nov 25 03:27:47 mx1 postfix/smtp[4]: 4ABCDEF: to=<a@b>, relay=none\n")
+        said = r"kern\.log: of 1,200 lines none tells of mail: is this the mail log\? `mailbrake explain LINE`"
+        with pytest.warns(UserWarning, match=said) as warned:
+            assert logwatch.read(file).empty
+        assert warned[0].filename == __file__
+        with pytest.warns(UserWarning, match=said):
+            assert logwatch.replay(file).empty
+        with pytest.warns(UserWarning, match=r"user\.log: of 1 lines none tells of mail \(1 begin like known ones"):
+            assert logwatch.rates(other).empty
+        with pytest.warns(UserWarning, match=r"kern\.log and 1 more: of 1,201 lines"):
+            assert logwatch.history([file, other], "recipients", "1h").empty
+
+    def test_an_empty_log_is_warned_of(self, tmp_path: Path) -> None:
+        """It may have been rotated a moment ago."""
+        (tmp_path / "mail.log").touch()
+        with pytest.warns(UserWarning, match=r"mail\.log: there is no line in it"):
+            logwatch.read(tmp_path / "mail.log")
