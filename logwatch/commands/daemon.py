@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import logging.handlers
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -28,6 +29,12 @@ def log_to(config: Config, command: str) -> None:
         root.addHandler(syslog)
     for row in effective(config):
         root.info("%s", row)
+
+
+def allow_many_files() -> None:
+    """Have as many files open as this process may: each log that is followed is one, and shells allow only 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def until_signal(wake: Callable[[], None]) -> Callable[[], bool]:

@@ -13,7 +13,7 @@ from enforce.config import Config
 from enforce.notify import Notifier
 from logwatch.commands import Failure
 from logwatch.commands.common import config_argument, config_of
-from logwatch.commands.daemon import log_to, needs_cluster, until_signal
+from logwatch.commands.daemon import allow_many_files, log_to, needs_cluster, until_signal
 from logwatch.settings import STREAM
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.reading.follow import Wake
 
     log_to(config, "ship")
+    allow_many_files()
     followers: list[Follower | Journald] = []
 
     def follow(positions: dict[str, Any]) -> Follower | Journald:

@@ -18,7 +18,7 @@ from enforce.config import Config, Notify
 from enforce.notify import Notifier
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import asks_in_cluster, config_argument, config_of
-from logwatch.commands.daemon import log_to, needs_cluster, until_signal
+from logwatch.commands.daemon import allow_many_files, log_to, needs_cluster, until_signal
 from logwatch.commands.garbage import Garbage
 from logwatch.commands.output import now
 
@@ -53,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.watch import MACHINE, Controller, LearnedError
 
     log_to(config, "watch")
+    allow_many_files()
     notifications = _notifications(config)
     brain = _brain(config, learns=bool(args.learn))
     try:

@@ -6,9 +6,7 @@ poll once a second serves file systems that wake nobody, and directories that do
 
 from __future__ import annotations
 
-import dataclasses
 import fnmatch
-import glob
 import os
 import queue
 import time
@@ -29,6 +27,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
+from logwatch.reading.listing import Listing
 from logwatch.reading.merge import Piece, in_turn
 from logwatch.reading.names import current_name, dated_inside, is_rotated
 from logwatch.reading.part import READ, Position
@@ -141,6 +140,7 @@ class Follower:
         self._begun = begun
         self._clocks: dict[str, float] = {}  # stamp of a log's next line, where several are read together
         self._patterns = tuple(_in_directory(pattern) for pattern in patterns)
+        self._listing = Listing(self._patterns)
         # logs that were followed, though their names may not be there just now
         self.tails = {path: Tail(path, position) for path, position in positions.items() if self._names(path)}
         self._losses: Counter[str] = Counter()  # of logs that are gone
@@ -148,8 +148,11 @@ class Follower:
 
     def look(self) -> None:
         """Take up files that have appeared, and forget some that are gone for good."""
-        for path in self._paths():
-            if path not in self.tails:
+        named = self._listing.look()
+        if named is None:
+            return
+        for path, one_of_many in named:
+            if path not in self.tails and (not one_of_many or self._is_log(path)):
                 self.tails[path] = Tail(path)
         if len(self.tails) > _ABSENT:
             self._forget()
@@ -201,7 +204,7 @@ class Follower:
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """Where to read on after a restart, by path, as JSON values."""
-        return {path: dataclasses.asdict(tail.position()) for path, tail in self.tails.items()}
+        return {path: dict(vars(tail.position())) for path, tail in self.tails.items()}
 
     def problems(self) -> list[str]:
         """Why some files cannot be read just now."""
@@ -217,8 +220,11 @@ class Follower:
 
     def directories(self) -> list[str]:
         """Where changes matter: where the names are, and where the files are that symbolic links point to."""
-        paths = (*self._patterns, *self.tails)
-        return [os.path.dirname(path) for name in paths for path in (os.path.abspath(name), os.path.realpath(name))]  # noqa: PTH120, PTH100
+        names = [os.path.abspath(name) for name in (*self._patterns, *self.tails)]  # noqa: PTH100
+        links = [os.path.realpath(name) for name in names if os.path.islink(name)]  # noqa: PTH114
+        places = dict.fromkeys(map(os.path.dirname, (*names, *links)))
+        places |= dict.fromkeys(map(os.path.abspath, self._listing.directories))
+        return [*dict.fromkeys((*places, *map(os.path.realpath, places)))]
 
     def paths(self) -> list[str]:
         """The logs that are followed."""
@@ -235,17 +241,10 @@ class Follower:
     def _names(self, path: str) -> bool:
         return any(path == pattern or fnmatch.fnmatch(path, pattern) for pattern in self._patterns)
 
-    def _paths(self) -> Iterator[str]:
-        for pattern in self._patterns:
-            if glob.has_magic(pattern):
-                yield from filter(self._is_log, sorted(glob.glob(pattern)))
-            else:
-                yield pattern
-
     def _is_log(self, path: str) -> bool:
         """Whether a file that a pattern names is a log's current file, and not an older part of another log."""
-        if Path(path).is_dir() or not is_rotated(path):
-            return not Path(path).is_dir()
+        if not is_rotated(path):
+            return True
         current = current_name(path)
         return dated_inside(path) and current not in self.tails and not Path(current).exists()
 

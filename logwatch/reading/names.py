@@ -16,6 +16,7 @@ import glob
 import os
 import re
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -41,6 +42,7 @@ class Age(NamedTuple):
     path: str
 
 
+@lru_cache(maxsize=1 << 14)  # asked of the same names again and again
 def age(path: str) -> Age:
     """Where a file stands among the parts of its log."""
     found = _NAME.fullmatch(path)

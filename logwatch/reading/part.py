@@ -18,6 +18,7 @@ from logwatch.reading.source import Lines, Log, SourceError
 
 HEAD = 256  # bytes that tell one log file from another: a stamp, a host, a pid and more
 READ = 1 << 20
+SETTLED = 2.0  # seconds after which a change shows in the time of change, however coarse the file system's clock is
 _LINE = 1 << 14  # bytes that are looked at for the line before a position; a longer one is not what is repeated
 
 

@@ -9,6 +9,7 @@ the systemd journal in JSON (`journalctl -o json`) come out as the lines that sy
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import lzma
 import re
@@ -320,4 +321,6 @@ _REMEDIES = {
 
 
 def _remedy(error: OSError) -> str:
+    if error.errno == errno.EMFILE:
+        return "this process may have no more of them open: raise its limit (ulimit -n; systemd: LimitNOFILE)"
     return _REMEDIES.get(type(error).__name__, "check the file system")

@@ -19,11 +19,12 @@ look and a truncation without copy cannot be known; half a line at a file's end 
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from pathlib import Path
 
 from logwatch.reading.entry import plain
-from logwatch.reading.part import READ, File, Part, Position, found, rotated, stat
+from logwatch.reading.part import READ, SETTLED, File, Part, Position, Stat, found, rotated, stat
 from logwatch.reading.source import Log, SourceError
 
 
@@ -38,9 +39,18 @@ class Tail:
         self._position = position or Position()
         self._part: Part | None = None
         self._ending = False  # a next file has been seen, after which the part is read once more
+        self._idle: Stat | None = None  # the file as it was when all of it had been read, some time after the last line
 
     def read(self, size: int = READ) -> bytes:
-        """Whole lines that have not been read yet, about `size` bytes at most; b"" if there are none now."""
+        """Whole lines that have not been read yet, about `size` bytes at most; b"" if there are none now.
+
+        A log that is as it was costs no more than asking for that: a loghost may have hundreds, a few of them busy.
+        """
+        now = stat(self.path)
+        return b"" if now and now == self._idle else self._read(size, now)
+
+    def _read(self, size: int, now: Stat | None) -> bytes:
+        """The same, whatever the path's file looked like before; `now` is how it does."""
         while self._part or self._start():
             part = self._part
             assert part is not None
@@ -54,6 +64,7 @@ class Tail:
             elif not self._ending:
                 self._ending = self._successor(part) is not None
                 if not self._ending:
+                    self._idle = now if now and _is_all(part, now) else None
                     return b""
             elif rest := self._next(part):
                 return rest
@@ -65,7 +76,7 @@ class Tail:
         """Have the last lines that `read` gave come once more; False if they cannot."""
         if self._part is None or not self._part.give_back(lines):
             return False
-        self._position, self._ending = self._part.position(), False
+        self._position, self._ending, self._idle = self._part.position(), False, None
         return True
 
     def position(self) -> Position:
@@ -135,6 +146,8 @@ class Tail:
 
         That very file, if it may only not be read; else what was written after it; else the current one.
         """
+        if not self._position.known:  # nothing was read yet
+            return self.path
         since = self._position.modified
         groups = rotated(self.path)
         same = (file.name for group in groups for file in group if self._position.names(file.at))
@@ -216,3 +229,8 @@ class Tail:
             rest = self._given(part, rest)
         self._part = part.again()
         return rest
+
+
+def _is_all(part: Part, now: Stat) -> bool:
+    """Whether a file as it is now has been read to its end, and will look otherwise after any change."""
+    return part.is_at(now) and part.offset == now.size and time.time() - now.modified > SETTLED

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -937,6 +939,24 @@ def test_why_a_log_cannot_be_read_is_told(directory: Path) -> None:
     assert read_all(follower) == {}
     assert follower.problems() == [f"{directory}/absent.log: cannot be read: No such file or directory; check the path"]
     follower.close()
+
+
+def test_more_logs_than_may_be_open_are_told_with_the_remedy(directory: Path) -> None:
+    for number in range(30):
+        (directory / f"{number}.log").write_bytes(b"one\n")
+    code = (
+        "import resource, sys; from logwatch.reading.follow import Follower\n"
+        "follower = Follower([sys.argv[1] + '/*.log'], {})\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))\n"
+        "found = sum(lines.count(b'\\n') for lines in follower.lines())\n"
+        "print(found + len(follower.problems()), follower.problems()[0])"
+    )
+    told = subprocess.run([sys.executable, "-c", code, str(directory)], capture_output=True, text=True, check=True)
+    assert told.stdout.startswith("30 ")
+    assert told.stdout.endswith(
+        ": cannot be read: Too many open files; this process may have no more of them open: raise its limit "
+        "(ulimit -n; systemd: LimitNOFILE)\n"
+    )
 
 
 # Several logs at once, in order of their stamps.
