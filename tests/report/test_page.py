@@ -205,3 +205,17 @@ def test_every_rule_of_the_shipped_policy_has_a_colour_of_its_own() -> None:
     for scheme in style.split("prefers-color-scheme: dark")[:2]:
         colours = re.findall(r"--c\d+: (#\w+)", scheme.split("@media")[0])[:COLOURS]
         assert len(set(colours)) == len(colours)
+
+
+def test_no_bar_hides_what_the_lines_of_a_chart_stand_for() -> None:
+    """A chart of bars alone is as tall as its first one: its numbers are drawn over them."""
+    charts = re.findall(r"<figure>.*?</svg>", page(findings(), ""), re.DOTALL)
+    plots = [chart for chart in charts if 'class="level"' in chart]
+    assert len(plots) == 3
+    assert all(chart.rindex("<rect") < chart.index('class="level"') for chart in plots)
+
+
+def test_a_login_breaks_before_its_domain() -> None:
+    """Not before its last letter; and it is copied as it is."""
+    text = page(findings(cases=[case(key='account:"a@b"<i>@example.com')]), "")
+    assert "account:&quot;a@b&quot;&lt;i&gt;<wbr/>@example.com</span>" in text

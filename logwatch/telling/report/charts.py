@@ -42,7 +42,7 @@ def bars(stacks: Sequence[Stack], axis: Axis, width: float, name: str, height: i
     """Bars over time, each `width` seconds wide, and stacked."""
     top = nice(max((sum(amount for _, amount in stack.parts) for stack in stacks), default=0.0))
     marks = [_stack(stack, axis, width, top, height) for stack in stacks]
-    return _svg(name, height + _TOP + _FOOT, _grid(top, height), marks, _times(axis, height))
+    return _svg(name, height + _TOP + _FOOT, _grid(height), marks, _levels(top, height), _times(axis, height))
 
 
 class Strip(NamedTuple):
@@ -126,11 +126,18 @@ def _stack(stack: Stack, axis: Axis, width: float, top: float, height: int) -> M
     return tag("g", tag("title", stack.title), rects)
 
 
-def _grid(top: float, height: int) -> list[Markup]:
-    levels = [(top * part, _TOP + height * (1 - part)) for part in (0.0, 0.5, 1.0)]
-    lines = [tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid") for _, y in levels]
-    texts = [tag("text", f"{level:,.10g}", x="0", y=y - 4, class_="level") for level, y in levels[1:]]
-    return [*lines, *texts]
+def _grid(height: int) -> list[Markup]:
+    places = [_TOP + height * (1 - part) for part in (0.0, *_MARKED)]
+    return [tag("line", x1="0", x2="100%", y1=y, y2=y, class_="grid") for y in places]
+
+
+def _levels(top: float, height: int) -> list[Markup]:
+    """How much the lines of the grid stand for; drawn last, so that no bar hides it."""
+    places = [(top * part, _TOP + height * (1 - part)) for part in _MARKED]
+    return [tag("text", f"{level:,.10g}", x="0", y=y - 4, class_="level") for level, y in places]
+
+
+_MARKED = (0.5, 1.0)  # of an axis' height
 
 
 def _times(axis: Axis, height: int) -> list[Markup]:

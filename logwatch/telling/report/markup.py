@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from enforce.printable import printable
 
 _HIDDEN = "\N{REPLACEMENT CHARACTER}"
-_VOID = frozenset({"meta", "rect", "line", "br"})
+_VOID = frozenset({"meta", "rect", "line", "br", "wbr"})
 
 Child = object  # a Markup, or anything else by its text, or an iterable of such, or None
 
@@ -37,6 +37,12 @@ def escaped(child: Child) -> Markup:
     if isinstance(child, Iterable) and not isinstance(child, str):
         return Markup("".join(map(escaped, child)))
     return Markup(html.escape(shown(str(child))))
+
+
+def breakable(key: str) -> Markup:
+    """A key that breaks, where it has to, before the domain of its login rather than at any letter."""
+    name, at, domain = key.rpartition("@")
+    return escaped((name, tag("wbr"), at + domain) if at else key)
 
 
 def tag(name: str, /, *children: Child, **attributes: object) -> Markup:

@@ -23,7 +23,7 @@ from logwatch.telling.report.layout import (
     table,
     times,
 )
-from logwatch.telling.report.markup import Child, Markup, escaped, tag
+from logwatch.telling.report.markup import Child, Markup, breakable, escaped, tag
 
 _CASES = 500  # in the table
 _STRIPS = 20  # keys in the picture of cases
@@ -378,7 +378,7 @@ def _case(case: Case, found: Findings) -> tuple[Child, ...]:
     ]
     return (
         code(case.ref),
-        case.key,
+        breakable(case.key),
         case.rule,
         case.action,
         badge(case.mode),
