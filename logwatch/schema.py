@@ -122,9 +122,10 @@ SIGNALS = {
     "senders": "different envelope senders of messages",
     "accounts": "different logins of attempts",
     "guessed": "different logins that failed",
+    "misaddressed": "different messages of which a recipient was refused or bounced as unknown (5.1.1)",
 }
 # Each value counts once in a window.
-DISTINCT = ("clients", "networks", "neighbourhoods", "countries", "senders", "accounts", "guessed")
+DISTINCT = ("clients", "networks", "neighbourhoods", "countries", "senders", "accounts", "guessed", "misaddressed")
 ADDITIVE = tuple(signal for signal in SIGNALS if signal not in DISTINCT)
 
 USUAL = "usual "  # in front of a signal: what is usual for the key

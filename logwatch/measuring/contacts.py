@@ -15,7 +15,7 @@ from typing import Any
 
 from logwatch.memory import Memory, Packed
 
-Delivery = tuple[str, bytes, float]  # sender, recipient, time
+Delivery = tuple[str, bytes, float, bool]  # sender, recipient, time, whether there is such a recipient
 Forgets = Callable[[str, int, float], bool]  # sender, day, time
 Page = tuple[bytearray, "array[int]"]  # fingerprints, 8 bytes each; the week in which each was last used
 Touched = dict[str, tuple[Page, float]]  # pages by name; when they were last changed, in that order
@@ -47,10 +47,10 @@ class Contacts:
 
         With `forget`, whoever was new on that sender's latest day is forgotten first.
         """
-        return self.met_by([(sender, recipient, time)], (lambda *_: True) if forget else None)[0]
+        return self.met_by([(sender, recipient, time, True)], (lambda *_: True) if forget else None)[0]
 
     def met_by(self, deliveries: Iterable[Delivery], forgets: Forgets | None = None) -> list[int]:
-        """The same of several deliveries, one after the other.
+        """The same of several deliveries, one after the other; who does not exist is not met.
 
         `forgets`: whether whoever was new on a sender's latest day (of the week before) is to be forgotten.
         """
@@ -58,7 +58,7 @@ class Contacts:
         senders: dict[str, _Latest] = {}
         noted: dict[str, _Latest] = {}  # of these who wrote to somebody new, in order of when they last did
         found: list[int] = []
-        for sender, recipient, time in deliveries:
+        for sender, recipient, time, exists in deliveries:
             latest = senders.get(sender)
             if latest is None or latest.time < time - WEEK:
                 latest = senders[sender] = _Latest.of(sender, time, *self._latest.last(sender))
@@ -70,6 +70,9 @@ class Contacts:
             name, week = _page(mark), int(time // WEEK)
             marks, weeks = page = self.memory.get(name) or _fresh(name, touched)
             at = place_of(marks, mark)
+            if at < 0 and not exists:
+                found.append(NEVER)
+                continue
             if at < 0:
                 self._add(marks, weeks, mark, week)
                 if latest.note(mark, time):

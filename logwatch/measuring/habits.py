@@ -8,6 +8,7 @@
     far              a message from afar: from a neighbourhood of networks (IPv4 /16, IPv6 /32) that the account first
                      used less than four days ago
     far_strangers    a new recipient of such a message
+    excused          a recipient refused as unknown by a domain that refuses everybody (see `domains`)
     away             a message from a neighbourhood that the account first used less than a day ago, whoever else does
 
 An attempt that our milter refused is looked at like a message, but teaches nothing.
@@ -34,9 +35,11 @@ import numpy as np
 
 from logwatch.measuring.coding import coded
 from logwatch.measuring.condemned import DAY, Condemned, short
-from logwatch.measuring.contacts import BEFORE, NEVER, Contacts
+from logwatch.measuring.contacts import BEFORE, NEVER, Contacts, Delivery
+from logwatch.measuring.domains import Domains
 from logwatch.measuring.origin import ANYWHERE, Site, neighbourhood, network
 from logwatch.measuring.records import Records
+from logwatch.measuring.signals import messages
 from logwatch.measuring.users import Users
 from logwatch.memory import Memory
 from logwatch.schema import Columns
@@ -60,6 +63,7 @@ FOUND = (
     "far",
     "away",
     "odd_senders",
+    "excused",
 )
 _KINDS = ("queued", "delivery", "verdict")
 
@@ -70,6 +74,7 @@ class Habits:
     def __init__(self, site: Site = ANYWHERE) -> None:
         self.condemned = Condemned()
         self.contacts = Contacts()
+        self._domains = Domains()
         self._site = site
         self._accused = False  # whether anything has been decided against anybody
         # first message, number of messages, day of the last one, {network or neighbourhood: first and last use},
@@ -81,7 +86,8 @@ class Habits:
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks."""
-        return (*self.contacts.memories(), self.condemned.memory, self._accounts, self._users.memory, self._days)
+        others = (self.condemned.memory, self._accounts, self._users.memory, self._days, self._domains.memory)
+        return (*self.contacts.memories(), *others)
 
     @property
     def active(self) -> int:
@@ -97,7 +103,7 @@ class Habits:
         return None if record is None else float(record[0])
 
     def observe(self, events: Columns) -> Columns:
-        """The events with `network`, `country`, `price`, and whether it is each of FOUND; learns from them."""
+        """The events with `network`, `country`, `price`, `message`, and what of FOUND each is; learns from them."""
         codes, clients = coded(events["client"])
         countries = [self._site.country(client) for client in clients]
         found: dict[str, list[str | None]] = {
@@ -107,6 +113,7 @@ class Habits:
         }
         added: Columns = {name: _column([*of, None])[codes] for name, of in found.items()}  # no client (-1): the last
         prices = [1 if country is None else self._site.price(country) for country in countries]
+        added["message"] = messages(events)
         added["price"] = np.array([*prices, 1], dtype=np.int64)[codes]
         added |= {name: np.zeros(len(codes), dtype=np.int64) for name in FOUND}
         kinds = [events["event"] == kind for kind in _KINDS]
@@ -121,6 +128,7 @@ class Habits:
         self._users.expire(clock)
         self.condemned.expire(clock)
         self.contacts.expire(clock)
+        self._domains.expire(clock)
 
     def _learn(self, rows: Any, events: Columns, added: Columns) -> None:
         self._accused = len(self.condemned.memory) > 0
@@ -129,8 +137,10 @@ class Habits:
             began = float(events["clock"][rows[0]])
             self._days.put("first", began, began)
         looked_at = {**events, **added}
-        columns = {name: looked_at[name][rows].tolist() for name in (*_Row._fields, "recipient")}
-        met = self._met(columns)
+        columns = {name: looked_at[name][rows].tolist() for name in (*_Row._fields, "recipient", "status", "dsn")}
+        deliveries = _deliveries(columns)
+        met = self._met(deliveries)
+        added["excused"][rows[self._excused(deliveries, met, columns["status"])]] = 1
         fresh = [place for place, when in met.items() if when != BEFORE and columns["clock"][place] - began >= LEARNING]
         new = [place for place in fresh if met[place] == NEVER]
         added["fresh_recipients"][rows[fresh]] = added["new_recipients"][rows[new]] = 1
@@ -160,18 +170,24 @@ class Habits:
         for account, (time, record) in used.items():
             self._accounts.put(account, record, time)
 
-    def _met(self, columns: Mapping[str, Sequence[Any]]) -> dict[int, int]:
-        """The places of deliveries, and when the account wrote to their recipients before."""
-        each = zip(*map(columns.__getitem__, ("event", "account", "recipient", "clock")), strict=True)
-        deliveries = {
-            place: (account, recipient, clock)
-            for place, (event, account, recipient, clock) in enumerate(each)
-            if event == "delivery" and recipient is not None
-        }
+    def _met(self, deliveries: Mapping[int, Delivery]) -> dict[int, int]:
+        """By place of a delivery: when the account wrote to its recipient before."""
         if not deliveries:
             return {}
         met = self.contacts.met_by(deliveries.values(), self._taught_nothing if self._accused else None)
         return dict(zip(deliveries, met, strict=True))
+
+    def _excused(
+        self, deliveries: Mapping[int, Delivery], met: Mapping[int, int], status: Sequence[bytes | None]
+    ) -> list[int]:
+        """The places of refusals that accuse nobody."""
+        found = []
+        for place, (account, recipient, clock, exists) in deliveries.items():
+            if not exists or status[place] == b"sent":
+                whose, known = short(account), met[place] == BEFORE
+                if self._domains.excuses(whose, recipient, clock, refused=not exists, known=known):
+                    found.append(place)
+        return found
 
     def _taught_nothing(self, account: str, day: int, time: float) -> bool:
         return self.condemned.on(short(account), day, time)
@@ -284,6 +300,16 @@ class Habits:
         if len(used) > _SENDERS:
             _forget_oldest(used)
         return messages >= _MESSAGES and not many and (before < _FEW * messages or line.clock - first < LEARNING)
+
+
+def _deliveries(columns: Mapping[str, Sequence[Any]]) -> dict[int, Delivery]:
+    """The deliveries among events, by place."""
+    each = zip(*map(columns.__getitem__, ("event", "account", "recipient", "clock", "status", "dsn")), strict=True)
+    return {
+        place: (account, recipient, clock, status != b"bounced" or dsn != b"5.1.1")
+        for place, (event, account, recipient, clock, status, dsn) in enumerate(each)
+        if event == "delivery" and recipient is not None
+    }
 
 
 class _Row(NamedTuple):

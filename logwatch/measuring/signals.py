@@ -17,8 +17,9 @@ from logwatch.measuring.coding import coded
 from logwatch.schema import ADDITIVE, Columns
 
 # What is looked at beside the columns of attribution and habits.
-NEEDS = ("event", "nrcpt", "size", "dsn", "status", "sender", "recipient", "count")
+NEEDS = ("event", "nrcpt", "size", "dsn", "status", "sender", "recipient", "count", "queue_id")
 
+_MINUTE = 60.0
 _LARGEST = 1 << 40  # so that no number in a log, however long, can overflow a total
 
 Amounts = NDArray[np.int64]
@@ -106,7 +107,8 @@ def _told_late(events: Seen) -> Any:
 
 
 def _unknown(events: Seen) -> Any:
-    return (_bounced(events) + _refused_recipient(events)) * _is(events, "dsn", b"5.1.1") + _told_late(events)
+    found = (_bounced(events) * (1 - events["excused"]) + _refused_recipient(events)) * _is(events, "dsn", b"5.1.1")
+    return found + _told_late(events)
 
 
 def _queued(events: Seen) -> Any:
@@ -165,6 +167,7 @@ _SHOWN: dict[str, tuple[str, Callable[[Seen], Any]]] = {
     "senders": ("sender", _queued),
     "accounts": ("account", _attempted),
     "guessed": ("account", _failed_login),
+    "misaddressed": ("message", _unknown),
 }
 
 
@@ -178,6 +181,14 @@ def noticed(events: Columns) -> NDArray[np.int64]:
     looked_at = np.array([kind in _NOTICED for kind in kinds], dtype=bool)
     told = (events["count"] != None) | events["opens"]  # noqa: E711  # for each
     return np.flatnonzero((looked_at[codes] | told) & events["counts"])
+
+
+def messages(events: Columns) -> NDArray[Any]:
+    """Of which message each event is: its queue id, or the minute, where a recipient was refused before it had one."""
+    found = events["queue_id"].copy()
+    early = np.flatnonzero((events["event"] == "reject") & (found == None))  # noqa: E711  # for each
+    found[early] = [b"%d" % (clock // _MINUTE) for clock in events["clock"][early].tolist()]
+    return found
 
 
 def amounts(events: Seen) -> Amounts:

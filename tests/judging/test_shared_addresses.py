@@ -70,5 +70,10 @@ def test_a_single_message_to_an_old_list_is_over_when_it_bounces(messages: int, 
     bench = Bench(SHIPPED.read_text())
     bench.feed(*(message(place * 300, 60 // messages) for place in range(messages)))
     bounces = events("delivery", 20, 60, account="account:alice", status=b"bounced", dsn=b"5.1.1")
-    decided = bench.feed(*({**row, "clock": row["clock"] - 21 * HOUR} for row in bounces))
+    decided = bench.feed(
+        *(
+            {**row, "clock": row["clock"] - 21 * HOUR, "queue_id": b"4Q%d" % (place % messages)}
+            for place, row in enumerate(bounces)
+        )
+    )
     assert bool(decided) is throttled

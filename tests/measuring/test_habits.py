@@ -15,7 +15,9 @@ from logwatch.measuring.condemned import DAY, Condemned, short
 from logwatch.measuring.contacts import BEFORE, NEVER, Contacts, place_of
 from logwatch.measuring.habits import FOUND, Habits
 from logwatch.measuring.origin import Site
+from logwatch.measuring.signals import Seen, amounts
 from logwatch.memory import unplaced
+from logwatch.schema import ADDITIVE
 
 from .table import events, rows_of
 
@@ -36,11 +38,17 @@ def queued(
     }  # fmt: skip
 
 
-def delivery(day: float, recipient: bytes, *, account: str = "alice", status: bytes = b"sent") -> dict[str, Any]:
+def delivery(
+    day: float, recipient: bytes, *, account: str = "alice", status: bytes = b"sent", dsn: bytes = b"2.0.0"
+) -> dict[str, Any]:
     return {
         "clock": START + day * DAY, "event": "delivery", "account": f"account:{account}", "client": HOME,
-        "recipient": recipient, "status": status, "dsn": b"2.0.0",
+        "recipient": recipient, "status": status, "dsn": dsn,
     }  # fmt: skip
+
+
+def unknown(day: float, recipient: bytes, account: str = "alice") -> dict[str, Any]:
+    return delivery(day, recipient, account=account, status=b"bounced", dsn=b"5.1.1")
 
 
 def unusual(signal: str, *rows: dict[str, Any]) -> list[int]:
@@ -67,6 +75,25 @@ class TestNewRecipients:
     def test_after_half_a_year_everybody_is_new_again(self) -> None:
         rows = [delivery(0, b"a@x"), delivery(150, b"a@x"), delivery(300, b"a@x"), delivery(300 + 190, b"a@x")]
         assert unusual("new_recipients", *rows) == [0, 0, 0, 1]
+
+    def test_who_does_not_exist_is_no_contact(self) -> None:
+        """Whose mailbox is full is."""
+        rows = [unknown(0, b"a@x"), unknown(8, b"a@x"), delivery(0, b"b@x", status=b"bounced", dsn=b"5.2.2")]
+        assert unusual("new_recipients", *rows, delivery(9, b"a@x"), delivery(9, b"b@x")) == [0, 1, 0, 1, 0]
+
+
+class TestExcused:
+    def test_who_is_refused_where_four_accounts_old_contacts_are(self) -> None:
+        met = [delivery(0, b"a@x", account=f"user{n}") for n in range(4)]
+        lost = [unknown(1 + n / 1000, b"a@x", account=f"user{n}") for n in range(4)]
+        rows = [*met, *lost, unknown(1.01, b"c@x"), unknown(1.01, b"c@y"), delivery(1.01, b"a@x")]
+        assert unusual("excused", *rows) == [0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0]
+        found = amounts(Seen(Habits().observe(events(rows))))[:, ADDITIVE.index("unknown_recipients")]
+        assert found.tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0]
+
+    def test_nobody_for_contacts_who_never_were(self) -> None:
+        tried = [unknown(day + n / 1000, b"a@x", account=f"user{n}") for day in (0, 1) for n in range(5)]
+        assert not any(unusual("excused", *tried))
 
 
 class TestFreshRecipients:
@@ -372,7 +399,7 @@ def test_restarts_change_nothing(data: st.DataObject, drawn: list[Any]) -> None:
     table = events(
         queued(day, client=client, sender=address, account=account)
         if is_queued
-        else delivery(day, address, account=account)
+        else (unknown if client == ABROAD else delivery)(day, address, account=account)
         for day, (_, is_queued, account, client, address) in zip(days, drawn, strict=True)
     )
     whole = Habits(Site(country=country)).observe(table)
@@ -530,17 +557,20 @@ class TestContacts:
             assert place_of(rest, mark) == -1
 
     @given(
-        st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from((b"r@x", b"s@x")), st.integers(0, 3)), max_size=40),
+        st.lists(
+            st.tuples(st.sampled_from("ab"), st.sampled_from((b"r@x", b"s@x")), st.integers(0, 3), st.booleans()),
+            max_size=40,
+        ),
         st.sampled_from((0.01, 0.4, 4.0)),
     )
     def test_those_of_a_chunk_are_new_or_not_as_they_are_one_by_one(
-        self, drawn: list[tuple[str, bytes, int]], days: float
+        self, drawn: list[tuple[str, bytes, int, bool]], days: float
     ) -> None:
         """Of one day in three it is forgotten who was new; and what is remembered is the same."""
         time, deliveries = START, []
-        for sender, recipient, later in drawn:
+        for sender, recipient, later, exists in drawn:
             time += later * days * DAY
-            deliveries.append((f"account:{sender}", recipient, time))
+            deliveries.append((f"account:{sender}", recipient, time, exists))
         together, alone = Contacts(), Contacts()
         assert together.met_by(deliveries, _third) == [alone.met_by([one], _third)[0] for one in deliveries]
         for some, other in zip(together.memories(), alone.memories(), strict=True):

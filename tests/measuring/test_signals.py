@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -163,6 +164,7 @@ ATTEMPT = {
     "neighbourhoods": "near:192.0.0.0/16",
     "accounts": "account:alice",
 }
+MINUTE = b"%d" % (datetime(2025, 11, 25, 3, 27).astimezone().timestamp() // 60)  # of what was refused at once
 SHOWN: dict[bytes, dict[str, object]] = {
     b"postfix/qmgr[13610]: 4jZ4r31mvlzJ9bM: from=<alice@example.org>, size=333, nrcpt=3 (queue active)": {
         **ATTEMPT,
@@ -178,6 +180,14 @@ SHOWN: dict[bytes, dict[str, object]] = {
     },
     b"postfix/submission/smtpd[13612]: warning: unknown[192.0.2.1]: SASL PLAIN authentication failed: (reason "
     b"unavailable), sasl_username=carol": {"guessed": "account:carol"},
+    b"postfix/smtp[13621]: 4jZ4r31mvlzJ9bM: to=<x@evil.sink.example>, relay=127.0.0.1[127.0.0.1]:37043, delay=0.01, "
+    b"delays=0/0/0/0, dsn=5.1.1, status=bounced (host 127.0.0.1[127.0.0.1] said: 550 5.1.1 nope)": {
+        "misaddressed": b"4jZ4r31mvlzJ9bM",
+    },
+    b"postfix/smtpd[13629]: NOQUEUE: reject: RCPT from unknown[192.0.2.1]: 550 5.1.1 <n1@reject.example>: Recipient "
+    b"address rejected: User unknown; from=<a@example.net> to=<n1@reject.example> proto=ESMTP helo=<h>": {
+        "misaddressed": MINUTE,
+    },
     b"postfix/submission/smtpd[13626]: connect from unknown[192.0.2.1]": {},
 }
 
