@@ -99,6 +99,15 @@ def test_who_is_exempt_has_no_limit(exempt: str) -> None:
     login = "bob@example.com" if exempt.startswith("@") else "alice@example.com"
     assert caps(log.send(0, 1, login)) == {EVERYBODY: 25, BOB: NO_LIMIT}
     assert caps(log.send(0.2, 1, login)) == {EVERYBODY: 25}
+    assert caps(log.send(18, 1, login)) == {EVERYBODY: 25}
+    assert caps(log.send(18.3, 1, login)) == {EVERYBODY: 25, BOB: NO_LIMIT}
+
+
+def test_whoever_only_makes_up_a_login_has_no_record_written() -> None:
+    """Of an exempt domain, say: it would take another one's place."""
+    tried = core(f"exempt account in @example.com {POLICY}")
+    lines = maillog.log([(0.0, maillog.wrong_password("192.0.2.7", "made-up@example.com"))])
+    assert set(caps(tried.feed(b"".join(lines)))) == {EVERYBODY}
 
 
 def test_an_operators_exemption_lifts_it_for_as_long() -> None:
@@ -107,8 +116,11 @@ def test_an_operators_exemption_lifts_it_for_as_long() -> None:
     log.core.hear(Release(BOB, maillog.START + 60, maillog.START + 2 * DAY))
     (cap,) = log.send(0.01, 1).caps
     assert (cap.key, cap.max_recipients, cap.until) == (BOB, NO_LIMIT, maillog.START + 2 * DAY)
-    (again,) = (cap for cap in log.send(2.5, 1).caps if cap.key == BOB)
-    assert (again.max_recipients, again.until) == (25, maillog.START + 2.5 * DAY + LONG)
+    assert log.send(0.02, 40).cut == []
+    step = log.send(2.5, 40)
+    (again,) = (cap for cap in step.caps if cap.key == BOB)
+    assert [(cut.recipients, cut.limit) for cut in step.cut] == [(40, 25)]
+    assert (again.max_recipients, again.until) == (80, maillog.START + 2.5 * DAY + LONG)
 
 
 def test_a_release_of_everybody_holds_for_a_day() -> None:
@@ -141,7 +153,7 @@ def test_it_does_no_more_than_rule_policy_and_site_allow(policy: str, mode: str,
 def test_it_makes_no_cases() -> None:
     """No decision, no number in their order, nothing held against anybody; what it would have cut is told."""
     log = Log(core())
-    steps = [log.send(0, 40), log.send(0.1, 20), log.send(1, 60), log.send(1.1, 90)]
+    steps = [log.send(0, 40), log.send(0.1, 20), log.send(1, 60), log.send(1.1, 90), log.send(1.2, 80)]
     assert [decision for step in steps for decision in step.decisions] == []
     assert log.core.judge.seq == 0
     cut = [(c.key, c.recipients, c.limit) for step in steps for c in step.cut]
@@ -154,8 +166,8 @@ def test_what_was_written_under_a_wrong_clock_ends() -> None:
     log.send(0, 40)
     log.send(1.5, 1)
     step = log.send(1, 1)
-    ended = {decision.key for decision in step.caps if decision.action == "release"}
-    assert ended == {EVERYBODY, BOB}
+    ended = {decision.key: decision.max_recipients for decision in step.caps if decision.action == "release"}
+    assert ended == {EVERYBODY: None, BOB: None}
     assert stand(log.core)[EVERYBODY].until == maillog.START + 2 * DAY
 
 
@@ -165,6 +177,8 @@ def test_another_number_in_the_policy_holds_for_what_stands() -> None:
     log.send(0, 40)
     log.send(1, 1)
     judge = log.core.judge
-    for policy, expected in ((POLICY.replace("25", "100"), {EVERYBODY: 100}), ("", {})):
+    own = {EVERYBODY: 79, BOB: 80}
+    for number, expected in ((100, {EVERYBODY: 100}), (80, {EVERYBODY: 80}), (79, own), (0, {})):
+        policy = POLICY.replace("25", str(number)) if number else ""
         found: Iterable[Decision] = judge.ceilings.standing(parse(policy))
         assert {decision.key: decision.max_recipients for decision in found} == expected
