@@ -253,6 +253,59 @@ def test_five_times_the_usual_is_odd_within_hours(hours: int, rules: list[str]) 
     assert decided([*fortnight(), *other, *run]) == rules
 
 
+@pytest.mark.parametrize(
+    ("days", "number", "gap", "places", "rules"),
+    [
+        (1, 280, 10, 2, []),
+        (1, 430, 10, 1, ["many-strangers"]),
+        (1, 220, 60, 1, ["many-strangers"]),
+        (1, 220, 60, 2, ["unlike-itself"]),
+        (2, 170, 10, 1, ["many-strangers"]),
+    ],
+)
+def test_strangers_are_too_many_after_some_hundreds(
+    days: int, number: int, gap: int, places: int, rules: list[str]
+) -> None:
+    """At home, where nothing is odd. Letters that were merged are fewer, and out within an hour; abuse goes on."""
+    other = [written(day * DAY + 3000, "alice", "192.0.99.7", CONTACTS[day]) for day in range(12)]
+    run = [
+        written((12.5 + day) * DAY + gap * n, "alice", HOME, f"new{day}.{n}@partner.example")
+        for day in range(days)
+        for n in range(number)
+    ]
+    assert decided([*fortnight(), *(other if places == 2 else ()), *run]) == rules
+
+
+@pytest.mark.parametrize(("size", "dead", "rules"), [(30, 10, []), (6, 2, ["dead-addresses"])])
+def test_dead_addresses_of_one_message_are_an_old_list(size: int, dead: int, rules: list[str]) -> None:
+    """As many of five messages are a list that was bought."""
+    run = [
+        dataclasses.replace(
+            written(12.5 * DAY + 60 * begin, "alice", HOME, ""),
+            recipients=tuple(f"old{n}@partner.example" for n in range(begin, begin + size)),
+            fates=(UNKNOWN,) * dead + (SENT,) * (size - dead),
+        )
+        for begin in range(0, 30, size)
+    ]
+    later = [written(12.6 * DAY + 60 * n, "alice", HOME, CONTACTS[n]) for n in range(8)]
+    assert decided([*fortnight(), *run, *later]) == rules
+
+
+@pytest.mark.parametrize(("dead", "rules"), [(2, []), (3, ["strangers-from-afar"])])
+def test_who_writes_at_home_the_day_after_is_not_abused_from_afar(dead: int, rules: list[str]) -> None:
+    """Though more of what is left of that day's mail had dead addresses than of all of it."""
+    before = [written(11.6 * DAY + 60 * n, "alice", HOME, CONTACTS[n]) for n in range(3)]
+    run = [
+        dataclasses.replace(
+            written(12.2 * DAY + 900 * n, "alice", AFAR, f"new{n}@partner.example"),
+            fates=(UNKNOWN if n >= 17 - dead else SENT,),
+        )
+        for n in range(17)
+    ]
+    after = [written(12.65 * DAY, "alice", HOME, CONTACTS[0])]
+    assert decided([*fortnight(), *before, *run, *after]) == rules
+
+
 @pytest.mark.parametrize(("address", "rules"), [("198.51.{}.9", []), ("{}.51.100.9", ["many-networks"])])
 def test_a_carriers_many_networks_are_one_neighbourhood(address: str, rules: list[str]) -> None:
     """On the first day of a log, when nothing is usual."""
