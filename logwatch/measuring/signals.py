@@ -103,7 +103,7 @@ def _refused_recipient(events: Seen) -> Any:
 
 def _told_late(events: Seen) -> Any:
     """Recipients refused as unknown before the log said by whom they were tried: Sendmail's, see `attribute`."""
-    return _number(events, "count") * ~_is(events, "event", "verdict")
+    return _number(events, "count") * ~_is(events, "event", "verdict") * ~_is(events, "event", "delivery")
 
 
 def _unknown(events: Seen) -> Any:
@@ -113,6 +113,13 @@ def _unknown(events: Seen) -> Any:
 
 def _queued(events: Seen) -> Any:
     return _is(events, "event", "queued")
+
+
+@_once
+def _recipients(events: Seen) -> Any:
+    """Those of a message when it is accepted, and those that only its deliveries name: Exim's, see `attribute`."""
+    named = _is(events, "event", "delivery") * _number(events, "count")
+    return _queued(events) * _number(events, "nrcpt") + named
 
 
 @_once
@@ -138,9 +145,9 @@ def _failed_login(events: Seen) -> Any:
 
 _COUNTED: dict[str, Callable[[Seen], Any]] = {
     "messages": _queued,
-    "recipients": lambda events: _queued(events) * _number(events, "nrcpt"),
+    "recipients": _recipients,
     "bytes": lambda events: _queued(events) * _number(events, "size"),
-    "cost": lambda events: _queued(events) * _number(events, "nrcpt") * events["price"],
+    "cost": lambda events: _recipients(events) * events["price"],
     "connections": lambda events: _is(events, "event", "connect") | events["opens"],
     "attempts": _attempted,
     "new_recipients": lambda events: events["new_recipients"],

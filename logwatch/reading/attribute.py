@@ -32,13 +32,18 @@ comes of them counts for the message's owner. Where the filter is one after whic
 (`no_address_mappings` before it), XFORWARD is needed for lists to count for who wrote to them.
 Filters on other machines must send XFORWARD.
 
+**Recipients that only deliveries name.** Exim's line of acceptance mostly does not say to whom a message goes. It
+counts for one; of its deliveries and bounces, which come once for each recipient, each but the first has 1 as its
+`count`. Deferrals, which come again and again, have none.
+
 **Our own milter.** Its `verdict` line is the count of a refused attempt, and the MTA's `milter-reject` line with the
 same case reference is its echo; where verdict lines do not reach the log, there is no such line to be the echo of, and
 the MTA's counts. A refusal of a message that has been counted (Sendmail: after the final dot) adds no attempt.
 
-Bounds: 500,000 open messages, 100,000 each of sessions, message ids and cases; a message is forgotten after six days
-(Postfix bounces after five), a session after a day, a message id (up to 255 bytes) and a case after an hour. Messages
-that never came into the queue, and sessions in which nobody logged in, go first: anybody can have as many as he likes.
+Bounds: 500,000 open messages, 100,000 each of those whose recipients are unknown, sessions, message ids and cases; a
+message is forgotten after six days (Postfix bounces after five), a session after a day, a message id (up to 255 bytes)
+and a case after an hour. Messages that never came into the queue, and sessions in which nobody logged in, go first:
+anybody can have as many as he likes.
 """
 
 from __future__ import annotations
@@ -71,6 +76,8 @@ _RENAMED = re.compile(
 )
 _FORWARDED = re.compile(rb"forwarded as ([0-9A-Za-z]{5,24})\Z")
 
+_FINAL = (b"sent", b"bounced")  # of a recipient, once
+
 _MAY_BE_LOOPBACK = re.compile(rb"127\.|[^.]*:")  # most relays are neither
 
 # Account, client and local key; of a message also whether it has been counted, and how many recipients it had; of one
@@ -99,6 +106,9 @@ class Attribution:
             "message ids", 100_000, names=(_name_as_text, _name_from_text)
         )  # newest id, returns
         self.verdicts: Memory[bool] = Memory("verdicts", 100_000)
+        self.unnamed: Memory[bool] = Memory(
+            "unnamed recipients", 100_000, names=(_name_as_text, _name_from_text)
+        )  # messages, and whether one of theirs has been named
         self.clocks = Clocks()
         self.orphans = 0  # deliveries whose acceptance was never seen
         named = partial(key.account, default_realm=default_realm, keep_case=keep_case)
@@ -109,7 +119,7 @@ class Attribution:
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks by key."""
-        return (self.messages, self.sessions, self.message_ids, self.verdicts, self.clocks.heard)
+        return (self.messages, self.sessions, self.message_ids, self.verdicts, self.unnamed, self.clocks.heard)
 
     def attribute(self, events: Scanned) -> Columns:
         """The same events with the columns named above."""
@@ -223,7 +233,7 @@ class Attribution:
 
     def _arrived(self, time: float, row: Row) -> Act:
         """Sendmail's or Exim's line of acceptance; Postfix's of bounces, and of what came before the log begins."""
-        host, _, queue_id, ip, _, uid, nrcpt, message_id, peer = row[:9]
+        host, _, queue_id, ip, _, uid, nrcpt, message_id, peer, unnamed = row[:10]
         owner = self._submitter(time, row, uid, nrcpt)
         if owner != _NOBODY:
             self._begin(time, row, owner, ip or uid, peer)
@@ -233,14 +243,18 @@ class Attribution:
         owner = original or owner
         most = original[4:5] if original else [_count(nrcpt)]
         self.messages.put((host, queue_id), (*owner[:3], True, *most), time)
+        if unnamed is not None and original is None:
+            self.unnamed.put((host, queue_id), False, time)
         return owner, original is None
 
     def _delivery(self, time: float, row: Row) -> Act:
-        host, _, queue_id, _, _, response, relay_host, relay_ip = row[:8]
+        host, _, queue_id, _, _, response, relay_host, relay_ip, status = row[:9]
         message = self._message(time, host, queue_id)
         if message is None:
             self.orphans += 1
             return _NOBODY, True
+        if len(self.unnamed) and status in _FINAL:
+            self._name(time, (host, queue_id))
         if relay_ip:
             here = _MAY_BE_LOOPBACK.match(relay_ip) and _is_loopback(self._clients[relay_ip])
             found = _RENAMED.search(response or b"") if here else None
@@ -260,6 +274,7 @@ class Attribution:
         host, _, queue_id = row[:3]
         owner = self._message(time, host, queue_id) or _NOBODY
         self.messages.drop((host, queue_id))
+        self.unnamed.drop((host, queue_id))
         return owner, True
 
     def _verdict(self, time: float, row: Row) -> Act:
@@ -273,6 +288,14 @@ class Attribution:
         message = self._message(time, host, queue_id)
         echo = ref and self.verdicts.get(_text(ref), time - LATE)
         return self._owner(time, row), not (echo or (message and message[3]))
+
+    def _name(self, time: float, message: Name) -> None:
+        """A recipient of a message has been named: one more, unless it is the first, which counted on acceptance."""
+        named = self.unnamed.get(message, time - _MESSAGE)
+        if named is not None:
+            self._late = int(named)
+            if not named:
+                self.unnamed.put(message, True, time)
 
     # The same message again.
 
@@ -356,6 +379,7 @@ class Attribution:
         self.sessions.expire(clock - _SESSION)
         self.message_ids.expire(clock - _RETURN)
         self.verdicts.expire(clock - LATE)
+        self.unnamed.expire(clock - _MESSAGE)
 
 
 class _Keys(dict[bytes | None, str | None]):

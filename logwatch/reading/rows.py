@@ -4,8 +4,9 @@ A row is a tuple of raw fields, None where a line has no such field: those of CO
 whatever columns the scanner was asked for besides, and the stamp. Of most kinds that is a tenth of what a line could
 have, and it is all that has to be gone through line by line.
 
-Two fields are signs that the grammar gives, empty where they are given, and no columns: `peer` where Sendmail names the
-client of a process, `unchecked` where a login failed although nobody looked at the password.
+Three fields are signs that the grammar gives, empty where they are given, and no columns: `peer` where Sendmail names
+the client of a process, `unchecked` where a login failed although nobody looked at the password, `unnamed` where Exim
+does not say to how many recipients a message goes.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ MORE = {
     "auth_failure": ("unchecked",),
     "pickup": ("uid", "orig_queue_id"),
     "message_id": ("message_id",),
-    "queued": ("uid", "nrcpt", "message_id", "peer"),
-    "delivery": ("response", "relay_host", "relay_ip"),
+    "queued": ("uid", "nrcpt", "message_id", "peer", "unnamed"),
+    "delivery": ("response", "relay_host", "relay_ip", "status"),
     "notification": ("response",),
     "verdict": ("ref", "mode", "verdict"),
     "milter_reject": ("ref",),

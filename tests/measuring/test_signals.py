@@ -81,6 +81,34 @@ def test_what_a_line_adds(line: bytes, expected: dict[str, int]) -> None:
     assert {name: n for name, n in zip(ADDITIVE, added.tolist(), strict=True) if n} == expected
 
 
+EXIM_FATES = (
+    "== c@x.example R=dnslookup T=remote_smtp defer (-44): 450 4.2.0 come again",
+    '=> a@x.example R=dnslookup T=remote_smtp H=mx.x.example [198.51.100.5] C="250 2.0.0 ok"',
+    '-> b@x.example R=dnslookup T=remote_smtp H=mx.x.example [198.51.100.5] C="250 2.0.0 ok"',
+    "** n@x.example R=dnslookup T=remote_smtp H=mx.x.example [198.51.100.5]: SMTP error from remote mail server "
+    "after RCPT TO:<n@x.example>: 550 5.1.1 nobody",
+    "== c@x.example R=dnslookup T=remote_smtp defer (-44): 450 4.2.0 come again",
+    '=> c@x.example R=dnslookup T=remote_smtp H=mx.x.example [198.51.100.5] C="250 2.0.0 ok"',
+    "Completed",
+)
+
+
+@pytest.mark.parametrize("named", ["", " for a@x.example b@x.example n@x.example c@x.example"])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_recipients_that_exim_names_only_when_it_delivers_count_once_each(named: str, at_once: bool) -> None:
+    """With or without `log_selector = +received_recipients`, however often one of them has to wait."""
+    arrived = f"<= alice@example.org H=(c) [192.0.2.1] P=esmtpsa A=plain:alice S=333 id=1@example.org{named}"
+    lines = [f"2026-11-25 03:27:{48 + n} 1xW4Y4-00043P-2H {x}\n".encode() for n, x in enumerate((arrived, *EXIM_FATES))]
+    core, habits, total = _core(), Habits(), np.zeros(len(ADDITIVE), dtype=np.int64)
+    for chunk in [b"".join(lines)] if at_once else lines:
+        total += amounts(Seen(habits.observe(core.feed(chunk).events))).sum(axis=0)
+    added = dict(zip(ADDITIVE, total.tolist(), strict=True))
+    assert {name: added[name] for name in ("messages", "recipients", "cost", "attempts")} == {
+        "messages": 1, "recipients": 4, "cost": 4, "attempts": 1,
+    }  # fmt: skip
+    assert (added["unknown_recipients"], added["bounces"], added["deferrals"]) == (1, 1, 2)
+
+
 POSTFIX = "postfix/smtpd[7]: warning: unknown[192.0.2.1]: SASL LOGIN authentication failed: {}"
 SENDMAIL = "sm-mta[7]: 6AP3si0p000007: AUTH failure (LOGIN): {}, user=alice, relay=[192.0.2.1]"
 EXIM = "exim[7]: login authenticator failed for (c) [192.0.2.1]: {}"

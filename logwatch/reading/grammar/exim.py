@@ -6,7 +6,7 @@ Written after chapter 52 ("Log files") of its specification, `receive.c`, `deliv
 - Its own file has neither host nor program: stamp, queue id (`1oYR3x-0003Ay-5k`, longer from 4.97 on), text.
 - An arrival `<=` is acceptance and entry into the queue, and has the login (`A=authenticator:login`) where the
   authenticator sets `server_set_id`. Recipients are there only with `log_selector = +received_recipients`;
-  otherwise `nrcpt` is 1, and `recipients` undercounts.
+  otherwise `nrcpt` is 1, and each one more counts when it has been delivered, or has bounced.
 - `=>` `->` `>>` are deliveries, `**` bounces, `==` deferrals: `translate` gives their status, and the dsn, which Exim
   does not log, from the next host's reply, or 5.1.1 where Exim itself found no such address.
 
@@ -213,6 +213,7 @@ def translate(event: str, fields: Fields) -> None:
 
 
 def _arrived(fields: Fields) -> None:
+    fields["unnamed"] = b"" if fields.get("nrcpt") is None else None
     fields["nrcpt"] = str(len(_RECIPIENTS.findall(fields.get("nrcpt") or b"-"))).encode()
     fields["sender"] = b"" if fields.get("sender") == b"<>" else fields.get("sender")
     if fields.get("client_ip"):
