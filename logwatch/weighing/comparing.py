@@ -126,7 +126,7 @@ class _Followed:
     def sent(self, time: float, recipients: int) -> Iterator[Difference]:
         """The key has got a message accepted."""
         yield from self.passed(time)
-        if self._open and self._span.holds(time):
+        if self._open and self._span.holds(time) and _change(*self._treated(time)) == self._open.change:
             messages = self._open.messages + 1
             self._open = self._open._replace(messages=messages, recipients=self._open.recipients + recipients)
 
@@ -142,9 +142,14 @@ class _Followed:
                 self._standing[side][decision.rule] = decision
         yield from self._turn(time)
 
-    def _turn(self, time: float) -> Iterator[Difference]:
+    def _treated(self, time: float) -> tuple[Decision | None, Decision | None]:
+        """The most severe decision that stands by each policy; at the time of its end none does any more."""
         standing = ([decision for decision in side.values() if decision.until > time] for side in self._standing)
         before, after = (max(decisions, key=_rank, default=None) for decisions in standing)
+        return before, after
+
+    def _turn(self, time: float) -> Iterator[Difference]:
+        before, after = self._treated(time)
         change = _change(before, after)
         if self._open and self._open.change == change:
             worst = (_worse(self._open.before, before), _worse(self._open.after, after))

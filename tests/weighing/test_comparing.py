@@ -106,6 +106,19 @@ class TestOneKey:
         assert found.change == SPARED
         assert (found.begin - maillog.START, found.until - maillog.START) == (60 + 1200, 60 + 3600)
 
+    def test_mail_at_the_very_end_is_not_counted(self) -> None:
+        """The third message comes as the case ends: the milter would have taken it."""
+        found = one([0, 1, 11], NOTHING, RULE.format("tempfail for 10m", "enforce"))
+        assert (found.until - maillog.START, found.messages) == (11 * 60, 0)
+
+    def test_the_most_severe_meanwhile_is_told(self) -> None:
+        """One that began later and ended sooner."""
+        block = "rule flood per account: when recipients in 10m > 11 block for 10m mode enforce"
+        found = one([0, 1, 2], NOTHING, f"{RULE.format('tempfail for 1h', 'enforce')} {block}")
+        assert found.until - maillog.START == 60 + 3600
+        assert found.after is not None
+        assert found.after.rule == "flood"
+
     def test_an_extension_does_not_interrupt_it(self) -> None:
         """One difference from the first to the last end, however often the case was extended."""
         found = one(range(0, 30, 2), NOTHING, RULE.format("tempfail for 10m", "enforce"))
@@ -173,4 +186,4 @@ def _stands(step: Step, row: int) -> bool:
         of = zip(step.events["event"][:row], step.events["clock"][:row], step.events["queue_id"][:row], strict=True)
         return decision.time < time or ("queued", decision.time, queue_id) in of
 
-    return any(d.key == key and before(d) and time <= d.until for d in step.decisions)
+    return any(d.key == key and before(d) and time < d.until for d in step.decisions)

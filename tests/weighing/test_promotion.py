@@ -57,6 +57,7 @@ def test_what_the_milter_cannot_act_on_has_no_next_step() -> None:
         (f"{RULE}\nrule other per account: {ROW} mode observe\n", (3, "", "mode enforce 1%")),
         (f"{RULE}# many\nexempt account in a@example.org\n", (3, "", "mode enforce 1%")),
         (f"rule flood per account: {ROW} mode enforce 1%", (1, "mode enforce 1%", "mode enforce 10%")),
+        (f"\nrule flood per account: {ROW} mode enforce 10%", (2, "mode enforce 10%", "mode enforce")),
     ],
 )
 def test_the_line_to_change(text: str, change: tuple[int, str, str]) -> None:
@@ -89,12 +90,37 @@ def test_borderline_is_what_its_strongest_moment_hardly_passed() -> None:
     known = case("account:known", (10.1, 1.1))
     found = Stand([grown, steady, known], {"account:known": "confirmed"})
     assert [one.begun.key for one in found.borderline(5)] == ["account:steady", "account:grown"]
+    assert [one.begun.key for one in found.borderline(1)] == ["account:steady"]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "excess"),
+    [
+        ([(30, 20), (90, 20)], 1.5),
+        ([(30, 20), (5, 20)], 1.5),  # what is below its limit steers a throttle, or was compared by <
+        ([(5, 20)], 1.0),
+        ([(20, 20), (60, 20)], 1.0),
+        ([(7, 0), (60, 20)], 3.0),  # > 0
+        ([], 1.0),
+    ],
+)
+def test_by_how_much_a_case_exceeded_its_limit(numbers: list[tuple[float, float]], excess: float) -> None:
+    """Its weakest reason counts; without any it is as if it just had."""
+    evidence = {str(n): {"value": value, "threshold": limit} for n, (value, limit) in enumerate(numbers)}
+    assert Case([decision(1, evidence=evidence)], Effect("7K2M9Q", BOB, "flood")).excess == excess
+
+
+def test_a_share_has_the_verdicts_of_its_keys() -> None:
+    known = Stand([], {ONE: "confirmed", REST: "released"})
+    assert known.within(1).verdicts == {ONE: "confirmed"}
+    assert [known.count(said) for said in (["confirmed"], ["released", "confirmed"], [])] == [1, 2, 0]
 
 
 def test_exempting_loopback_is_not_asked_about() -> None:
-    """The milter never refuses it anyway."""
-    policy = parse('exempt client in 127.0.0.0/8, ::1\nexempt client in 192.0.2.1, "127.0.0.1"\n' + RULE)
-    assert [one.what for one in exemptions(policy, [], {}, 0.0, 1.0)] == ["exempt client in 192.0.2.1, 127.0.0.1"]
+    """The milter never refuses it anyway; what a list holds is not looked at."""
+    written = 'exempt client in 127.0.0.0/8, ::1\nexempt client in 192.0.2.1, "127.0.0.1"\nexempt client in own\n'
+    found = exemptions(parse(f"let own = ::1\n{written}{RULE}"), [], {}, 0.0, 1.0)
+    assert [one.what for one in found] == ["exempt client in 192.0.2.1, 127.0.0.1", "exempt client in own"]
 
 
 def test_an_exemption_is_needed_where_a_rule_held_in_spite_of_it() -> None:
