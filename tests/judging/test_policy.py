@@ -201,6 +201,10 @@ def _rule(condition: Condition) -> Policy:
             f"recipients in 10m > 200 and recipients in 1h < 100 ({LONGER})",
         ),
         (
+            "recipients in 10m > 200 and recipients in 10m < 900 and recipients in 1h <= 200",
+            f"recipients in 10m > 200 and recipients in 1h <= 200 ({LONGER})",
+        ),
+        (
             "recipients in 10m > recipients in 1h",
             f"recipients in 10m > recipients in 1h ({LONGER})",
         ),
@@ -214,7 +218,9 @@ def _rule(condition: Condition) -> Policy:
         ("recipients in 10m == 1 and recipients in 10m == 2", "recipients in 10m == 1 and recipients in 10m == 2"),
         ("bytes in 1h > 1 and (messages in 1h > 5 and bytes in 1h <= 1)", "bytes in 1h > 1 and bytes in 1h <= 1"),
         ("recipients in 10m < 0", "recipients in 10m < 0 (it is never below 0)"),
+        ("recipients in 10m < 0 and recipients in 10m < 5", "recipients in 10m < 0 (it is never below 0)"),
         ("bytes in 1h > 1 and 2 > 3", "2 > 3"),
+        ("bytes in 1h > 1 and 2 > 3 and 2 < 9", "2 > 3"),
         ("bytes in 1h < 0 or messages in 1h < 0", f"bytes in 1h < 0 ({ZERO}); messages in 1h < 0 ({ZERO})"),
         (
             "bytes in 1h > 1 and (bytes in 1h < 0 or messages in 1h < 0)",
@@ -240,6 +246,7 @@ def test_a_rule_that_can_never_hold_is_named(condition: str, reason: str) -> Non
         "recipients in 10m >= recipients in 1h",
         "2 of (hour > 23, bytes in 1h > 1, bytes in 1h > 2)",
         "not unknown_recipients / recipients in 1h >= 0",
+        "not bounces / messages in 1h > 2 and not bounces / messages in 1h <= 2",
         "recipients in 10m >= 5 and recipients in 10m <= 5",
         "recipients in 10m <= 0",
         "recipients in 10m > 200 or recipients in 10m < 0",
@@ -284,6 +291,7 @@ def test_it_depends_on_the_kind_the_scores_and_exemptions(policy: str, reason: s
     [
         "rule r per client: when accounts in 1h > 1 block for 1h",
         "score 5 for 192.0.2.1 rule r per client: when reputation >= 5 block for 1h",
+        "score 5 for 192.0.2.1 score 9 for 192.0.2.2 rule r per client: when reputation > 5 block for 1h",
         'score 5 for dnsbl "bl.example" rule r per client: when reputation >= 5 block for 1h',
         'exempt account in "a" rule r per account in "a", "b": when bytes in 1h > 1 block for 1h',
         'exempt client in 192.0.2.0/24 rule r per client in "192.0.2.0/24": when bytes in 1h > 1 block for 1h',

@@ -1,8 +1,10 @@
 """Loss is said: what is missing from the log is counted by kind, and warned about once a minute at most."""
 
+from itertools import accumulate, pairwise
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logwatch.core import Core
@@ -48,10 +50,27 @@ def test_a_busy_hour_counts_until_the_next_one_has_begun() -> None:
     assert silences([*busy(START), START + HOUR, START + 1.5 * HOUR, START + 2 * HOUR, START + 4 * HOUR]) == 0
 
 
-@given(st.lists(st.sampled_from([0.0, 1.0, 30.0, HOUR, 2 * HOUR]), max_size=400), st.lists(st.integers(0, 400)))
-def test_silences_are_the_same_whatever_the_chunks(steps: list[float], cuts: list[int]) -> None:
-    clocks = np.cumsum([START, *steps]).tolist()
-    assert silences(clocks) == silences(clocks, cuts)
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0.0, 1800.0, 3599.0, HOUR, HOUR + 1, 2 * HOUR]), st.sampled_from([1, 49, 50, 99, 100])
+        ),
+        max_size=12,
+    ),
+    st.lists(st.tuples(st.integers(0, 12), st.sampled_from([0, 7])), max_size=6),
+)
+def test_silences_are_what_they_are_by_definition(bursts: list[tuple[float, int]], cuts: list[tuple[int, int]]) -> None:
+    """More than an hour, after a hundred events in the hour begun and the one before; whatever the chunks."""
+    ends = accumulate(after for after, _ in bursts)
+    clocks = [START + end for end, (_, events) in zip(ends, bursts, strict=True) for _ in range(events)]
+    hours = [clock // HOUR for clock in clocks]
+    found = sum(
+        after - clock > HOUR and sum(hour >= clock // HOUR - 1 for hour in hours[: place + 1]) >= 100
+        for place, (clock, after) in enumerate(pairwise(clocks))
+    )
+    places = [sum(events for _, events in bursts[:burst]) + more for burst, more in cuts]
+    assert silences(clocks, places) == found
 
 
 def facts() -> dict[str, object]:
