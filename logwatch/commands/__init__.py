@@ -102,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a stranger chooses letters that the terminal's encoding may not have
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        args = parser().parse_args(argv)
+        args = _parsed(argv)
         status = int(args.run(args))
         sys.stdout.flush()
     except (UsageError, ConfigError) as error:
@@ -115,6 +115,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _say(_of_this_machine(error), 1)
     return status
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; logs may stand behind options, too, where argparse takes all that may be left out at once."""
+    top = parser()
+    args, rest = top.parse_known_args(argv)
+    if rest and getattr(args, "log", None) == [] and not any(word.startswith("-") and word != "-" for word in rest):
+        args.log = rest
+    elif rest:
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    return args
 
 
 def _open_streams() -> None:

@@ -51,6 +51,22 @@ def test_an_account_that_was_not_hit_has_its_current_values(machine: Machine) ->
     assert "192.0.2.0/24" in done.stdout
 
 
+def test_logs_may_stand_behind_the_options(tmp_path: Path) -> None:
+    """argparse takes what may be left out where it could first stand, and knows nothing of what comes later."""
+    (tmp_path / "log").write_bytes(
+        b"Nov 25 03:27:47 mx1 postfix/submission/smtpd[7]: AAAAA1: client=c[192.0.2.1], sasl_method=PLAIN, "
+        b"sasl_username=bob\nNov 25 03:27:48 mx1 postfix/qmgr[8]: AAAAA1: from=<b@x.example>, size=1, nrcpt=3 "
+        b"(queue active)\n"
+    )
+    before = mailbrake("why", "bob", tmp_path / "log", "--zone", "Europe/Rome")
+    behind = mailbrake("why", "bob", "--zone", "Europe/Rome", tmp_path / "log")
+    assert before.stdout == behind.stdout
+    assert "192.0.2.0/24" in behind.stdout
+    wrong = mailbrake("why", "bob", "--zone", "Europe/Rome", tmp_path / "log", "--no-such-option")
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "unrecognized arguments: " in wrong.stderr
+
+
 def test_the_same_as_json(machine: Machine) -> None:
     """One object, with the values by signal and window, and where the account was used."""
     done = mailbrake("why", "alice", "--json", *config(machine))
