@@ -60,3 +60,22 @@ def test_gaps_are_swept_up() -> None:
     assert rows.reshape(200, 1000, 2)[:, :, 0].tolist() == [list(range(1000))] * 200
     assert (rows.reshape(200, 1000, 2)[:, :, 1] == np.arange(200)[:, np.newaxis]).all()
     assert pool.held <= 3 * 200 * 1000
+
+
+def test_a_sweep_leaves_everything_where_it_is_looked_for() -> None:
+    """Of forty thousand stretches, the last slot's first, every second is freed; what comes then takes their room."""
+    pool, slots = Pool(2, lambda _, rows: np.ones(len(rows), dtype=bool)), np.arange(40_000)[::-1]
+    counts = 1 + slots % 3
+    rows = np.column_stack((np.arange(counts.sum()), np.repeat(slots, counts)))
+    pool.reach(len(slots))
+    pool.append(slots, counts, rows)
+    held, gone = pool.held, slots % 2 == 0
+    for slot in slots[gone].tolist():
+        pool.free(slot)
+    more = np.array([[len(rows), 1]])
+    pool.append(np.array([1]), np.array([1]), more)
+    left = rows[rows[:, 1] % 2 == 1]
+    assert pool.rows(slots[~gone])[1].tolist() == [*left.tolist(), *more.tolist()]
+    pool.append(slots[gone], counts[gone], rows[rows[:, 1] % 2 == 0])
+    assert pool.rows(slots[:-2])[1].tolist() == rows[rows[:, 1] >= 2].tolist()
+    assert pool.held == held

@@ -18,7 +18,8 @@ from logwatch.measuring.packing import GROUPS, parts, written
 from logwatch.measuring.rates import Rates
 from logwatch.measuring.track import BUCKETS
 from logwatch.memory import unplaced
-from logwatch.schema import KINDS, Columns, RateColumn
+from logwatch.schema import KINDS, Columns, Listing, RateColumn
+from tests.telling.decisions import decision
 
 from .table import events, rows_of
 
@@ -197,6 +198,28 @@ def test_idle_keys_are_dropped(idle: float, known: bool) -> None:
     assert any(len(memory) for memory in rates.memories()) is known
 
 
+def test_in_the_end_nothing_is_known_of_anybody() -> None:
+    """What accounts are used to is kept for half a year, and what is usual."""
+    rates, usual = Rates((600,)), {"account": [("usual messages", 600), ("messages", 600)]}
+    rates.add(events([{"clock": START, "event": "queued", "account": "account:bob", "nrcpt": b"1"}]), usual)
+    left = []
+    for days in (182, 183):
+        rates.expire(START + days * 86400)
+        left.append({memory.name for memory in rates.memories() if len(memory)} - {"days"})
+    assert left == [{"used", "usual account"}, set()]
+
+
+@pytest.mark.parametrize(
+    ("actions", "condemned"),
+    [(["block"], True), (["cap"], False), (["block", "cap"], True), (["block", "release"], False)],
+)
+def test_a_decision_condemns_its_day_until_it_is_taken_back(actions: list[str], condemned: bool) -> None:
+    """A cap accuses nobody."""
+    rates = Rates((600,))
+    rates.condemn([decision(action=action) for action in actions])
+    assert bool(len(rates.habits.condemned.memory)) is condemned
+
+
 def test_totals_are_known_while_any_window_holds_something() -> None:
     rates = Rates((600,))
     rates.add(events([{"clock": START, "event": "connect", "client": "client:192.0.2.1"}]), {})
@@ -208,8 +231,10 @@ def test_totals_are_known_while_any_window_holds_something() -> None:
 def test_a_clock_that_was_wrong_leaves_nothing() -> None:
     rates = Rates((600,))
     rates.add(events([{"clock": START, "event": "connect", "client": "client:192.0.2.1"}]), {})
+    rates.listings.learn(Listing(START, START + 60, "client:192.0.2.1", "bl.example", ("127.0.0.2",)), START)
     rates.turn_back()
     assert rates.frame(START).empty
+    assert not len(rates.listings.memory)
 
 
 def test_an_event_counts_for_both_networks_of_an_ipv6_client() -> None:
