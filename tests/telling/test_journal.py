@@ -98,6 +98,23 @@ def test_a_transaction_that_fails_leaves_nothing(journal: Journal) -> None:
     assert journal.noted("positions") is None
 
 
+@pytest.mark.parametrize("part", ["", "-wal", "-shm"])
+def test_a_part_of_it_that_is_removed_is_missed(journal: Journal, path: Path, part: str) -> None:
+    """Without its log, or the log's index, nobody else would see what is written from then on."""
+    record(journal, decision())
+    assert journal.in_place()
+    path.with_name(f"{path.name}{part}").unlink()
+    assert not journal.in_place()
+
+
+def test_another_one_in_its_place_is_said(journal: Journal, path: Path) -> None:
+    other = path.with_name("other")
+    other.touch()
+    other.rename(path)
+    with pytest.raises(JournalError, match="was replaced while in use"):
+        journal.in_place()
+
+
 def test_memory_is_written_by_what_changed(journal: Journal, path: Path) -> None:
     """Put, changed and dropped entries; after `settle` only later changes are written; another start takes them up."""
     memory: Memory[list[int]] = Memory("room", 10)
