@@ -42,7 +42,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="TIME", help="when it went wrong (ISO 8601); default: a day ago")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="everything as one JSON object")
-    form.add_argument("--queue-ids", action="store_true", help="only the queue ids, for `postsuper -h -` or `-d -`")
+    form.add_argument("--queue-ids", action="store_true", help="only the queue ids, for `postsuper -h -` and the like")
     form.add_argument("--recipients", action="store_true", help="only the recipients reached, one a line")
 
 
@@ -157,6 +157,7 @@ def _tell(found: Cleanup, config: Config, again: str) -> None:
     if queued:
         print(f"  hold them (Postfix):   {again} --queue-ids | postsuper -h -")
         print(f"  delete them (Postfix): {again} --queue-ids | postsuper -d -")
+        print(f"  hold them (Sendmail):  {again} --queue-ids | xargs -rI{{}} sendmail -Qhijacked -qI{{}}")
     print(f"\nReached: {counted(len(found.reached()), 'recipient')} (--recipients lists them)")
     if suspects:
         print(f"  {number(found.reached_from_suspects())} of them by mail from the addresses below")

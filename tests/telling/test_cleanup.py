@@ -50,6 +50,7 @@ def test_the_list_is_for_people() -> None:
     told = mailbrake("cleanup", "bob", LOG, "--since", since()).stdout
     assert "Still in the queue: 1 message" in told
     assert "postsuper -d -" in told
+    assert "--queue-ids | xargs -rI{} sendmail -Qhijacked -qI{}\n" in told
     assert "account:carol" in told
 
 
