@@ -30,9 +30,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def told(site: Site, controller: str, subject: str) -> list[dict[str, Any]]:
-    """What `why` says on a controller; but for when its own clock saw the table change."""
+    """What `why` says on a controller; but for when its own clock saw the table change, and its commands, which name it."""
     rows = [json.loads(row) for row in site.mailbrake(controller, "why", subject, "--json").splitlines()]
-    return [{name: value for name, value in row.items() if name != "published"} for row in rows]
+    return [{name: value for name, value in row.items() if name not in ("published", "next")} for row in rows]
 
 
 def published(site: Site, controller: str, login: str) -> list[tuple[str, str]]:
