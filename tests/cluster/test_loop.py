@@ -30,7 +30,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 
 def told(site: Site, controller: str, subject: str) -> list[dict[str, Any]]:
-    """What `why` says on a controller; but for when its own clock saw the table change, and its commands, which name it."""
+    """What `why` says on a controller; but for its commands, and for when its own clock saw the table change."""
     rows = [json.loads(row) for row in site.mailbrake(controller, "why", subject, "--json").splitlines()]
     return [{name: value for name, value in row.items() if name not in ("published", "next")} for row in rows]
 
