@@ -12,6 +12,7 @@ published all the same; while the table fails, it is tried again at every beat. 
 from __future__ import annotations
 
 import logging
+import os
 import sqlite3
 import time
 from collections import Counter
@@ -262,6 +263,7 @@ class Controller:
         begun = self._now()
         step = self.core.feed(chunk)
         self._publish(step)
+        os.sched_yield()  # to whoever looks at the table
         self._recorder.take(chunk, step.events, step.decisions, self.core.judge.held, step.tips)
         self.core.judge.held.clear()
         self._save_in_time()

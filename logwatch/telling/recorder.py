@@ -4,6 +4,9 @@ All of it goes into the journal in one transaction, with the position in the log
 where something was decided or published, else every `PACE` seconds. What was read and not written is read again after a
 kill, and gives the same; so a busy log costs a transaction only now and then. While the journal cannot be written, all
 waits here, the latest `_PENDING` of each kind.
+
+It comes after the table, and takes longer than deciding. So it gives way (`sched_yield`) in between to whoever wants
+this processor: the milter may, to look at that table. Linux would let it wait for some milliseconds.
 """
 
 from __future__ import annotations
@@ -74,9 +77,12 @@ class Recorder:
         decisions = list(decisions)
         self.unwritten = True
         self._recent.add(chunk, events)
-        self._pending += [(decision, self._recent.lines(decision)) for decision in decisions]
+        for decision in decisions:
+            self._pending.append((decision, self._recent.lines(decision)))
+            os.sched_yield()
         self._came_of += self._effects.take(events, decisions, tips)
         self._held += held
+        os.sched_yield()
 
     def published(self, changes: Iterable[Change]) -> None:
         """Changes of the table, in their order."""
@@ -133,11 +139,14 @@ class Recorder:
 
     def _write(self, memories: Iterable[Memory[Any]], notes: Mapping[str, object]) -> None:
         self.journal.record((d for d, _ in self._pending), {d.seq: lines for d, lines in self._pending})
+        os.sched_yield()
         self.journal.hold_back(self._held)
         self.journal.put_down(self._changed)
         self.journal.affect(self._came_of)
         self.journal.answered(self._answered)
+        os.sched_yield()
         self.journal.remember(memories)
+        os.sched_yield()
         for review, effective in self._taken:
             self.journal.seen(review, effective)
         for name, value in notes.items():
