@@ -288,12 +288,9 @@ def test_commands_work_as_they_are_printed(machine: Machine, tmp_path: Path) -> 
         assert (done.returncode, done.stderr) == (0, ""), command
 
 
-def test_a_configuration_that_the_environment_names_is_not_repeated(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_configuration_that_the_environment_names_is_not_repeated(machine: Machine) -> None:
     """It is there for what is pasted, too."""
-    monkeypatch.setenv("MAILBRAKE_CONFIG", config(machine)[1])
-    told = mailbrake("why", "bob").stdout
+    told = mailbrake("why", "bob", MAILBRAKE_CONFIG=config(machine)[1]).stdout
     assert "mailbrake cleanup account:bob --since" in told
     assert "--config" not in told
 
