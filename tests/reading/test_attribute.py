@@ -419,7 +419,7 @@ def test_sendmails_refusals_are_no_messages() -> None:
     rows = attributed(log(LOGIN, VERDICT, refused, sender("6AP3si0p030580", "nrcpts=0")), by)
     assert [row[0] for row in rows] == [ALICE] * 4
     assert [row[3] for row in rows] == [True, True, False, True]
-    assert len(by.messages) == 0
+    assert len(by.messages.queue) == 0
 
 
 def test_a_refusal_after_the_final_dot_is_no_second_attempt() -> None:
@@ -575,11 +575,36 @@ def test_a_clock_that_ran_ahead_forgets_the_same_in_any_chunks() -> None:
 def test_the_oldest_messages_go_when_there_are_too_many() -> None:
     """Memory has a bound, and what was dropped for want of room is counted."""
     by = Attribution()
-    by.messages.bound = 2
+    by.messages.queue.bound = 2
     messages = [line for queue_id in ("AAAAA1", "AAAAA2", "AAAAA3") for line in (accept(queue_id), queued(queue_id))]
     lines = log(*messages, delivery("AAAAA1"), delivery("AAAAA3"))
     assert [row[0] for row in attributed(lines, by)][-2:] == [None, ALICE]
-    assert (len(by.messages), by.messages.overflowed) == (2, 1)
+    assert (len(by.messages.queue), by.messages.queue.overflowed) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("message", "session"),
+    [
+        pytest.param(b'["account:alice", null, null, true]', b'["account:alice", null, null]', id="short"),
+        pytest.param(b'["account:alice", null, null, true, 2]', b'["account:alice", null, null, 0, null]', id="long"),
+        pytest.param(
+            b'["account:alice", null, null, true, 2, null, null, "local:33"]',
+            b'["account:alice", null, null, 0, "6AP3si"]',
+            id="came back, Sendmail's",
+        ),
+    ],
+)
+def test_what_earlier_versions_kept_is_taken_up(message: bytes, session: bytes) -> None:
+    """Open messages and sessions stand in the journal as flat lists, some of them short."""
+    by, time = Attribution(), datetime(2026, 11, 25, 3, 27, tzinfo=UTC).timestamp()
+    by.messages.queue.restore([("mx1 AAAAA1", time, bytes(8) + message)])
+    by.sessions.memory.restore([("mx1 13612", time, bytes(8) + session)])
+    rows = attributed(log(delivery("AAAAA1"), queued("AAAAA1"), REJECT.replace("NOQUEUE", "6AP3si")), by)
+    assert rows == [
+        (ALICE, None, None, True),
+        (ALICE, None, None, False),
+        (ALICE, LOOPBACK, None, True),
+    ]
 
 
 # ---- the same in any chunks

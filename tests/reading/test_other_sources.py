@@ -56,7 +56,7 @@ def test_exims_lines_count_for_whom_they_should() -> None:
         ("queued", None, "client:192.0.2.8", None, True),
         ("auth_failure", "account:bob", "client:192.0.2.9", None, True),
     ]
-    assert (by.orphans, len(by.sessions)) == (0, 0)  # without process ids there are no sessions to remember
+    assert (by.orphans, len(by.sessions.memory)) == (0, 0)  # without process ids there are no sessions to remember
 
 
 @pytest.mark.parametrize(
@@ -95,4 +95,4 @@ def test_dovecots_logins_are_evidence_and_open_no_session() -> None:
     columns = by.attribute(Scanner(Stamps(UTC, 1795600000.0)).scan(text))
     assert columns["account"].tolist() == [ALICE, None]
     assert columns["client"].tolist() == [CLIENT, CLIENT]
-    assert len(by.sessions) == 0
+    assert len(by.sessions.memory) == 0
