@@ -1,7 +1,8 @@
 """What comes of decisions: mail that is accepted while a case stands, and attempts that are refused.
 
 For a case that only observes, the mail accepted is what it would have stopped; for one that is enforced, what got
-through all the same. Counted from the event after the one that tipped it until its end.
+through all the same. Counted from the event after the one that tipped it until its end; what has ended does not stand
+again where the log's clock is set back into it, unless it is extended.
 """
 
 from __future__ import annotations
@@ -50,6 +51,18 @@ class Effects:
         self, events: Columns, decisions: Iterable[Decision], tips: Tips
     ) -> list[tuple[Effect, NDArray[np.int64]]]:
         """Cases, and positions of their key's events that came while they stood; a case may come several times."""
+        decided, found = list(decisions), []
+        for begin, end in forward(events["clock"]):
+            part = {name: column[begin:end] for name, column in events.items()}
+            here = {one.seq: row - begin for one in decided if begin <= max(0, row := tips[one.seq]) < max(1, end)}
+            stood = self._stood(part, [one for one in decided if one.seq in here], here)
+            found += [(case, rows + begin) for case, rows in stood]
+        return found
+
+    def _stood(
+        self, events: Columns, decisions: Iterable[Decision], tips: Tips
+    ) -> list[tuple[Effect, NDArray[np.int64]]]:
+        """The same, of events whose clock is never set back."""
         made: defaultdict[str, defaultdict[str, list[Decision]]] = defaultdict(lambda: defaultdict(list))
         for decision in decisions:
             made[decision.key][decision.rule].append(decision)
@@ -102,6 +115,12 @@ class Effects:
         self._nets = set(filter(_is_network, self._standing))
         ends = (case.until for rules in self._standing.values() for case in rules.values())
         self._soonest = min(ends, default=float("inf"))
+
+
+def forward(clocks: NDArray[np.float64]) -> Iterator[tuple[int, int]]:
+    """First row and end of each piece of events in which the clock is not set back; at least one, however short."""
+    back = np.flatnonzero(clocks[1:] < clocks[:-1]) + 1
+    return pairwise((0, *back.tolist(), len(clocks)))
 
 
 def _about(key: str, events: Columns) -> Any:

@@ -18,7 +18,7 @@ from enforce import key as keys
 from logwatch.judging.policy import ENFORCE, SEVERITY
 from logwatch.judging.throttle import CHANGE
 from logwatch.schema import ALWAYS, Columns, Decision, Span, iso
-from logwatch.telling.effects import RELEASE, Tips
+from logwatch.telling.effects import RELEASE, Tips, forward
 
 HIT, SPARED, HARDER, MILDER = CHANGES = ("newly hit", "no longer hit", "more severe", "milder")
 _SAID = ("action", "mode", "rule", "ref", "share", "max_recipients")
@@ -79,16 +79,18 @@ class Comparison:
                 turns.setdefault(tips[side][decision.seq], []).append((side, decision))
         concerned = dict.fromkeys((*self._followed, *decided))
         mail = _mail(events, concerned) if concerned else {}
-        for key in concerned:
-            followed = self._followed.setdefault(key, _Followed(key, self._span))
-            rows, turns = mail.get(key, {}), decided.get(key, {})
-            for row in sorted({*rows, *turns}):
-                if row in rows:
-                    self._found += followed.sent(float(events["clock"][row]), rows[row])
-                if row in turns:
-                    self._found += followed.decided(turns[row])
-        if len(events["clock"]):
-            self._pass(float(events["clock"][-1]))
+        clocks, begin = events["clock"], -1  # where what is tipped before the first row belongs
+        for _, end in forward(clocks):
+            for key in concerned:
+                followed = self._followed.setdefault(key, _Followed(key, self._span))
+                rows, turns = mail.get(key, {}), decided.get(key, {})
+                for row in sorted(row for row in {*rows, *turns} if begin <= row < end):
+                    if row in rows:
+                        self._found += followed.sent(float(clocks[row]), rows[row])
+                    if row in turns:
+                        self._found += followed.decided(turns[row])
+            self._pass(float(clocks[end - 1]) if end else 0.0)
+            begin = end
 
     def differences(self) -> list[Difference]:
         """All of them, by their beginning; those that stand last as long as was decided. The last thing to ask for."""

@@ -133,15 +133,31 @@ def test_a_case_ends_where_the_clock_is_set_back() -> None:
         assert {name[1:]: counts for name, counts in found.items()} == {("account:bob", "burst"): (1, 4, 0)}
 
 
+def test_what_has_ended_does_not_stand_again_where_the_clock_is_set_back_into_it() -> None:
+    """It ended after ten minutes; another one's mail shows that, two hours later, and then it is the fifth minute."""
+    lines = sending([0, 1])
+    for other in (sending([120], "alice"), sending([120])):
+        whole = [*lines, *other, *sending([5])]
+        assert effects(whole) == effects([b"".join(whole)]) == effects([b"".join(whole[:10]), b"".join(whole[10:])])
+        assert not effects(whole)
+
+
+def test_what_is_extended_where_the_clock_is_set_back_stands_again() -> None:
+    """From the second message on, which holds the rule anew; the third counts."""
+    lines = [*sending([0, 1]), *sending([120], "alice"), *sending([5, 6, 7])]
+    for chunks in ([b"".join(lines)], lines):
+        assert {name[1:]: counts for name, counts in effects(chunks).items()} == {("account:bob", "burst"): (1, 4, 0)}
+
+
 @settings(deadline=None, max_examples=30)
 @given(
     late=st.lists(st.integers(0, 60), max_size=10).map(sorted),
     minutes=st.lists(st.integers(0, 60), max_size=20).map(sorted),
-    cuts=st.sets(st.integers(0, 150)),
+    cuts=st.sets(st.integers(0, 250)),
 )
 def test_chunks_make_no_difference(late: list[int], minutes: list[int], cuts: set[int]) -> None:
-    """Line by line, or all at once, also where the clock is set back by a day."""
-    lines = sending([*(DAY + minute for minute in late), *minutes])
+    """Line by line, or all at once, also where the clock is set back by a day, or into what has ended."""
+    lines = sending([*minutes, *(DAY + minute for minute in late), *minutes])
     places = [0, *sorted(cut for cut in cuts if cut < len(lines)), len(lines)]
     chunks = [b"".join(lines[begin:end]) for begin, end in pairwise(places)]
     assert effects(chunks) == effects([b"".join(lines)])

@@ -111,6 +111,16 @@ class TestOneKey:
         found = one([0, 1, 11], NOTHING, RULE.format("tempfail for 10m", "enforce"))
         assert (found.until - maillog.START, found.messages) == (11 * 60, 0)
 
+    def test_what_has_ended_stays_so_where_the_clock_is_set_back(self) -> None:
+        """The case ended after ten minutes, as alice's mail shows; then it is the fifth minute, and nothing stands."""
+        rule = RULE.format("tempfail for 10m", "enforce")
+        to = ["r@example.net"]
+        later = b"".join(maillog.log((7200.0, text) for text in maillog.submission("4cX0001alice", "alice", to)))
+        lines = bursts(0, 1) + later + bursts(5)
+        (whole,) = compared([lines], NOTHING, rule)
+        assert [whole] == compared(lines.splitlines(keepends=True), NOTHING, rule)
+        assert (whole.until - maillog.START, whole.messages) == (660, 0)
+
     def test_the_most_severe_meanwhile_is_told(self) -> None:
         """One that began later and ended sooner."""
         block = "rule flood per account: when recipients in 10m > 11 block for 10m mode enforce"
