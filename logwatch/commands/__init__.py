@@ -22,6 +22,7 @@ from typing import Any
 
 from enforce.config import ConfigError
 from enforce.table import TableError
+from logwatch.commands.parser import Parser
 
 COLLECTING = (100_000, 50, 1000)
 COMMANDS = (
@@ -71,7 +72,7 @@ class _Version(argparse.Action):
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="mailbrake",
         description="Watches a mail gateway's log, finds accounts that send too much, and brakes them by a milter.",
         epilog="Start with:  mailbrake replay /var/log/mail.log",
@@ -102,7 +103,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a stranger chooses letters that the terminal's encoding may not have
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        args = _parsed(argv)
+        args = parser().parse_args(argv)
         status = int(args.run(args))
         sys.stdout.flush()
     except (UsageError, ConfigError) as error:
@@ -115,17 +116,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _say(_of_this_machine(error), 1)
     return status
-
-
-def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; logs may stand behind options, too, where argparse takes all that may be left out at once."""
-    top = parser()
-    args, rest = top.parse_known_args(argv)
-    if rest and getattr(args, "log", None) == [] and not any(word.startswith("-") and word != "-" for word in rest):
-        args.log = rest
-    elif rest:
-        top.error(f"unrecognized arguments: {' '.join(rest)}")
-    return args
 
 
 def _open_streams() -> None:

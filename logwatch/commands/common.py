@@ -70,6 +70,7 @@ def log_arguments(parser: argparse.ArgumentParser, nargs: str = "+", default: st
     parser.add_argument(
         "log",
         nargs=nargs,
+        default=[],
         metavar="LOG",
         help="log files, plain or .gz, .bz2, .xz, .zst, or directories; - for standard input"
         + (f"; default: {default}" if default else ""),

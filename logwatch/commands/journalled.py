@@ -31,7 +31,11 @@ _NAMED = 3  # logs
 def logs_argument(parser: argparse.ArgumentParser) -> None:
     """`[LOG…]`, and how to read them."""
     parser.add_argument(
-        "log", nargs="*", metavar="LOG", help="ask what these logs would have shown, instead of the running controller"
+        "log",
+        nargs="*",
+        default=[],  # without it argparse says that one is required
+        metavar="LOG",
+        help="ask what these logs would have shown, instead of the running controller",
     )
     parser.add_argument("--policy", metavar="FILE", help="with LOG: the policy; default: the configured or shipped one")
     parser.add_argument("--zone", help='with LOG: time zone of stamps that carry none, such as "Europe/Berlin"')

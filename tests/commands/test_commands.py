@@ -87,11 +87,26 @@ def test_the_version() -> None:
     assert re.fullmatch(r"mailbrake [0-9.]+ \(Python [0-9.]+, pandas [0-9.]+, .*lmdb [0-9.]+, .*\)\n", done.stdout)
 
 
-def test_an_unknown_command_is_a_usage_error() -> None:
-    """Exit status 2, and the commands that there are."""
-    done = mailbrake("relay")
-    assert done.returncode == 2
-    assert "replay" in done.stderr
+@pytest.mark.parametrize(
+    ("words", "usage", "said"),
+    [
+        ("tabel list", "mailbrake [-h]", "(choose from 'demo', "),
+        ("tabel list", "mailbrake [-h]", "; did you mean table?"),
+        ("table lst", "mailbrake table [-h]", "; did you mean list?"),
+        ("frobnicate", "mailbrake [-h]", "'status', 'ship', 'sync', 'cluster')\n"),
+        ("replay --polcy=x y", "mailbrake replay [-h]", "unrecognized arguments: --polcy=x; did you mean --policy?\n"),
+        ("report x --output y", "mailbrake report [-h]", "unrecognized arguments: --output; did you mean --out?\n"),
+        ("why bob --zone UTC x --wat", "mailbrake why [-h]", "unrecognized arguments: --wat\n"),
+        ("table list bob", "mailbrake table list [-h]", "unrecognized arguments: bob\n"),
+        ("why", "mailbrake why [-h]", "required: REF|KEY\n"),
+    ],
+)
+def test_a_mistaken_command_is_answered_by_the_command_that_was_meant(words: str, usage: str, said: str) -> None:
+    """Its own usage, what was wrong, and what may have been meant."""
+    done = mailbrake(*words.split())
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"usage: {usage}")
+    assert said in done.stderr
 
 
 class TestEvents:
