@@ -65,7 +65,7 @@ def read(
     `exempt`: whether no rule of it counts for any of the keys that the event counts for, so that
     `events[~events.exempt]` is what it judges. Nothing else of the policy matters here: all events are read.
 
-    Warns where none of the lines is one of a mail log.
+    Warns where none of the lines is one of a mail log, and of lines of known kinds that cannot be read.
     """
     config = _config(zone, default_realm, keep_case)
     judged = None if policy is None else _policy(policy, config)
@@ -73,8 +73,7 @@ def read(
     reader = _reader(LINE_COLUMNS, config, start_of(paths, where, now))
     frames = [_frame(reader.read(chunk), config) for chunk in lines_of(paths, where, now)]
     events = pd.concat(frames, ignore_index=True) if frames else _frame(_none(), config)
-    if events.empty:
-        _nothing_in(paths, reader)
+    _warn_of(paths, reader, empty=events.empty)
     return events if judged is None else events.assign(exempt=_exempt(events, judged))
 
 
@@ -224,25 +223,24 @@ def _replayed(
 def _known(
     pieces: Iterable[tuple[float, Columns]], paths: Sequence[str], reader: Reader
 ) -> Iterator[tuple[float, Columns]]:
-    """The same pieces, and a warning if there is no event in any."""
+    """The same pieces, and a warning if there is no event in any, or of lines that could not be read."""
     found = 0
     for before, table in pieces:
         found += len(table["event"])
         yield before, table
-    if not found:
-        _nothing_in(paths, reader)
+    _warn_of(paths, reader, empty=not found)
 
 
-def _nothing_in(paths: Sequence[str], reader: Reader) -> None:
-    """Warn that logs have no event: an empty frame must not be taken for a quiet night."""
-    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+def _warn_of(paths: Sequence[str], reader: Reader, *, empty: bool) -> None:
+    """Warn that logs have no event, which must not be taken for a quiet night, or of lines that could not be read."""
     unreadable = reader.scanner.unreadable.total()
-    cut = f" ({unreadable:,} begin like known ones and do not go on so)" if unreadable else ""
-    of = f"of {reader.lines:,} lines none tells of mail{cut}" if reader.lines else "there is no line in it"
-    warnings.warn(
-        f"{paths[0]}{more}: {of}: is this the mail log? `mailbrake explain LINE` shows where reading a line stops",
-        stacklevel=3,
-    )
+    if not empty and not unreadable:
+        return
+    more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+    cut = f"{unreadable:,} begin like known ones and do not go on so" if unreadable else ""
+    none = f"none tells of mail{f' ({cut})' if cut else ''}: is this the mail log?" if empty else f"{cut}:"
+    of = f"of {reader.lines:,} lines {none}" if reader.lines else "there is no line in it: is this the mail log?"
+    warnings.warn(f"{paths[0]}{more}: {of} `mailbrake explain LINE` shows where reading a line stops", stacklevel=3)
 
 
 def _with_times(frame: pd.DataFrame, where: Any) -> pd.DataFrame:
@@ -275,8 +273,11 @@ def rates_of(
     windows: Sequence[int],
     at: float | None = None,
     seen: Callable[[int], None] = lambda _: None,
-) -> tuple[pd.DataFrame, float, list[DamageError]]:
-    """The rates frame over whole logs, a chunk at a time in bounded memory, the time as of which it is, and damage."""
+) -> tuple[pd.DataFrame, float, list[DamageError], Mapping[str, int]]:
+    """The rates frame over whole logs, a chunk at a time in bounded memory, and the time as of which it is.
+
+    Then what is damaged, and how many lines of which known kinds could not be read.
+    """
     damage: list[DamageError] = []
     zone, now = zone_of(config), time.time()
     reader = _reader(signals.NEEDS, config, start_of(logs, zone, now))
@@ -289,7 +290,8 @@ def rates_of(
         for _ in _added(counted, columns, before=before):
             pass
     end = reader.clock if at is None else at
-    return counted.frame(end, [(signal, window) for signal in SIGNALS for window in windows]), end, damage
+    frame = counted.frame(end, [(signal, window) for signal in SIGNALS for window in windows])
+    return frame, end, damage, reader.scanner.unreadable
 
 
 def _added(

@@ -423,6 +423,16 @@ class TestNoLog:
         with pytest.warns(UserWarning, match=r"kern\.log and 1 more: of 1,201 lines"):
             assert logwatch.history([file, other], "recipients", "1h").empty
 
+    def test_lines_that_cannot_be_read_are_warned_of(self, tmp_path: Path) -> None:
+        """Where others can: whoever reads it."""
+        log = tmp_path / "mail.log"
+        log.write_text(DEMO.read_text() + "Nov 25 03:27:47 mx1 postfix/smtp[4]: 4ABCDEF: to=<a@b>, relay=none\n")
+        lines = len(log.read_text().splitlines())
+        said = rf"mail\.log: of {lines:,} lines 1 begin like known ones and do not go on so: `mailbrake explain LINE`"
+        for ask in (logwatch.read, logwatch.replay):
+            with pytest.warns(UserWarning, match=said):
+                ask(log)
+
     def test_an_empty_log_is_warned_of(self, tmp_path: Path) -> None:
         """It may have been rotated a moment ago."""
         (tmp_path / "mail.log").touch()

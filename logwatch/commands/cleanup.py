@@ -20,6 +20,7 @@ from logwatch.commands.common import (
     nothing_known,
     read_whole,
     same_config,
+    say_unreadable,
     time_of,
 )
 from logwatch.commands.output import clock, counted, now, number, progress, write_json
@@ -28,6 +29,7 @@ from logwatch.schema import Columns, iso
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
+    from logwatch.reading.reader import Reader
     from logwatch.telling.cleanup import Cleanup
 
 _SHOWN = 10
@@ -102,9 +104,10 @@ def _again(args: argparse.Namespace, found: Cleanup, config: Config) -> str:
 def _collected(account: str, logs: list[str], config: Config, since: float, damage: list[DamageError]) -> Cleanup:
     from logwatch.telling.cleanup import Cleanup
 
-    found = Cleanup(account, since)
-    for chunk, events in _events(logs, config, damage):
+    found, reader = Cleanup(account, since), _reader(logs, config)
+    for chunk, events in _events(reader, logs, damage):
         found.add(events, _named(chunk, events))
+    say_unreadable(reader.scanner.unreadable)
     return found
 
 
@@ -117,15 +120,19 @@ def _named(chunk: bytes, events: Columns) -> dict[int, list[bytes]]:
     return {row: recipients(chunk[start : chunk.index(b"\n", start)]) for row, start in starts.items()}
 
 
-def _events(logs: list[str], config: Config, damage: list[DamageError]) -> Iterator[tuple[bytes, Columns]]:
-    from logwatch.reading.names import ordered
+def _reader(logs: list[str], config: Config) -> Reader:
     from logwatch.reading.reader import Reader
     from logwatch.rerun import start_of
     from logwatch.telling.cleanup import COLUMNS
 
     zone, log = zone_of(config), config.log
     start = start_of(logs, zone, now())
-    reader = Reader(COLUMNS, zone=zone, start=start, default_realm=log.default_realm, keep_case=log.keep_case)
+    return Reader(COLUMNS, zone=zone, start=start, default_realm=log.default_realm, keep_case=log.keep_case)
+
+
+def _events(reader: Reader, logs: list[str], damage: list[DamageError]) -> Iterator[tuple[bytes, Columns]]:
+    from logwatch.reading.names import ordered
+
     with progress(logs) as seen:
         for path in ordered(logs):
             for chunk in despite(damage, chunks(path, seen=seen)):

@@ -7,7 +7,9 @@ import dataclasses
 import os
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -170,6 +172,14 @@ def read_whole(damage: Iterable[DamageError]) -> None:
     """Failure if logs were damaged; to be called when all has been told of what could be read."""
     if problems := [problem for error in damage for problem in error.args]:
         raise Failure("\nmailbrake: ".join(problems))
+
+
+def say_unreadable(found: Mapping[str, int], example: str = "`mailbrake events LOG` shows the latest") -> None:
+    """Say on standard error how many lines of which known kinds could not be read, if any; rates may be too low."""
+    if found:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in Counter(found).most_common())
+        said = "; ".join(filter(None, (kinds, example)))
+        print(f"mailbrake: unreadable lines of a known kind: {said}", file=sys.stderr)
 
 
 def nothing_known(logs: Sequence[str]) -> Failure:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from enforce.printable import escaped
 from logwatch.commands import Failure
 from logwatch.commands.common import (
     config_of,
@@ -16,6 +17,7 @@ from logwatch.commands.common import (
     pseudonyms_argument,
     pseudonyms_of,
     read_whole,
+    say_unreadable,
 )
 from logwatch.commands.output import now, parquet_is_there, progress, write_json, write_parquet
 from logwatch.reading.scan import Scanner, readable, text_of
@@ -97,9 +99,6 @@ def _parquet(tables: Iterator[Table], path: str) -> None:
 
 def _report(scanner: Scanner, *, shown: bool) -> None:
     """What could not be read; with an example, unless nobody may be named."""
-    if scanner.unreadable:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in scanner.unreadable.most_common())
-        example = f"; the latest: {text_of(scanner.example)}" if shown else ""
-        print(f"mailbrake: unreadable lines of a known kind: {kinds}{example}", file=sys.stderr)
+    say_unreadable(scanner.unreadable, f"the latest: {escaped(text_of(scanner.example))}" if shown else "")
     if scanner.other:
         print(f"mailbrake: lines of known daemons that are of no known kind: {scanner.other}", file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Any
 
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import nothing_known, read_whole
+from logwatch.commands.common import nothing_known, read_whole, say_unreadable
 from logwatch.commands.output import now
 from logwatch.commands.replay import core_for, steps_of
 from logwatch.commands.summary import said
@@ -37,6 +37,7 @@ def of_logs(logs: list[str], config: Config, args: argparse.Namespace, damage: l
     for step in steps_of(core, logs, damage):
         tally.add(step.events, step.decisions, step.tips)
         nearest.add(step)
+    say_unreadable(core.reader.scanner.unreadable)
     if tally.begin is None:
         read_whole(damage)
         raise nothing_known(logs)

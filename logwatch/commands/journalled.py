@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from enforce.config import Config, Metrics, Notify
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import logs_of, nothing_known, read_whole, same_config
+from logwatch.commands.common import logs_of, nothing_known, read_whole, same_config, say_unreadable
 from logwatch.commands.output import now, progress
 
 if TYPE_CHECKING:
@@ -91,10 +91,12 @@ def _read(config: Config, directory: str, logs: list[str], damage: list[DamageEr
             with progress(logs):
                 _learn(controller, damage)
             end, known = controller.core.reader.clock, bool(controller.core.events)
+            unreadable = controller.core.reader.scanner.unreadable
     except PolicyError as error:
         raise UsageError(str(error)) from None
     except SourceError as error:
         raise Failure(str(error)) from None
+    say_unreadable(unreadable)
     if not known:
         read_whole(damage)
         raise nothing_known(logs)

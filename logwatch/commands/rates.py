@@ -16,6 +16,7 @@ from logwatch.commands.common import (
     pseudonyms_argument,
     pseudonyms_of,
     read_whole,
+    say_unreadable,
     time_of,
 )
 from logwatch.commands.output import (
@@ -76,9 +77,10 @@ def run(args: argparse.Namespace) -> int:
     at = None if args.at is None else time_of(args.at, "--at", config)
     try:
         with progress(logs) as seen:
-            frame, end, damage = prompt.rates_of(logs, config, windows, at, seen)
+            frame, end, damage, unreadable = prompt.rates_of(logs, config, windows, at, seen)
     except SourceError as error:
         raise Failure(str(error)) from None
+    say_unreadable(unreadable)
     if not end:
         read_whole(damage)
         raise nothing_known(logs)

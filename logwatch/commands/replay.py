@@ -19,6 +19,7 @@ from logwatch.commands.common import (
     pseudonyms_argument,
     pseudonyms_of,
     read_whole,
+    say_unreadable,
     time_of,
 )
 from logwatch.commands.output import now, parquet_is_there, progress, write_json, write_rows
@@ -106,11 +107,13 @@ def _decided(args: argparse.Namespace, logs: list[str], config: Config, span: Sp
         for step in steps:
             summary.add(step)
         summary.tell(config, logs)
+    _was_read(core, damage, logs)
+
+
+def _was_read(core: Core, damage: list[DamageError], logs: list[str]) -> None:
+    """Say what could not be read; Failure where logs are damaged, or none."""
+    say_unreadable(core.reader.scanner.unreadable)
     read_whole(damage)
-    _was_a_log(core, logs)
-
-
-def _was_a_log(core: Core, logs: list[str]) -> None:
     if not core.events:
         raise nothing_known(logs)
 
@@ -144,8 +147,7 @@ def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: S
     elif reading.tell(config, logs):
         differences.tell(found, config, against)
         differences.tell_cuts(*cuts, config, against)
-    read_whole(damage)
-    _was_a_log(core, logs)
+    _was_read(core, damage, logs)
 
 
 def span_of(args: argparse.Namespace, config: Config) -> Span:

@@ -78,11 +78,6 @@ class Reading:
             f"{counted(len(self._accounts), 'account')} (SMTP AUTH logins), "
             f"{counted(self._failed, 'failed login')}."
         )
-        if scanner.unreadable:
-            print(
-                f"{counted(scanner.unreadable.total(), 'line')} of known kinds could not be read; "
-                "`mailbrake events` shows one."
-            )
         facts = self._core.reader.facts()
         if off := clocks_off(facts):
             said = ", ".join(f"{host} is {much}" for host, much in off.items())

@@ -151,6 +151,46 @@ def test_every_command_tells_what_could_be_read(tmp_path: Path, command: list[st
     assert said.startswith(f"mailbrake: {damaged}: damaged or cut short, ")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["events", "--json"],
+        ["replay"],
+        ["replay", "--json"],
+        ["replay", "--against", "default"],
+        ["replay", "--against", "default", "--json"],
+        ["rates"],
+        ["rates", "--json"],
+        ["report"],
+        ["cleanup", "bob", "--since", "2020-01-01", "--json"],
+        ["why", "bob", "--json"],
+        ["rollout"],
+    ],
+)
+def test_no_command_is_silent_about_lines_that_it_cannot_read(tmp_path: Path, command: list[str]) -> None:
+    """It ends well all the same, and says on standard error how many of which kind; also where there are no others."""
+    log, cut = tmp_path / "mail.log", message(25).splitlines(keepends=True)[1].replace(b"size=300", b"size=")
+    log.write_bytes(message(25) + cut * 2)
+    (tmp_path / "policy").write_text(POLICY)
+    policy = ["--policy", str(tmp_path / "policy")] if command[0] in {"replay", "report", "why", "rollout"} else []
+    done = mailbrake(*command, log, *policy)
+    assert done.returncode == 0
+    (said,) = done.stderr.splitlines()
+    assert said.startswith("mailbrake: unreadable lines of a known kind: 2 queued; ")
+    log.write_bytes(cut * 2)
+    assert said in mailbrake(*command, log, *policy).stderr.splitlines()
+
+
+def test_an_unreadable_line_cannot_write_on_the_terminal_that_it_is_shown_on(tmp_path: Path) -> None:
+    """Escapes and turns of direction are shown as such."""
+    log = tmp_path / "mail.log"
+    log.write_bytes(
+        message(25) + "Nov 25 03:00:00 mx1 postfix/qmgr[8]: 4jZ1x: from=<\x1b[2J\u202e\x9b>, size=\n".encode()
+    )
+    done = mailbrake("events", log)
+    assert r"the latest: Nov 25 03:00:00 mx1 postfix/qmgr[8]: 4jZ1x: from=<\x1b[2J\u202e\x9b>, size=" in done.stderr
+
+
 def test_every_damaged_archive_is_named(tmp_path: Path) -> None:
     """In a line each; of logs that are merged, too."""
     names = [tmp_path / f"{host}.log.1.gz" for host in ("mx1", "mx2")]
