@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config
 from enforce.key import EVERYBODY
 from enforce.printable import printable
 from logwatch.commands.common import same_config
-from logwatch.commands.output import clock, number
+from logwatch.commands.output import clock, json_line, number
 from logwatch.schema import Decision
 from logwatch.settings import policy_of, zone_of
 
@@ -57,4 +56,4 @@ def tell(decision: Decision, config: Config) -> None:
 def as_json(decision: Decision) -> str:
     """A line of JSON."""
     more: dict[str, Any] = {"lines": []}
-    return json.dumps({**decision.as_json(), **more}, ensure_ascii=False)
+    return json_line({**decision.as_json(), **more})

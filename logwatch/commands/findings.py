@@ -9,7 +9,7 @@ from typing import Any
 
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import nothing_known, read_whole, say_unreadable
+from logwatch.commands.common import nothing_known, read_whole, same_config, say_unreadable
 from logwatch.commands.output import now
 from logwatch.commands.replay import core_for, steps_of
 from logwatch.commands.summary import said
@@ -97,6 +97,7 @@ def of_journal(path: Path, config: Config, title: str) -> Findings:
         published=published,
         guard=Guard(facts["guarded"], policy.guard.bound()),
         losses=_losses(facts, losses),
+        same=same_config(config),
         zone=zone_of(config),
     )
 

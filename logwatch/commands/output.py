@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from unicodedata import bidirectional
 
 from rich.console import Console
 from rich.progress import (
@@ -34,17 +35,24 @@ if TYPE_CHECKING:  # most commands need no DataFrame
 Row = Mapping[str, object]
 _FOLDED = 30  # characters a line, of what may be folded in a table
 _LARGE = 100  # from here on, fractions do not matter
+_FROM_THE_RIGHT = frozenset({"R", "AL", "AN"})  # directions of letters
 _PACKED = 10  # bytes of a log in a byte of it packed, about
 
 
 def write_json(rows: Iterable[Row]) -> None:
     """One JSON object a line."""
     for row in rows:
-        print(json.dumps(row, ensure_ascii=False))
+        print(json_line(row))
+
+
+def json_line(row: Row) -> str:
+    """A JSON object; what is not printable stands in it as an escape, since strangers write what log lines hold."""
+    text = json.dumps(row, ensure_ascii=False)
+    return text if text.isprintable() else "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def write_table(rows: Sequence[Row], columns: Sequence[str], title: str = "") -> None:
-    """A table on a terminal, or a block for each row where that is too narrow; plain columns otherwise.
+    """A table on a terminal, or a block for each row where that is too narrow or would turn round; else plain columns.
 
     Logins and log text are never taken as markup.
     """
@@ -62,7 +70,8 @@ def _pretty(rows: Sequence[Row], columns: Sequence[str], title: str) -> None:
     widths = {name: max(len(_cell(row.get(name))) for row in ({name: name}, *rows)) for name in columns}
     widest = max(widths, key=lambda name: widths[name], default="")  # the only column that may be folded
     needed = sum(widths.values()) + 3 * len(widths) + 1
-    if needed - widths.get(widest, 0) + min(widths.get(widest, 0), _FOLDED) > console.width:
+    too_wide = needed - widths.get(widest, 0) + min(widths.get(widest, 0), _FOLDED) > console.width
+    if too_wide or any(_turns(_cell(value)) for row in rows for value in row.values()):
         _blocks(rows, columns, title)
         return
     table = Table(title=title or None, title_justify="left", header_style="bold")
@@ -82,6 +91,14 @@ def _blocks(rows: Sequence[Row], columns: Sequence[str], title: str) -> None:
         print(title if title and not place else "")
         for name in columns:
             print(f"{name:<{width}}  {_cell(row.get(name))}")
+
+
+def _turns(text: str) -> bool:
+    """Whether it is written from right to left: some terminals then put the numbers of the next columns before it.
+
+    Marks of direction around it would be copied along with it, and name nobody in the next command.
+    """
+    return not text.isascii() and any(bidirectional(letter) in _FROM_THE_RIGHT for letter in text)
 
 
 def _cell(value: object) -> str:

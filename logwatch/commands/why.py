@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from logwatch.commands.casefile import CaseFile, files, heading
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.current import as_json, current_of, tell
 from logwatch.commands.journalled import asked, journal_of, logs_argument, named
-from logwatch.commands.output import clock, counted, now, number, when
+from logwatch.commands.output import clock, counted, json_line, now, number, when
 from logwatch.commands.replay import judged_by
 from logwatch.schema import ACTIONS, Decision, side
 from logwatch.settings import zone_of
@@ -65,7 +64,7 @@ def _write(cases: list[CaseFile], decisions: list[Decision], journal: Journal, c
     for decision in decisions:
         lines = journal.lines(decision.seq)
         more = {**of[decision.seq].as_json(), "current": current[decision.key]}
-        print(json.dumps({**decision.as_json(), "lines": lines, **more}, ensure_ascii=False))
+        print(json_line({**decision.as_json(), "lines": lines, **more}))
 
 
 def _tell_all(cases: list[CaseFile], journal: Journal, config: Config, logs: str) -> None:
@@ -107,7 +106,7 @@ def _without_case(args: argparse.Namespace, journal: Journal, config: Config) ->
     """Nothing was decided: what the key sends all the same, as that may be the question."""
     key = _key(args.subject, config)
     if args.json and (found := current_of(journal, key)):
-        print(json.dumps({"key": key, "current": as_json(found, config)}, ensure_ascii=False))
+        print(json_line({"key": key, "current": as_json(found, config)}))
     elif not args.json:
         _tell_current(journal, key, config)
     alike = ", ".join(map(printable, journal.alike(key))) if key.startswith("account:") else ""

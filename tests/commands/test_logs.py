@@ -191,6 +191,26 @@ def test_an_unreadable_line_cannot_write_on_the_terminal_that_it_is_shown_on(tmp
     assert r"the latest: Nov 25 03:00:00 mx1 postfix/qmgr[8]: 4jZ1x: from=<\x1b[2J\u202e\x9b>, size=" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "command", [["events"], ["why", "bob", "--json"], ["cleanup", "bob", "--since", "2020-01-01", "--json"], ["rates"]]
+)
+def test_what_a_stranger_wrote_cannot_steer_a_terminal(tmp_path: Path, command: list[str]) -> None:
+    """In JSON too, which still says what it was: escapes of one byte, turns of direction, ends of lines."""
+    evil = "\x1b[2J\x7f\u202e\u009b2J\u2028ש"
+    told = message(25).replace(b"<bob@", f"<{evil}@".encode())
+    guess = (
+        f"Nov 25 03:01:00 mx1 dovecot: imap-login: Login: user=<{evil}>, method=PLAIN, rip=192.0.2.9, lip=192.0.2.1\n"
+    )
+    (tmp_path / "policy").write_text(POLICY)
+    (tmp_path / "mail.log").write_bytes(told + guess.encode())
+    policy = ["--policy", str(tmp_path / "policy")] if command[0] == "why" else []
+    done = mailbrake(*command, tmp_path / "mail.log", *policy)
+    assert done.stdout
+    assert all(letter.isprintable() or letter == "\n" for letter in done.stdout + done.stderr)
+    if command == ["events"]:
+        assert [json.loads(row).get("sender") for row in done.stdout.split("\n")[:2]] == [None, f"{evil}@example.org"]
+
+
 def test_every_damaged_archive_is_named(tmp_path: Path) -> None:
     """In a line each; of logs that are merged, too."""
     names = [tmp_path / f"{host}.log.1.gz" for host in ("mx1", "mx2")]

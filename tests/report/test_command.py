@@ -73,7 +73,9 @@ def test_a_journal_is_found_by_the_configuration(journal: Path, tmp_path: Path) 
     """`--journal` without a file."""
     config = tmp_path / "mailbrake.toml"
     config.write_text(f'[state]\ndirectory = "{journal.parent}"\n[policy]\nfile = "{journal.parent}/policy"\n')
-    assert "account:bob" in report("--journal", "--config", config).stdout
+    found = report("--journal", "--config", config).stdout
+    assert "account:bob" in found
+    assert f"mailbrake why CASE --config {config}</code>" in found
 
 
 @pytest.mark.parametrize(

@@ -140,6 +140,19 @@ def test_nothing_that_a_stranger_wrote_becomes_markup() -> None:
     assert "\u202e" not in text and "\x1b" not in text
 
 
+def test_a_login_written_from_right_to_left_stays_before_its_domain() -> None:
+    """Wherever a key is shown; its parts are kept apart from what stands around them."""
+    key = "account:שלום2@דוגמה"
+    found = findings(
+        cases=[case(key=key)],
+        senders=[Sender(key, 1, 1, 1, {20417: 1}), Sender("account:זר", 1, 1, 1, {20417: 1})],
+        near=[Nearby(key, "flood", 0.9, BEGIN, "")],
+    )
+    text = page(found, "")
+    assert text.count("account:<bdi>שלום2</bdi><wbr/>@<bdi>דוגמה</bdi><") == 4
+    assert "<span>account:<bdi>זר</bdi></span>" in text
+
+
 def test_the_page_loads_nothing() -> None:
     """No address, script or foreign style is in it, and it forbids them all by itself."""
     text = page(findings(), STYLE.read_text())
@@ -165,7 +178,7 @@ def test_the_page_loads_nothing() -> None:
         ({"said": {"flood": Said(9, 0)}}, "75%"),  # nine refused, three came through
         ({"said": {"": Said(1, 4)}}, "cases that are not among these"),
         ({"cases": [case(key=f"account:u{i}", ref=f"R{i}") for i in range(600)]}, "and 100 more"),
-        ({"cases": [case(key="net:192.0.2.0/24")]}, "limit 200 - - - extended"),
+        ({"cases": [case(key="net:192.0.2.0/24")]}, "limit 200 3 75 9 extended"),
     ],
 )
 def test_what_the_page_says(changes: dict[str, object], told: str) -> None:

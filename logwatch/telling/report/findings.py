@@ -100,7 +100,10 @@ class Guard:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that one page shows. `live`: from a journal, so that it happened; else it would have."""
+    """All that one page shows. `live`: from a journal, so that it happened; else it would have.
+
+    `same`, put behind a command, has it use the same configuration.
+    """
 
     title: str
     sources: Sequence[str]
@@ -119,4 +122,5 @@ class Findings:
     guard: Guard = Guard()
     losses: Mapping[str, int] = field(default_factory=dict)  # by what was lost, in words
     said: Mapping[str, Said] | None = None  # by rule; None where no line of the milter was read
+    same: str = ""
     zone: Any = None  # a tzinfo; None is the machine's

@@ -39,10 +39,18 @@ def escaped(child: Child) -> Markup:
     return Markup(html.escape(shown(str(child))))
 
 
-def breakable(key: str) -> Markup:
-    """A key that breaks, where it has to, before the domain of its login rather than at any letter."""
-    name, at, domain = key.rpartition("@")
-    return escaped((name, tag("wbr"), at + domain) if at else key)
+def named(key: str) -> Markup:
+    """A key, which breaks, where it has to, before the domain of its login rather than at any letter.
+
+    What is written from right to left in one of its parts changes the order of none: the domain comes last.
+    """
+    kind, colon, login = key.partition(":")
+    name, at, domain = login.rpartition("@")
+    return escaped((kind + colon, _apart(name), tag("wbr") if at else None, at, _apart(domain)))
+
+
+def _apart(text: str) -> Child:
+    return text if text.isascii() else tag("bdi", text)
 
 
 def tag(name: str, /, *children: Child, **attributes: object) -> Markup:

@@ -23,7 +23,7 @@ from logwatch.telling.report.layout import (
     table,
     times,
 )
-from logwatch.telling.report.markup import Child, Markup, breakable, escaped, tag
+from logwatch.telling.report.markup import Child, Markup, escaped, named, tag
 
 _CASES = 500  # in the table
 _STRIPS = 20  # keys in the picture of cases
@@ -185,7 +185,7 @@ def _standing(found: Findings) -> Markup:
     ranked = sorted(by_key.items(), key=lambda item: -sum(c.recipients + c.refused for c in item[1]))[:_STRIPS]
     axis = axis_of(found.begin, max(found.end, *(case.until for case in found.cases)), found)
     rows = [
-        tag("li", tag("span", key, class_="who"), charts.strips([_strip(c, found) for c in cases], axis, key))
+        tag("li", tag("span", named(key), class_="who"), charts.strips([_strip(c, found) for c in cases], axis, key))
         for key, cases in ranked
     ]
     more = f" (the {_STRIPS} of {number(len(by_key))} with the most mail)" if len(by_key) > _STRIPS else ""
@@ -236,7 +236,7 @@ def _senders(found: Findings) -> Markup:
     hit = {case.key for case in found.cases}
     rows = [
         (
-            tag("strong", sender.key) if sender.key in hit else sender.key,
+            tag("strong", named(sender.key)) if sender.key in hit else named(sender.key),
             number(sender.messages),
             number(sender.recipients),
             number(sender.unknown),
@@ -260,7 +260,7 @@ def _near(found: Findings) -> Markup:
         return _NOTHING
     rows = [
         (
-            near.key,
+            named(near.key),
             near.rule,
             escaped((f"{int(near.near * 100)}% ", charts.share(near.near, "near"))),
             moment(near.time, found),
@@ -357,12 +357,10 @@ def _cases(found: Findings) -> Markup:
     rows = [_case(case, found) for case in found.cases[:_CASES]]
     heads = ("case", "who", "rule", "answer", "mode", "when", "because", "messages", "recipients", "refused", "then")
     left = len(found.cases) - _CASES
-    more = (
-        note(("… and ", number(left), " more; ", code("mailbrake replay --json"), " has all of them."))
-        if left > 0
-        else None
-    )
-    how = note(("Ask ", code("mailbrake why CASE"), " for the log lines behind one.")) if found.live else None
+    listed = f"mailbrake review --all --json{found.same}" if found.live else "mailbrake replay --json"
+    more = note(("… and ", number(left), " more; ", code(listed), " has all of them.")) if left > 0 else None
+    ask = code(f"mailbrake why CASE{found.same}")
+    how = note(("Ask ", ask, " for the log lines behind one.")) if found.live else None
     return escaped((how, table(heads, rows, heads[7:10]), more))
 
 
@@ -378,22 +376,17 @@ def _case(case: Case, found: Findings) -> tuple[Child, ...]:
     ]
     return (
         code(case.ref),
-        breakable(case.key),
+        named(case.key),
         case.rule,
         case.action,
         badge(case.mode),
         (tag("div", moment(case.begun, found)), tag("div", f"to {moment(case.until, found)}")),
         because,
-        *_effect(case),
+        number(case.messages),
+        number(case.recipients),
+        number(case.refused),
         ", ".join(dict.fromkeys(filter(None, then))),
     )
-
-
-def _effect(case: Case) -> tuple[str, str, str]:
-    """Mail is not counted for networks and the site as a whole."""
-    if case.key.partition(":")[0] not in ("account", "client", "local"):
-        return ("-", "-", "-")
-    return number(case.messages), number(case.recipients), number(case.refused)
 
 
 ALL: tuple[tuple[str, str, Section], ...] = (
