@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -186,13 +186,38 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
             f"{path}: written by another version of mailbrake (schema {found}, this one knows {len(_VERSIONS)}); "
             "use that version"
         )
+    if _columns(connection) != _columns_of(found):  # while nothing was released, a version could change
+        raise JournalError(
+            f"{path}: made by an early checkout, and cannot be brought up to date; move the state directory aside, "
+            "and begin anew with `mailbrake watch --learn LOG…`; give orders, releases and exemptions again"
+        )
     return int(found)
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the schema up to date, a version at a time, each in a transaction of its own."""
-    for version in range(_version(connection, path), len(_VERSIONS)):
+    version = _version(connection, path)
+    _add(connection, range(version, len(_VERSIONS)))
+
+
+def _add(connection: sqlite3.Connection, versions: Iterable[int]) -> None:
+    for version in versions:
         connection.executescript(f"BEGIN; {_VERSIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;")
+
+
+def _columns(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """Tables with their columns."""
+    return connection.execute(
+        """SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c
+           WHERE m.type = 'table' ORDER BY m.name, c.cid"""
+    ).fetchall()
+
+
+def _columns_of(version: int) -> list[tuple[str, str]]:
+    """What a journal of that version has."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        _add(connection, range(version))
+        return _columns(connection)
 
 
 def _file_at(path: Path) -> tuple[int, int] | None:

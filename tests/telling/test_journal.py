@@ -171,6 +171,24 @@ def test_a_journal_of_another_version_is_left_alone(journal: Journal, path: Path
         Journal.open(path)
 
 
+@pytest.mark.parametrize("version", [1, 5])
+@pytest.mark.parametrize("opened", [Journal.open, Journal.read])
+def test_a_journal_of_the_first_hours_is_refused_and_left_as_it_is(
+    journal: Journal, path: Path, version: int, opened: Callable[[Path], Journal]
+) -> None:
+    """Its reviews had no end, and its version is that of those that have; the second was half brought up to date."""
+    journal.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("ALTER TABLE reviews DROP COLUMN until")
+        if version == 1:
+            db.executescript("DROP TABLE answers; DROP TABLE guarded; DROP TABLE published")
+        db.execute(f"PRAGMA user_version = {version}")
+    with pytest.raises(JournalError, match=r"early checkout.*move the state directory aside"):
+        opened(path)
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (version,)
+
+
 @pytest.mark.parametrize("opened", [Journal.open, Journal.read])
 def test_a_journal_that_is_refused_is_not_held_open(tmp_path: Path, opened: Callable[[Path], Journal]) -> None:
     """Not even while somebody looks at the error."""
