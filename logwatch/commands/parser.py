@@ -31,10 +31,22 @@ class Parser(argparse.ArgumentParser):
         try:
             super()._check_value(action, value)
         except argparse.ArgumentError as error:
-            error.message += _meant(str(value), map(str, action.choices or ()))
+            error.message += _within(str(value), action) or _meant(str(value), map(str, action.choices or ()))
             raise
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
     close = get_close_matches(word, list(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""
+
+
+def _within(word: str, action: argparse.Action) -> str:
+    """Where a word that is no command is one of a command's own, as `release` is."""
+    commands = action.choices.items() if isinstance(action.choices, dict) else ()
+    found = (
+        f"; did you mean {name} {word}?"
+        for name, command in commands
+        for own in command._actions
+        if isinstance(own.choices, dict) and word in own.choices
+    )
+    return next(found, "")

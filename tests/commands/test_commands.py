@@ -90,10 +90,11 @@ def test_the_version() -> None:
 @pytest.mark.parametrize(
     ("words", "usage", "said"),
     [
-        ("tabel list", "mailbrake [-h]", "(choose from 'demo', "),
+        ("tabel list", "mailbrake [-h]", "(choose from demo, "),
         ("tabel list", "mailbrake [-h]", "; did you mean table?"),
         ("table lst", "mailbrake table [-h]", "; did you mean list?"),
-        ("frobnicate", "mailbrake [-h]", "'status', 'ship', 'sync', 'cluster')\n"),
+        ("release bob", "mailbrake [-h]", "; did you mean table release?"),
+        ("frobnicate", "mailbrake [-h]", "status, ship, sync, cluster)\n"),
         ("replay --polcy=x y", "mailbrake replay [-h]", "unrecognized arguments: --polcy=x; did you mean --policy?\n"),
         ("report x --output y", "mailbrake report [-h]", "unrecognized arguments: --output; did you mean --out?\n"),
         ("why bob --zone UTC x --wat", "mailbrake why [-h]", "unrecognized arguments: --wat\n"),
@@ -106,7 +107,7 @@ def test_a_mistaken_command_is_answered_by_the_command_that_was_meant(words: str
     done = mailbrake(*words.split())
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith(f"usage: {usage}")
-    assert said in done.stderr
+    assert said in done.stderr.replace("'", "")  # in which Python puts choices up to 3.11
 
 
 class TestEvents:
