@@ -1,9 +1,9 @@
 """What Dovecot's login processes log, 2.x: who logged in, and who failed to.
 
 One more source of evidence about accounts: a login to IMAP or POP counts for the account and the client as an SMTP
-login does. Written after `client-common.c` (client_get_log_str) and lines of 2.2, 2.3 and 2.4. Passwords that the
-auth workers found wrong stand in lines of their own too (`auth-worker: pam(user,…)`): they are left out, as the login
-process counts the same failure, and Postfix does where Dovecot is only its auth server.
+login does. Written after `client-common.c` (client_get_log_str, client_get_extra_disconnect_reason) and lines of 2.2,
+2.3 and 2.4. Passwords that the auth workers found wrong stand in lines of their own too (`auth-worker: pam(user,…)`):
+they are left out, as the login process counts the same failure, and Postfix does where Dovecot is only its auth server.
 
 The user comes before the client's address and may hold anything: the last `>, … rip=` of the line ends it, since what
 follows that is Dovecot's own.
