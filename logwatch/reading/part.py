@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
+from logwatch.reading import marks
+from logwatch.reading.marks import Mark
 from logwatch.reading.names import parts
 from logwatch.reading.repeated import last_line
 from logwatch.reading.source import Lines, Log, SourceError
@@ -32,6 +34,7 @@ class Position:
     inode: int = 0
     modified: float = 0.0  # epoch seconds
     real: str = ""  # the file that a symbolic link pointed to
+    marks: Sequence[Sequence[Any]] = ()  # earlier places, newest first, as `Mark` has them
 
     @property
     def known(self) -> bool:
@@ -53,6 +56,7 @@ class Part:
         self.head = head or self._beginning()
         self.lines = Lines(last_line(before if log.packed else self._before()))
         self.damaged = False
+        self.marks: tuple[Mark, ...] = ()
         self._pending = pending
         self._real = os.path.realpath(log.path) if os.path.islink(log.path) else ""  # noqa: PTH114
 
@@ -77,6 +81,12 @@ class Part:
         self.offset -= len(again)
         return True
 
+    def mark(self) -> None:
+        """Remember the place after the last whole line, if it is some time since the last one."""
+        modified, offset = self.modified(), self.offset - self.lines.held
+        if not self.log.packed and not (self.marks and abs(modified - self.marks[0].modified) < marks.APART):
+            self.marks = marks.added(self.marks, Mark(offset, self._told_by(offset), modified))
+
     def overwritten(self) -> bool:
         """Whether the file was truncated since it was read, even if it has grown again beyond that."""
         if self.log.packed:
@@ -99,6 +109,10 @@ class Part:
         log.raw.seek(offset)
         return Part(log, offset, self.head)
 
+    def has(self, mark: Mark) -> bool:
+        """Whether a place is still as it was when it was marked."""
+        return mark.offset <= self._stat().size and self._told_by(mark.offset) == mark.before
+
     def is_at(self, found: Stat) -> bool:
         """Whether this is the same file, by device and inode."""
         return self._stat().identity == found.identity
@@ -111,7 +125,7 @@ class Part:
         """Offset after the last whole line; the file is told by its whole lines only, or by all that was read."""
         now, offset = self._stat(), self.offset - self.lines.held
         head = self.head[:offset] if whole else self.head
-        return Position(offset, _fingerprint(head), len(head), now.identity[1], now.modified, self._real)
+        return Position(offset, _fingerprint(head), len(head), now.identity[1], now.modified, self._real, self.marks)
 
     def _beginning(self) -> bytes:
         return b"" if self.log.packed else os.pread(self._fd, HEAD, 0)
@@ -119,6 +133,10 @@ class Part:
     def _before(self) -> bytes:
         begin = max(0, self.offset - _LINE)
         return os.pread(self._fd, self.offset - begin, begin)
+
+    def _told_by(self, offset: int) -> str:
+        begin = max(0, offset - marks.BEFORE)
+        return marks.fingerprint(os.pread(self._fd, offset - begin, begin))
 
     @property
     def _fd(self) -> int:
@@ -190,6 +208,19 @@ def found(files: Iterable[File], position: Position) -> Part | None:
     return None
 
 
+def shortened(files: Iterable[File], position: Position) -> Part | None:
+    """The position's file if it has lost its end: read on from the latest mark that is still there."""
+    for file in files:
+        kept = [Mark(*mark) for mark in position.marks if position.names(file.at)]
+        for place, mark in enumerate(kept):
+            part = _resumed(file.name, replace(position, offset=mark.offset, marks=kept[place:]))
+            if part and part.is_at(file.at) and part.has(mark):
+                return part
+            if part:
+                part.log.close()
+    return None
+
+
 def _unlikeliness(at: Stat, position: Position) -> tuple[bool, float]:
     return not position.names(at), abs(at.modified - position.modified)
 
@@ -214,7 +245,9 @@ def _sought(log: Log, position: Position) -> Part | None:
     if _fingerprint(head) != position.head or os.fstat(log.raw.fileno()).st_size < position.offset:
         return None
     log.raw.seek(position.offset)
-    return Part(log, position.offset, head)
+    part = Part(log, position.offset, head)
+    part.marks = tuple(Mark(*mark) for mark in position.marks)
+    return part
 
 
 def _unpacked(log: Log, position: Position) -> Part | None:

@@ -5,6 +5,7 @@
                     write to the old one; then once more to its end
     truncated       (copytruncate) the rest is read from the copy, if there is one; then the file from its start
     replaced        a file that begins like the one before is the same log: read on from the same offset
+    cut short       (a crash of the machine, while nobody looked) read on from a place shortly before its end
     not there       waited for; so is one that may not be read (`problem` says which)
 
 A position is an offset and what tells the file from others: its first bytes, its inode, when it was last written to,
@@ -24,7 +25,7 @@ from collections import Counter
 from pathlib import Path
 
 from logwatch.reading.entry import plain
-from logwatch.reading.part import READ, SETTLED, File, Part, Position, Stat, found, rotated, stat
+from logwatch.reading.part import READ, SETTLED, File, Part, Position, Stat, found, rotated, shortened, stat
 from logwatch.reading.source import Log, SourceError
 
 
@@ -101,6 +102,7 @@ class Tail:
             self._part = None
 
     def _given(self, part: Part, whole: bytes) -> bytes:
+        part.mark()
         self._position = part.position()
         return plain(whole)
 
@@ -130,6 +132,8 @@ class Tail:
         """Take up where the position says."""
         if self._position.known and (part := self._find(self._position)):
             self._part, self.problem = part, ""
+            if part.offset < self._position.offset:
+                self._lost("gaps", _cut_short(part, self._position))
             return True
         log = self._open(self._first())
         if log is None:
@@ -177,7 +181,7 @@ class Tail:
             files += [File(name, at) for name in (self.path, position.real) if name and (at := stat(name))]
             if part := found(files, position):
                 return part
-        return None
+        return shortened(files, position)
 
     def _successor(self, part: Part) -> File | None:
         """The file after this one, if there is one and something stands in it."""
@@ -229,6 +233,13 @@ class Tail:
             rest = self._given(part, rest)
         self._part = part.again()
         return rest
+
+
+def _cut_short(part: Part, position: Position) -> str:
+    return (
+        f"{part.log.path}: ends before byte {position.offset}, up to which it had been read, as after a crash of the "
+        f"machine; reading on from byte {part.offset}, and what stands there may count twice"
+    )
 
 
 def _is_all(part: Part, now: Stat) -> bool:

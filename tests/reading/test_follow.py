@@ -1,6 +1,7 @@
 """Following: one path looks like one perpetual source of lines, whatever rotates beneath it, across restarts."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -513,6 +514,40 @@ def test_after_a_restart_a_deleted_file_is_a_gap(logger: Logger, tail: Tail) -> 
     assert again.losses == {"gaps": 1}
     assert "the file read before is gone" in again.notice
     again.close()
+
+
+def test_a_file_that_lost_its_end_in_a_crash_is_read_on_near_it(logger: Logger, tail: Tail) -> None:
+    """What was not on the disk yet is gone, while the position was; what came after the crash is all read."""
+    lines = [b"%03d a line that is long enough to tell one file from another\n" % number for number in range(200)]
+    for line in lines:
+        logger.write(line)
+        assert tail.read() == line
+    tail.close()
+    position = Position(**json.loads(json.dumps(vars(tail.position()))))
+    logger.reopen()
+    os.truncate(logger.path, sum(map(len, lines[:170])) + 20)
+    logger.write(b"\nafter the crash\n")
+    again = Tail(tail.path, position)
+    *twice, torn, after = everything(again).splitlines(keepends=True)
+    assert twice == lines[170 - len(twice) : 170]
+    assert len(twice) <= 60  # seconds, by the file's times; 30 were lost
+    assert (torn, after) == (lines[170][:20] + b"\n", b"after the crash\n")
+    assert again.losses == {"gaps": 1}
+    assert f"ends before byte {position.offset}" in again.notice
+    again.close()
+    logger.write(b"and later\n")
+    assert rest_of(again) == b"and later\n"
+
+
+def test_of_a_file_that_only_begins_like_the_one_before_nothing_is_left_out(logger: Logger, tail: Tail) -> None:
+    """Shorter, and of the same inode, but with other lines where it had been read before."""
+    lines = [b"%03d a line that is long enough to tell one file from another\n" % number for number in range(60)]
+    for line in lines:
+        logger.write(line)
+        assert tail.read() == line
+    other = [line.upper() for line in lines[10:50]]
+    logger.path.write_bytes(b"".join(lines[:10] + other))
+    assert rest_of(tail).splitlines(keepends=True)[-40:] == other
 
 
 def test_a_gap_is_no_reason_to_leave_out_what_came_after_it(logger: Logger, tail: Tail) -> None:
