@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sqlite3
 from pathlib import Path
 
 from enforce.printable import printable
@@ -24,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Remove it; Failure while a controller runs."""
-    from logwatch.telling.archive import JournalError, reason
+    from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
     from logwatch.telling.recorder import BusyError, alone
 
@@ -40,8 +39,6 @@ def run(args: argparse.Namespace) -> int:
         raise Failure(f"{error}: stop it first, as it remembers what it has read") from None
     except JournalError as error:
         raise Failure(str(error)) from None
-    except sqlite3.Error as error:
-        raise Failure(f"{config.journal}: cannot be written: {reason(error)}") from None
     if (config.table / "data.mdb").exists():
         with Writer(config.table) as writer:
             writer.remove(key)

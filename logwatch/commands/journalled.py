@@ -65,11 +65,10 @@ def journal_of(args: argparse.Namespace, config: Config) -> Iterator[tuple[Journ
         if args.policy:
             raise UsageError("--policy needs LOG: a running controller has decided by its own")
         try:
-            journal = Journal.read(config.journal)
+            with Journal.read(config.journal) as journal:
+                yield journal, now()
         except JournalError as error:
             raise Failure(str(error)) from None
-        with journal:
-            yield journal, now()
         return
     damage: list[DamageError] = []
     with tempfile.TemporaryDirectory(prefix="mailbrake-") as directory:

@@ -76,7 +76,7 @@ def put(config: Config, key: str, records: Sequence[Record], moment: float) -> N
 
 @contextmanager
 def _journal(config: Config) -> Iterator[Journal]:
-    from logwatch.telling.archive import JournalError, reason
+    from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
 
     if config.cluster.servers and not config.journal.exists():
@@ -86,8 +86,6 @@ def _journal(config: Config) -> Iterator[Journal]:
             yield journal
     except JournalError as error:
         raise Failure(str(error)) from None
-    except sqlite3.Error as error:
-        raise Failure(f"{config.journal}: cannot be written: {reason(error)}") from None
 
 
 def _written(config: Config, journal: Journal, why: str, act: Callable[[Writer], object]) -> list[Change]:

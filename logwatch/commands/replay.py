@@ -233,12 +233,14 @@ def _read(logs: list[str]) -> Iterator[Callable[[int], None]]:
         raise Failure(str(error)) from None
 
 
-def _journal(directory: Path) -> Journal:
+@contextmanager
+def _journal(directory: Path) -> Iterator[Journal]:
     from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
 
     try:
-        return Journal.read(directory / "journal.sqlite")
+        with Journal.read(directory / "journal.sqlite") as journal:
+            yield journal
     except JournalError as error:
         raise Failure(str(error)) from None
 

@@ -7,6 +7,7 @@ import logging
 import shlex
 import signal
 import socket
+import sqlite3
 import time
 from collections.abc import Callable
 from functools import partial
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.reading.follow import Wake
     from logwatch.reading.names import expanded
     from logwatch.reading.source import SourceError
-    from logwatch.telling.archive import JournalError
+    from logwatch.telling.archive import JournalError, reason
     from logwatch.telling.recorder import BusyError
     from logwatch.watch import MACHINE, Controller, LearnedError
 
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(str(error)) from None
     except (JournalError, BusyError, LearnedError, SourceError) as error:
         raise Failure(str(error)) from None
+    except sqlite3.Error as error:
+        raise Failure(f"{config.journal}: cannot be read: {reason(error)}") from None
     if brain and controller.asker:
         problem = asks_in_cluster(config, controller.core.judge.policy)
         controller.close()

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 _WAL = 16_000  # pages: at 64 MB the write-ahead log is moved into the file, whatever the moment
 _PATIENCE = 1.0  # seconds for another writer to finish; the controller must not stand still
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 # What each version of the schema adds to the one before; a journal is brought up to the last when it is opened.
 _VERSIONS = (
     """
@@ -65,9 +66,14 @@ class JournalError(Exception):
 
 
 class Archive:
-    """An open file; sqlite3's errors on reading and writing pass through, for the caller decides what to do."""
+    """An open file; sqlite3's errors on reading and writing pass through, for the caller decides what to do.
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    Out of a `with` they come as JournalError.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, use: str) -> None:
+        """`use`: what it was opened for, "read" or "written"."""
+        self._use = use
         self._db = connection
         self._path = path
         self._file = _file_at(path)
@@ -86,7 +92,7 @@ class Archive:
                 connection.execute("PRAGMA synchronous = NORMAL")
                 connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL}")
                 _migrate(connection, path)
-                return cls(connection, path)
+                return cls(connection, path, "written")
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"{path}: cannot be opened: {reason(error)}") from None
 
@@ -100,7 +106,7 @@ class Archive:
                     raise JournalError(
                         f"{path}: of an older version; `mailbrake watch` brings it up to date when it starts"
                     )
-                return cls(connection, path)
+                return cls(connection, path, "read")
         except FileNotFoundError:
             raise JournalError(
                 f"{path}: there is no journal yet; is this the state directory of `mailbrake watch`?"
@@ -117,6 +123,8 @@ class Archive:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
+        if isinstance(error, sqlite3.Error):
+            raise JournalError(f"{self._path}: cannot be {self._use}: {reason(error)}") from None
 
     def in_place(self) -> bool:
         """Whether its files are there, as far as can be seen; JournalError where another journal is.
@@ -164,6 +172,11 @@ def reason(error: OSError | sqlite3.Error) -> str:
     """What is wrong with a file of the state directory, and what to do."""
     if isinstance(error, PermissionError):
         return f"{error.strerror}; run this as the user of `mailbrake watch`, or as root"
+    if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+        return (
+            f"{error}: it is damaged; stop `mailbrake watch`, move it and its -wal and -shm away, and start with "
+            "--learn LOG…; `sqlite3 FILE .recover` may save some of it"
+        )
     said = error.strerror if isinstance(error, OSError) else str(error)
     return f"{said}; check owner, permissions, free space, and whether the file system is writable"
 
