@@ -26,6 +26,7 @@ EVERYBODY = "account:*"
 # An IPv4 address as we write it ourselves: what nearly all of them are, and need not be taken apart.
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4 = re.compile(rf"({_BYTE}\.{_BYTE}\.{_BYTE})\.{_BYTE}")
+_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)+\.?")  # an address, if they were right
 _LONGEST = 400  # bytes of a key
 _LONGEST_LOGIN = 300  # bytes of one that gets a domain: the key's cut must not take it away again
 
@@ -86,6 +87,11 @@ def parse(written: str, default_realm: str = "", *, keep_case: bool = False) -> 
         if not found:
             raise ValueError(f"expected an address after client:, found {value!r}")
         return found
+    if _NUMBERS.fullmatch(written):
+        raise ValueError(
+            f"expected an address such as 192.0.2.7, or a network such as 192.0.2.0/24, found {written!r}; "
+            f"an account that is called so is written account:{written}"
+        )
     login = value if kind == "account" and colon else written
     name = account(login, default_realm, keep_case=keep_case)
     if name is None:

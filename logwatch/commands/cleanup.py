@@ -23,6 +23,7 @@ from logwatch.commands.common import (
     say_unreadable,
     time_of,
 )
+from logwatch.commands.operator import subject_of
 from logwatch.commands.output import clock, counted, now, number, progress, write_json
 from logwatch.reading.source import DamageError, SourceError, chunks, despite
 from logwatch.schema import Columns, iso
@@ -39,7 +40,9 @@ _PAST = 7 * 86400  # what is known of an account's addresses by so much of a log
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Whose mail, in which logs, from when on."""
-    parser.add_argument("account", metavar="ACCOUNT", help="the login, with or without account: before it")
+    parser.add_argument(
+        "account", metavar="ACCOUNT", help="the login, with or without account: before it; without LOG a case, too"
+    )
     log_arguments(parser, nargs="*", default="those of the configuration, with their older parts")
     parser.add_argument("--since", metavar="TIME", help="when it went wrong (ISO 8601); default: a day ago")
     form = parser.add_mutually_exclusive_group()
@@ -55,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
     since = now() - 86400 if args.since is None else time_of(args.since, "--since", config)
     damage: list[DamageError] = []
     try:
-        found = _collected(key_of(args.account, config), logs, config, since, damage)
+        account = key_of(args.account, config) if args.log else subject_of(args.account, config)
+        found = _collected(account, logs, config, since, damage)
     except SourceError as error:
         raise Failure(str(error)) from None
     if found.begin is None:

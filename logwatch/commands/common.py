@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from enforce import checks
 from enforce import config as configuration
-from enforce import key as keys
 from enforce.config import Config
-from logwatch.commands import Failure, UsageError
+from logwatch.commands import Failure, UsageError, subjects
 from logwatch.reading.names import expanded, parts
 from logwatch.settings import zone_of
 
@@ -124,7 +123,7 @@ def _checked(name: str, value: str) -> Any:
 def key_of(written: str, config: Config) -> str:
     """The key that is meant on the command line: account:LOGIN, or only LOGIN, client:ADDRESS, net:PREFIX."""
     try:
-        return keys.parse(written, config.log.default_realm, keep_case=config.log.keep_case)
+        return subjects.key(written, config)
     except ValueError as error:
         raise UsageError(str(error)) from None
 

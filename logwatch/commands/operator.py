@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import getpass
 import os
-import re
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +14,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from enforce.config import Config
+from enforce.key import EVERYBODY
+from enforce.printable import printable
 from enforce.table import Record, Writer
-from logwatch.commands import Failure
+from logwatch.commands import Failure, subjects
 from logwatch.commands.common import key_of
 from logwatch.commands.output import now
 
@@ -31,25 +32,34 @@ def who() -> str:
 
 
 def subject_of(written: str, config: Config) -> str:
-    """The key of a case, or the key that is written; Failure where it reads like a case and there is none."""
-    from logwatch.telling import orders
+    """The key of a case, or the key that is written; Failure where it reads like a case and there is none.
+
+    Where no mail of an account is known that is said, as it may be mistyped: it is done all the same.
+    """
     from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
 
     try:
         with Journal.read(config.journal) as journal:
-            cases = [*journal.case(written.upper()), *orders.case(journal.reviews(), written.upper())]
+            return _subject(written, config, journal)
     except JournalError:  # told when something is to be written down
         return key_of(written, config)
-    found = {decision.key for decision in cases}
+
+
+def _subject(written: str, config: Config, journal: Journal) -> str:
+    found = {decision.key for decision in subjects.decided(journal, subjects.reference(written))}
     if len(found) > 1:
         raise Failure(f"{written} is the reference of several cases: name the key: {', '.join(sorted(found))}")
-    if not found and _REFERENCE.fullmatch(written):
-        raise Failure(f"no case {written}; an account that is called so is written account:{written}")
-    return found.pop() if found else key_of(written, config)
-
-
-_REFERENCE = re.compile("(?=.*[A-Z])[0-9A-Z]{6}")  # as it stands in a reply; with letters that none has, if misread
+    if found:
+        return found.pop()
+    key = key_of(written, config)
+    meant = subjects.meant(journal, written, key)
+    if subjects.looks_like_a_case(written) or subjects.cases_alike(journal, written):
+        raise Failure(f"no case {printable(written)}; an account that is called so is written account:{written}{meant}")
+    if key.startswith("account:") and key != EVERYBODY and journal.is_strange(key):
+        said = meant or ": is it the right login?"
+        print(f"mailbrake: no mail of {printable(key)} has been seen{said}", file=sys.stderr)
+    return key
 
 
 def say(config: Config, key: str, verdict: str, note: str, until: float | None = None) -> list[Change]:

@@ -6,10 +6,9 @@ import argparse
 from datetime import tzinfo
 from typing import TYPE_CHECKING
 
-from enforce import key as keys
 from enforce.config import Config
 from enforce.printable import printable
-from logwatch.commands import Failure, caps
+from logwatch.commands import Failure, caps, subjects
 from logwatch.commands.casefile import CaseFile, files, heading
 from logwatch.commands.common import config_argument, config_of, json_argument
 from logwatch.commands.current import as_json, current_of, tell
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _explain(args: argparse.Namespace, config: Config, journal: Journal, end: float) -> int:
-    decisions = _found(journal, args.subject.upper()) or _found(journal, _key(args.subject, config))
+    decisions = _found(journal, subjects.reference(args.subject)) or _found(journal, _key(args.subject, config))
     if not decisions:
         return 0 if _cap(args, journal, config) else _without_case(args, journal, config)
     cases = files(journal, decisions, config, end, named(args))
@@ -93,7 +92,7 @@ def _weight(case: CaseFile) -> tuple[bool, bool, int, bool]:
 
 def _cap(args: argparse.Namespace, journal: Journal, config: Config) -> bool:
     """Whether it was the cap for everybody, or an account's own number."""
-    found = caps.found(journal, (args.subject.upper(), _key(args.subject, config)), config, now())
+    found = caps.found(journal, (subjects.reference(args.subject), _key(args.subject, config)), config, now())
     for decision in found:
         if args.json:
             print(caps.as_json(decision))
@@ -109,10 +108,9 @@ def _without_case(args: argparse.Namespace, journal: Journal, config: Config) ->
         print(json_line({"key": key, "current": as_json(found, config)}))
     elif not args.json:
         _tell_current(journal, key, config)
-    alike = ", ".join(map(printable, journal.alike(key))) if key.startswith("account:") else ""
-    meant = f"; did you mean {alike}?" if alike else ""
     raise Failure(
-        f"no case {printable(args.subject)}: neither a reference nor a key on which anything was decided{meant}"
+        f"no case {printable(args.subject)}: neither a reference nor a key on which anything was decided"
+        f"{subjects.meant(journal, args.subject, key)}"
     )
 
 
@@ -125,15 +123,12 @@ def _tell_current(journal: Journal, key: str, config: Config) -> None:
 
 def _found(journal: Journal, subject: str) -> list[Decision]:
     """What was decided by rules and ordered by hand, newest first."""
-    from logwatch.telling import orders
-
-    decisions = [*journal.case(subject), *orders.case(journal.reviews(), subject)]
-    return sorted(decisions, key=lambda decision: (decision.time, decision.seq), reverse=True)
+    return sorted(subjects.decided(journal, subject), key=lambda decision: (decision.time, decision.seq), reverse=True)
 
 
 def _key(subject: str, config: Config) -> str:
     try:
-        return keys.parse(subject, config.log.default_realm, keep_case=config.log.keep_case)
+        return subjects.key(subject, config)
     except ValueError:
         return subject
 

@@ -29,9 +29,11 @@ from typing import Any, NamedTuple
 
 from logwatch.memory import Memory
 from logwatch.schema import Decision, Listing
+from logwatch.telling.alike import one_off
 from logwatch.telling.archive import Archive
 from logwatch.telling.published import Change
 
+_ALIKE = 5  # accounts
 TAKEN_BACK = ("released", "exempted")  # verdicts that end what was decided
 _CHANGE = ", ".join(Change._fields)
 _REVIEW = "time, key, verdict, by, note, until, effective"
@@ -285,14 +287,23 @@ class Journal(Archive):
         return bytes(row[0]) if row else None
 
     def alike(self, account: str) -> list[str]:
-        """Accounts that are remembered, a few, with the same login and another domain or none."""
-        login = account.partition("@")[0]
-        rows = self._db.execute(
-            """SELECT DISTINCT key FROM memory WHERE room = 'used' AND key != ?1
-               AND (key = ?2 OR substr(key, 1, length(?2) + 1) = ?2 || '@') ORDER BY key LIMIT 5""",
-            (account, login),
-        )
-        return [key for (key,) in rows]
+        """Accounts that are remembered, a few: of the same login in another domain or none, or one letter off."""
+        login, at, domain = account.partition("@")
+        found = []
+        for (key,) in self._db.execute("SELECT key FROM memory WHERE room = 'used' AND key != ?", (account,)):
+            its = key.partition("@")
+            if its[0] == login or (its[1:] == (at, domain) and one_off(login, its[0])):
+                found.append((its[0] != login, key))
+        return [key for _, key in sorted(found)[:_ALIKE]]
+
+    def is_strange(self, account: str) -> bool:
+        """Whether no mail of it is remembered, though that of others is, and nothing was decided about it."""
+        (others,) = self._db.execute("SELECT EXISTS (SELECT 1 FROM memory WHERE room = 'used')").fetchone()
+        return bool(others) and self.remembered_of("used", account) is None and not self.case(account)
+
+    def references(self) -> dict[str, str]:
+        """The key of each case that a rule began, oldest first."""
+        return dict(self._db.execute("SELECT ref, key FROM decisions ORDER BY seq"))
 
     def note(self, name: str, value: object) -> None:
         """Set a named value of the checkpoint, anything that JSON can say."""

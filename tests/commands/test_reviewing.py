@@ -35,6 +35,12 @@ def config(machine: Machine) -> tuple[str, str]:
     return ("--config", str(machine.directory / "mailbrake.toml"))
 
 
+def case_of(machine: Machine) -> tuple[str, str]:
+    """A case that there is, and whom it is about."""
+    row = objects("review", "--json", "--all", *config(machine))[0]
+    return str(row["case"]), str(row["who"])
+
+
 class TestReview:
     def test_lists_what_nobody_has_looked_at(self, machine: Machine) -> None:
         """Every case with its numbers and what came of it; a reviewed one only with `--all`."""
@@ -68,6 +74,54 @@ class TestReview:
         told = mailbrake("table", "release", str(order["ref"]).lower(), *config(machine)).stdout
         gone = f"block (enforce, case {order['ref']}) taken off"
         assert told == f"account:dave released: {gone}; it may send again at once.\n"
+
+    @pytest.mark.parametrize("written", ["(case {})", "case {}.", '"{}"', " {},", "Case {}", "<{}>"])
+    def test_a_case_is_known_as_it_was_copied(self, machine: Machine, written: str) -> None:
+        """With what stands around it in a reply or a ticket; letters that no case has are those they are taken for."""
+        ref, whom = case_of(machine)
+        for name in (ref, ref.replace("0", "O").replace("1", "I")):
+            told = mailbrake("why", written.format(name), *config(machine)).stdout
+            assert told.startswith(f"Case {ref}: {whom}, ")
+        assert mailbrake("table", "release", written.format(ref), *config(machine)).stdout.startswith(
+            f"{whom} released: "
+        )
+
+    def test_what_is_nearly_a_case_is_none_and_the_case_is_named(self, machine: Machine) -> None:
+        """At one letter off, or one too few or too many."""
+        ref, whom = case_of(machine)
+        for nearly in (ref[:-1] + ("Z" if ref[-1] != "Z" else "Y"), ref[:-1], ref + "X", f"(case {ref[1:]})"):
+            for command in (["why"], ["table", "release"], ["review", "confirm"]):
+                done = mailbrake(*command, nearly, *config(machine))
+                assert (done.returncode, done.stdout) == (1, "")
+                assert f"; did you mean {ref} ({whom})" in done.stderr
+
+    @pytest.mark.parametrize("command", ["table release", "review confirm", "review release", "table block --for 1h"])
+    def test_an_account_of_which_nothing_is_known_is_said_to_be_one(self, machine: Machine, command: str) -> None:
+        """It is done all the same, as he may be yet to come; of those that are known nothing is said."""
+
+        def said(whom: str) -> str:
+            done = mailbrake(*command.split(), whom, *config(machine))
+            assert done.returncode == 0
+            return done.stderr.partition("mailbrake: no controller")[0]
+
+        assert said("bobb") == "mailbrake: no mail of account:bobb has been seen; did you mean account:bob?\n"
+        assert said("BOB@example.org") == (
+            "mailbrake: no mail of account:bob@example.org has been seen; did you mean account:bob?\n"
+        )
+        assert said("nobody") == "mailbrake: no mail of account:nobody has been seen: is it the right login?\n"
+        assert [said(whom) for whom in ("bob", '"bob"', "<Bob>", "client:192.0.2.7", "192.0.2.0/24")] == [""] * 5
+
+    def test_numbers_that_are_no_address_are_no_login(self, machine: Machine) -> None:
+        """But where it says so; nor does a quote get lost behind a kind."""
+        for written in ("203.0.113", "300.1.1.1", "192.0.2.1."):
+            done = mailbrake("table", "block", written, "--for", "1h", *config(machine))
+            assert (done.returncode, done.stdout) == (2, "")
+            assert (
+                f"expected an address such as 192.0.2.7, or a network such as 192.0.2.0/24, found '{written}'"
+                in done.stderr
+            )
+        for written in ("account:203.0.113", 'account:"bob"'):
+            assert mailbrake("table", "release", written, *config(machine)).stdout.startswith(f"{written} released: ")
 
     @pytest.mark.parametrize("command", ["table release", "review confirm", "review release", "table block --for 1h"])
     def test_a_reference_that_there_is_not_is_no_account(self, machine: Machine, command: str) -> None:
