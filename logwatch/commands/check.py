@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from enforce import config as configuration
 from enforce import identity
 from enforce.config import Config, ConfigError
-from logwatch.commands.common import asks_in_cluster, config_argument
+from logwatch.commands.common import asks_in_cluster, config_argument, said_twice
 from logwatch.commands.output import write_json
 from logwatch.reading.names import expanded
 
@@ -99,6 +99,10 @@ def _of_this_machine(config: Config) -> list[Finding]:
         Finding(f"there is nothing at {pattern} yet", "note", file, key="[log] files")
         for pattern in (() if log.journald else log.files)
         if not any(map(os.path.exists, expanded([pattern])))
+    ]
+    notes += [
+        Finding(sentence, "note", file, key="[log] files")
+        for sentence in said_twice(() if log.journald else expanded(log.files))
     ]
     if Path(config.state.directory).exists() and not Path(config.state.directory).is_dir():
         notes.append(Finding(f"{config.state.directory} is no directory", "error", file, key="[state] directory"))

@@ -19,6 +19,7 @@ from enforce import config as configuration
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError, subjects
 from logwatch.reading.names import expanded, parts
+from logwatch.reading.twice import twice
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
@@ -155,8 +156,22 @@ _CHECKS = {"zone": checks.as_zone, "default_realm": checks.as_realm}
 
 
 def logs_of(args: argparse.Namespace) -> list[str]:
-    """The logs named on the command line: patterns in quotes and directories expanded. Failure if one is missing."""
-    return _there(args.log)
+    """The logs named on the command line: patterns in quotes and directories expanded. Failure if one is missing.
+
+    Those that hold the same lines are told of on standard error.
+    """
+    found = _there(args.log)
+    for sentence in said_twice(found):
+        print(f"mailbrake: {sentence}", file=sys.stderr)
+    return found
+
+
+def said_twice(paths: Iterable[str]) -> list[str]:
+    """A sentence for each two logs that hold the same lines."""
+    return [
+        f"{one} and {other} hold the same lines, which count twice: name only one of them"
+        for one, other in twice(paths)
+    ]
 
 
 def followed(config: Config) -> list[str]:

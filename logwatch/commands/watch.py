@@ -18,7 +18,7 @@ from enforce import exposition
 from enforce.config import Config, Notify
 from enforce.notify import Notifier
 from logwatch.commands import Failure, UsageError
-from logwatch.commands.common import asks_in_cluster, config_argument, config_of
+from logwatch.commands.common import asks_in_cluster, config_argument, config_of, said_twice
 from logwatch.commands.daemon import allow_many_files, log_to, needs_cluster, until_signal
 from logwatch.commands.garbage import Garbage
 from logwatch.commands.output import now
@@ -70,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
         problem = asks_in_cluster(config, controller.core.judge.policy)
         controller.close()
         raise UsageError(problem)
+    for sentence in said_twice(controller.source.paths()):
+        logging.getLogger("mailbrake").warning("%s", sentence)
     garbage = Garbage(time.monotonic())
     wake = Wake(controller.source.directories)
     controller.source.notify(wake.wake)

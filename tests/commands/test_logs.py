@@ -45,6 +45,19 @@ def test_a_directory_means_the_files_in_it_oldest_first(tmp_path: Path) -> None:
     assert list(logwatch.read(tmp_path)["client_ip"]) == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
 
 
+def test_logs_that_hold_the_same_lines_are_told_of(tmp_path: Path) -> None:
+    """As `/var/log` on Debian, where syslog has the mail server's lines too."""
+    for name in ("mail.log", "syslog"):
+        (tmp_path / name).write_bytes(b"".join(map(line, range(20))))
+    config = tmp_path / "etc" / "mailbrake.toml"
+    config.parent.mkdir()
+    config.write_text(f'[log]\nfiles = ["{tmp_path}"]\n')
+    said = f"{tmp_path}/mail.log and {tmp_path}/syslog hold the same lines, which count twice: name only one of them\n"
+    assert mailbrake("rates", tmp_path).stderr == f"mailbrake: {said}"
+    assert mailbrake("check", "--config", config).stderr == f"mailbrake: {config}: [log] files: {said}"
+    assert mailbrake("rates", tmp_path / "syslog").stderr == ""
+
+
 def test_a_pattern_and_a_name_that_mean_one_file_read_it_once(tmp_path: Path) -> None:
     written(tmp_path)
     assert clients(tmp_path / "mail.log", f"{tmp_path}/mail.log*") == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
