@@ -107,7 +107,7 @@ class Controller:
             self._told, self._standing(), self.core.judge.guarded, [(rule.name, rule.action) for rule in policy.rules]
         )
         self._table = ports.table(config, self._standing, self._say, self._written)
-        self._recorder.attend(self._decided())
+        self._recorder.attend(self._decided(), self._ordered())
         self._note_lists()
 
     @property
@@ -398,11 +398,13 @@ class Controller:
             self._table.forget(review.key, self._now(), said)
             self._table.publish(self._ceilings(review.key), self._now())
             self._herald.standing.forget(review.key)
+            self._recorder.released(review.key)
         elif review.verdict == CONFIRMED:
             effective = self.core.hear(Confirmation(review.key, review.time))
         elif order := orders.decision_of(review):
             self._table.publish([order], self._now(), said)
             self._herald.standing.take([order], self._now())
+            self._recorder.ordered(order)
         self._recorder.reviewed(review, effective)
         self._save()
         log.info("%s %s by %s, in effect after %s", review.key, review.verdict, review.by, iso(effective))
@@ -410,8 +412,10 @@ class Controller:
     # What the table should hold.
 
     def _standing(self) -> list[Decision]:
-        ordered = orders.standing(self.journal.reviews(), self._now())
-        return self._decided() + ordered + self._ceilings()
+        return self._decided() + self._ordered() + self._ceilings()
+
+    def _ordered(self) -> list[Decision]:
+        return orders.standing(self.journal.reviews(), self._now())
 
     def _written(self) -> list[published.Change]:
         """The changes after which the table is what it is, by all that is known to have been written to it."""

@@ -99,7 +99,7 @@ class CaseFile:
         return [(what, command and f"{command}{self.configured}") for what, command in self._next()]
 
     def _next(self) -> list[tuple[str, str]]:
-        if self.begun.rule.startswith("by-hand"):
+        if self.begun.rule in orders.BY_HAND:
             return (
                 []
                 if self.state != "standing"

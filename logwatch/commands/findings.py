@@ -20,6 +20,7 @@ from logwatch.reading.loss import KINDS as LOSSES
 from logwatch.reading.loss import totals
 from logwatch.reading.source import DamageError
 from logwatch.settings import core_of, policy_of, zone_of
+from logwatch.telling import orders
 from logwatch.telling.archive import JournalError
 from logwatch.telling.journal import Journal
 from logwatch.telling.report.findings import Case, Findings, Guard, Nearby, Sender, Written
@@ -69,8 +70,9 @@ def of_journal(path: Path, config: Config, title: str) -> Findings:
     try:
         policy = policy_of(config)
         with Journal.read(path) as journal:
-            decisions, effects = journal.decisions(), journal.effects()
             reviews, facts = journal.reviews()[::-1], journal.noted("facts")
+            effects = journal.effects()
+            decisions = sorted((*journal.decisions(), *orders.decisions(reviews)), key=lambda decision: decision.time)
             published = put_by_rule(journal.published(), decisions)
             losses, memories = journal.noted("losses") or {}, journal.remembered()
     except PolicyError as error:

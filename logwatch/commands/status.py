@@ -73,6 +73,7 @@ def _shown(value: Any) -> str:
 
 
 def _controller(config: Config) -> Found:
+    from logwatch.telling import orders
     from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
 
@@ -80,7 +81,7 @@ def _controller(config: Config) -> Found:
         with Journal.read(config.journal) as journal:
             facts = journal.noted("facts")
             standing, guarded = journal.standing(now()), journal.held_back_since(now() - _DAY)
-            held = journal.held_back()
+            held, ordered = journal.held_back(), orders.standing(journal.reviews(), now())
     except JournalError as error:
         return {}, [str(error)]
     if facts is None:
@@ -90,6 +91,7 @@ def _controller(config: Config) -> Found:
         "log clock": when(facts["clock"]) if facts["clock"] else "no line yet",
         "decisions": facts["seq"],
         **modes,
+        "standing by hand": len(ordered),
         **_counters(facts),
         "guard": "{taken} of {of} places taken".format_map(facts.get("places", {"taken": 0, "of": 0})),
     }

@@ -26,6 +26,7 @@ Tips = Mapping[int, int]  # by `seq` the row of the event that tipped a decision
 class _Standing(NamedTuple):
     ref: str
     until: float
+    since: float | None = None  # of an order; what a rule decides stands from the event that tipped it
 
 
 class Effects:
@@ -38,6 +39,16 @@ class Effects:
         self._soonest = float("inf")  # when the first of them ends, or earlier
         for decision in standing:
             self._note(decision)
+
+    def order(self, order: Decision) -> None:
+        """From now on an operator's order stands; what is stamped in an earlier second came before it."""
+        self._stand(order, _Standing(order.ref, order.until, order.time // 1))
+
+    def release(self, key: str) -> None:
+        """From now on no order stands on a key; what ends the cases of rules is a decision."""
+        rules = self._standing.get(key, {})
+        for rule in [rule for rule, case in rules.items() if case.since is not None]:
+            del rules[rule]
 
     def take(self, events: Columns, decisions: Iterable[Decision], tips: Tips) -> list[Effect]:
         """The effects of a step's events on the cases that stood before it, and on those that it began.
@@ -77,9 +88,12 @@ class Effects:
         if case is None:
             self._standing[decision.key].pop(decision.rule, None)
         else:
-            self._nets.update({decision.key} if _is_network(decision.key) else ())
-            self._standing[decision.key][decision.rule] = case
-            self._soonest = min(self._soonest, case.until)
+            self._stand(decision, case)
+
+    def _stand(self, decision: Decision, case: _Standing) -> None:
+        self._nets.update({decision.key} if _is_network(decision.key) else ())
+        self._standing[decision.key][decision.rule] = case
+        self._soonest = min(self._soonest, case.until)
 
     def _concerned(self, events: Columns, made: Collection[str]) -> Iterator[str]:
         """Keys with a case that occur in the events."""
@@ -101,7 +115,8 @@ class Effects:
             for (after, case), (upto, _) in pairwise(stretches):
                 rows = mine[(mine > after) & (mine <= upto)]
                 if case is not None:
-                    yield Effect(case.ref, key, rule), rows[events["clock"][rows] < case.until]
+                    clocks = events["clock"][rows]
+                    yield Effect(case.ref, key, rule), rows[(clocks < case.until) & (clocks >= (case.since or 0.0))]
 
     def _expire(self, clock: float) -> None:
         if clock < self._soonest:

@@ -7,7 +7,7 @@ wait for it.
     decisions   one row per decision; times are epoch seconds
     lines       the log lines behind a decision
     guarded     decisions that the guard turned into observe
-    effects     what came of a case: mail accepted while it stood, attempts refused
+    effects     what came of a case or order: mail accepted while it stood, attempts refused
     published   what was written to the deny table: which record was added, changed, removed, when, and why
     answers     what DNS block lists said of a client, and for which event times it counts
     reviews     what operators said; `effective`: the event time from which it holds, empty until the controller saw it
@@ -140,10 +140,13 @@ class Journal(Archive):
             gone = self._db.execute("DELETE FROM decisions WHERE time < ? AND until < ?", (before, before)).rowcount
             self._db.execute("DELETE FROM lines WHERE seq NOT IN (SELECT seq FROM decisions)")
             self._db.execute("DELETE FROM guarded WHERE seq NOT IN (SELECT seq FROM decisions)")
-            self._db.execute("DELETE FROM effects WHERE ref NOT IN (SELECT ref FROM decisions)")
             self._db.execute("DELETE FROM published WHERE time < ? AND until < ?", (before, before))
             self._db.execute("DELETE FROM answers WHERE until < ?", (before,))
             self._db.execute("DELETE FROM reviews WHERE effective < ? AND coalesce(until, 0) < ?", (before, before))
+            self._db.execute(
+                """DELETE FROM effects WHERE ref NOT IN (SELECT ref FROM decisions) AND NOT (rule LIKE 'by-hand%'
+                   AND key IN (SELECT key FROM reviews WHERE verdict LIKE 'ordered %'))"""
+            )
         return gone
 
     def forget(self, key: str, names: re.Pattern[str]) -> Forgotten:

@@ -12,6 +12,7 @@ the same key takes the place of an earlier one. Its case reference is made of ke
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from collections.abc import Iterable
 from logwatch.schema import ACTIONS, Decision
 from logwatch.telling.journal import TAKEN_BACK, Review
 
+BY_HAND = ("by-hand", "by-hand-cap")  # rules that orders count as one of
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as of all case references
 _VERDICT = re.compile(rf"ordered ({'|'.join(ACTIONS)})(?: ([0-9.]+))?")
 
@@ -64,6 +66,19 @@ def standing(reviews: Iterable[Review], now: float) -> list[Decision]:
     return [decision for decision in found.values() if decision.until > now]
 
 
+def decisions(reviews: Iterable[Review]) -> list[Decision]:
+    """Every order, oldest first, each until its end or until another took its place."""
+    found: dict[int, Decision] = {}
+    latest: dict[tuple[str, str], Decision] = {}
+    for review in sorted(reviews, key=lambda review: review.id):
+        if order := decision_of(review):
+            before = latest.get((order.key, order.rule))
+            if before and before.until > order.time:
+                found[before.seq] = dataclasses.replace(before, until=order.time)
+            found[order.seq] = latest[order.key, order.rule] = order
+    return list(found.values())
+
+
 def case(reviews: Iterable[Review], ref_or_key: str) -> list[Decision]:
     """Every order with this reference or on this key, newest first."""
     decisions = [decision for review in reviews if (decision := decision_of(review))]
@@ -73,7 +88,7 @@ def case(reviews: Iterable[Review], ref_or_key: str) -> list[Decision]:
 
 def rule(action: str) -> str:
     """The rule that an order counts as one of."""
-    return "by-hand-cap" if action == "cap" else "by-hand"
+    return BY_HAND[action == "cap"]
 
 
 def reference(key: str, until: float) -> str:

@@ -66,9 +66,19 @@ class Recorder:
         self.unwritten = False  # whether the log has been read further than the journal knows
         self._saved = self._stayed = self._tidied = self._pruned = float("-inf")
 
-    def attend(self, cases: Iterable[Decision]) -> None:
-        """Cases that stand when the controller starts: what comes of them is counted from now on."""
+    def attend(self, cases: Iterable[Decision], ordered: Iterable[Decision]) -> None:
+        """Cases and orders that stand when the controller starts: what comes of them is counted from now on."""
         self._effects = Effects(cases)
+        for order in ordered:
+            self._effects.order(order)
+
+    def ordered(self, order: Decision) -> None:
+        """An operator's order that has been taken up: what comes of it is counted, too."""
+        self._effects.order(order)
+
+    def released(self, key: str) -> None:
+        """The orders on a key have been taken back."""
+        self._effects.release(key)
 
     def take(
         self, chunk: bytes, events: Columns, decisions: Iterable[Decision], held: Iterable[int], tips: Tips

@@ -40,8 +40,16 @@ def test_an_order_holds_at_once_and_across_restarts_until_it_is_released(site: S
         wait_for(lambda: not site.refused("bob"), PATIENCE, "mail to flow without a table", site.errors("milter"))
         site.start("watch")
         wait_for(lambda: site.refused("bob"), PATIENCE, "bob to be refused again", site.errors("watch"))
+    site.wait_until_read()
     told = site.run("why", str(order["ref"])).stdout
     assert "account:bob@example.org" in told
+    refused = len(site.postfix.lines("milter-reject: .*Sending is blocked"))
+    accepted = len(site.postfix.lines("from=<bob@example.org>, size="))
+    (found,) = site.json("why", str(order["ref"]))
+    assert (found["messages"], found["recipients"], found["refused"]) == (accepted, accepted, refused)
+    page = re.sub(r"<[^>]*>", " ", site.run("report", "--journal").stdout)
+    assert re.search(rf"1 order by hand\. .* {refused} +attempts refused", page)
+    assert site.json("status")[0]["controller"]["standing by hand"] == 1
     assert re.search("ordered block until .* by root: stolen, 4711", told)
     assert site.run("table", "release", "bob").returncode == 0
     assert site.refused("bob") is None

@@ -1,7 +1,9 @@
 """A syslogd that is a thread: what programs send to its socket stands in a file, each line with a host's name."""
 
 import os
+import re
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from threading import Thread
@@ -10,6 +12,7 @@ from typing import Self
 
 BUFFER = 8 << 20  # bytes that wait while nobody reads: a burst must not lose lines
 STAMP = len("Nov 25 01:16:55 ")
+STAMPED = re.compile(rb"[A-Z][a-z]{2} [ 0-9]{2} [0-9:]{8} ")
 
 
 class Syslog:
@@ -46,6 +49,8 @@ class Syslog:
 
 
 def line(message: bytes, host: bytes) -> bytes:
-    """The line of a file for `<PRI>Mmm dd hh:mm:ss tag[pid]: text`, as a program's syslog(3) sends it."""
+    """The line of a file for `<PRI>Mmm dd hh:mm:ss tag[pid]: text`, as syslog(3) sends it; some leave the stamp out."""
     text = message[message.find(b">") + 1 :].rstrip(b"\n\0")
+    if not STAMPED.match(text):
+        text = time.strftime("%b %e %H:%M:%S ").encode() + text
     return text[:STAMP] + host + b" " + text[STAMP:] + b"\n"

@@ -233,6 +233,7 @@ def test_a_syslog_line_gets_its_host() -> None:
     """Without priority, and with one line end."""
     sent = b"<22>Nov 25 01:16:55 sendmail[7]: 6AP: text\n\0"
     assert syslog.line(sent, b"mx1") == b"Nov 25 01:16:55 mx1 sendmail[7]: 6AP: text\n"
+    assert syslog.line(b"<22>mailbrake[7]: text", b"mx1")[syslog.STAMP :] == b"mx1 mailbrake[7]: text\n"
 
 
 def test_a_field_of_saslauthds_protocol() -> None:

@@ -15,6 +15,7 @@ from logwatch.judging import language
 from logwatch.judging.decide import Judge
 from logwatch.telling.effects import Effects
 from tests import maillog
+from tests.telling.decisions import decision
 
 POLICY = """
 rule burst per account:
@@ -147,6 +148,26 @@ def test_what_is_extended_where_the_clock_is_set_back_stands_again() -> None:
     lines = [*sending([0, 1]), *sending([120], "alice"), *sending([5, 6, 7])]
     for chunks in ([b"".join(lines)], lines):
         assert {name[1:]: counts for name, counts in effects(chunks).items()} == {("account:bob", "burst"): (1, 4, 0)}
+
+
+def test_an_order_counts_from_its_second_on_until_it_is_taken_back() -> None:
+    """Nothing that is older though it is read later, as after a restart; and a rule's case is none."""
+    core, following = Core(Judge(language.parse(POLICY)), start=maillog.START), Effects()
+    pieces = [b"".join(sending(minutes)) for minutes in ([0, 1], [2], [3])]
+    following.order(
+        decision(1, key="account:bob", rule="by-hand", time=maillog.START + 60.9, until=maillog.START + 900)
+    )
+    found = []
+    for piece in pieces:
+        step = core.feed(piece)
+        found.append({one[2]: one[3:] for one in following.take(step.events, step.decisions, step.tips)})
+        if len(found) == 2:
+            following.release("account:bob")
+    assert found == [
+        {"by-hand": (1, 4, 0)},
+        {"by-hand": (1, 4, 0), "burst": (1, 4, 0)},
+        {"burst": (1, 4, 0)},
+    ]
 
 
 @settings(deadline=None, max_examples=30)

@@ -217,6 +217,20 @@ def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(journal: Journal) 
     assert [effect.ref for effect in journal.effects().values()] == ["8K2M9Q"]
 
 
+def test_what_came_of_an_order_is_kept_as_long_as_the_order(journal: Journal) -> None:
+    """Which is a review: nothing of it is among the decisions."""
+    journal.review(Review(NOW, "account:bob", "ordered block", "eve", until=NOW + 3600))
+    (order,) = journal.reviews()
+    with journal.transaction():
+        journal.affect([Effect("8K2M9Q", "account:bob", "by-hand", 1, 1, 1)])
+        journal.affect([Effect("9K2M9Q", "account:bob", "flood", 1, 1, 1)])
+        journal.seen(order, NOW)
+    journal.prune(NOW + 60)
+    assert [effect.ref for effect in journal.effects().values()] == ["8K2M9Q"]
+    journal.prune(NOW + 86400)
+    assert not journal.effects()
+
+
 def test_effects_add_up(journal: Journal) -> None:
     """Step by step, by case."""
     for one in (Effect("7K2M9Q", "account:bob", "flood", 1, 25, 0), Effect("7K2M9Q", "account:bob", "flood", 2, 3, 4)):

@@ -63,3 +63,9 @@ def test_a_case_is_found_by_key_and_by_reference() -> None:
     assert [d.action for d in orders.case(said, BOB)] == ["hold", "block"]
     assert [d.action for d in orders.case(said, orders.reference(BOB, NOW + 9))] == ["hold"]
     assert orders.case(said, "account:eve") == []
+
+
+def test_all_orders_each_until_its_end_or_until_another_took_its_place() -> None:
+    said = [review(3, "ordered hold", until=NOW + 9), review(1, "ordered block"), review(2, "ordered cap 7")]
+    found = [(order.action, order.until - NOW) for order in orders.decisions(said)]
+    assert found == [("block", 3), ("cap", 3600), ("hold", 9)]

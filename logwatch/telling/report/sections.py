@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from logwatch.schema import side
+from logwatch.telling.orders import BY_HAND
 from logwatch.telling.report import charts
 from logwatch.telling.report.findings import Case, Findings, Said, Written
 from logwatch.telling.report.layout import (
@@ -33,6 +34,9 @@ _HOUR, _DAY = 3600, 86400
 _SOON = 120  # seconds: what is longer is told in hours and minutes
 _WIDTHS = (1, 2, 3, 6, 12, 24, 48, 168, 720)  # hours of a bar
 
+_GONE = "no longer in the policy"
+_ORDERED = {name: Written(name, "", "ordered by an operator", "enforce") for name in BY_HAND}
+
 Section = Callable[[Findings], Markup]
 _NOTHING = Markup("")
 
@@ -46,16 +50,19 @@ def _summary(found: Findings) -> Markup:
 
 
 def _verdict(found: Findings) -> str:
-    """The report in two sentences."""
-    if not found.cases:
-        return "No rule held for anybody: everybody was left alone."
-    senders = len({case.key for case in found.cases})
+    """The report in two sentences, and one more where operators gave orders."""
+    ruled = [case for case in found.cases if case.rule not in BY_HAND]
+    ordered = len(found.cases) - len(ruled)
+    more = f" {counted(ordered, 'order')} by hand." if ordered else ""
+    if not ruled:
+        return "No rule held for anybody: everybody was left alone." + more
+    senders = len({case.key for case in ruled})
     acted = "acted" if found.live else "would have acted"
-    enforced = sum(case.mode == "enforce" for case in found.cases)
-    said = f"The policy {acted} {times(len(found.cases))}, on {counted(senders, 'sender')}. "
+    enforced = sum(case.mode == "enforce" for case in ruled)
+    said = f"The policy {acted} {times(len(ruled))}, on {counted(senders, 'sender')}. "
     if not enforced:
-        return said + "All of its rules that held only observe: nobody was refused."
-    return said + f"{counted(enforced, 'case')} enforced, {number(len(found.cases) - enforced)} only observed."
+        return said + "All of its rules that held only observe: nobody was refused." + more
+    return said + f"{counted(enforced, 'case')} enforced, {number(len(ruled) - enforced)} only observed." + more
 
 
 # Rules.
@@ -65,9 +72,8 @@ def _rules(found: Findings) -> Markup:
     by_rule: defaultdict[str, list[Case]] = defaultdict(list)
     for case in found.cases:
         by_rule[case.rule].append(case)
-    gone = [
-        Written(name, "", "no longer in the policy", "-") for name in by_rule.keys() - {r.name for r in found.rules}
-    ]
+    others = by_rule.keys() - {rule.name for rule in found.rules}
+    gone = [_ORDERED[name] if name in _ORDERED else Written(name, "", _GONE, "-") for name in others]
     held = [rule for rule in (*found.rules, *sorted(gone)) if rule.name in by_rule]
     rows = [_rule(rule, by_rule[rule.name]) for rule in held]
     heads = (
