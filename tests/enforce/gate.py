@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import socket
 import time
 from collections.abc import Mapping
@@ -32,6 +33,7 @@ class Gate:
 
     `snippet` configures the milter in Sendmail, with the socket that a real machine would have; `listeners` are more
     options of Sendmail's daemons. `certificate` is a file with a key and a certificate, for STARTTLS.
+    What it had written is gone when it is left.
     """
 
     def __init__(
@@ -64,9 +66,12 @@ class Gate:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self.deny()
-        self._stack.enter_context(self.milter)
-        self._stack.enter_context(self.mta)
+        with contextlib.ExitStack() as undo:
+            undo.callback(shutil.rmtree, self.directory)
+            self.deny()
+            undo.enter_context(self.milter)
+            undo.enter_context(self.mta)
+            self._stack = undo.pop_all()
         return self
 
     def __exit__(

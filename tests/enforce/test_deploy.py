@@ -101,6 +101,7 @@ def test_postfix_works_with_the_snippet_and_without_the_milter() -> None:
         assert gate.send("bob")[0].code == 250
         assert gate.mta.lines("warning: (?!connect to Milter)") == []
         restart(gate)
+    assert not gate.directory.exists()
 
 
 @pytest.mark.parametrize("mta", ["postfix", "sendmail"])
