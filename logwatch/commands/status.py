@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from logwatch.settings import STREAM
 
 _DAY = 86400.0
 _NAMED = 3  # cases
+_ROOM = 64_000_000  # bytes: what the journal's write-ahead log may take for a while
 _OLD = 30.0  # seconds without a heartbeat: six were missed
 
 Found = tuple[dict[str, Any], list[str]]
@@ -54,12 +56,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _parts(config: Config) -> tuple[Callable[[Config], Found], ...]:
     """What there is to look at on this machine."""
-    here = (_controller, _log, _table, _milter)
+    here = (_controller, _log, _table, _disk, _milter)
     if not config.cluster.servers:
         return here
     if not config.journal.exists():
-        return _spool, _table, _milter
-    return (*(here if config.table.exists() else here[:2]), _gateways, _controllers)
+        return _spool, _table, _disk, _milter
+    return (*(here if config.table.exists() else (_controller, _log, _disk)), _gateways, _controllers)
 
 
 def _shown(value: Any) -> str:
@@ -183,6 +185,19 @@ def _table(config: Config) -> Found:
             "is `mailbrake watch` running?"
         ]
     return found, []
+
+
+def _disk(config: Config) -> Found:
+    where = config.state.directory
+    try:
+        free = shutil.disk_usage(where).free
+    except OSError:  # the others say that it is not there
+        return {}, []
+    left = f"{free / 1e6:,.0f} MB"
+    if free >= _ROOM:
+        return {"free": left}, []
+    until = "meanwhile decisions are made and kept in memory, and mail flows"
+    return {"free": left}, [f"{where}: the disk is full, or soon will be ({left} are free): make room; {until}"]
 
 
 def _milter(config: Config) -> Found:

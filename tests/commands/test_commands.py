@@ -475,6 +475,13 @@ class TestBeforeAnythingRan:
         for part in ("there is no journal yet", "no table there", "no milter answers"):
             assert part in done.stderr
 
+    def test_status_says_that_the_disk_is_full(self, config: Path) -> None:
+        """Nothing is ever free in /proc."""
+        config.write_text('[state]\ndirectory = "/proc"\n')
+        done = mailbrake("status", "--config", config)
+        assert done.returncode == 1
+        assert "mailbrake: /proc: the disk is full, or soon will be (0 MB are free): make room; " in done.stderr
+
     def test_table_list_says_that_there_is_no_table(self, config: Path) -> None:
         """Exit status 1."""
         done = mailbrake("table", "list", "--config", config)
