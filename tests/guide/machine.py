@@ -48,14 +48,10 @@ PLACES = (
     "/usr/local/bin",
     "/root",
 )
-MINE = """
-[state]
-directory = "{root}/var/lib/mailbrake"
-
-[milter]
-socket = "unix:{root}/run/mailbrake/milter.sock"
-syslog = ""
-"""
+MINE = {  # unless the guide has such a section
+    "[state": '[state]\ndirectory = "{root}/var/lib/mailbrake"\n',
+    "[milter": '[milter]\nsocket = "unix:{root}/run/mailbrake/milter.sock"\nsyslog = ""\n',
+}
 
 
 class Machine:
@@ -72,7 +68,7 @@ class Machine:
     def __enter__(self) -> Self:
         self.postfix.__enter__()
         for place in (*PLACES, "/var/log"):
-            if place not in ("/opt/mailbrake", "/var/log/mail.log"):
+            if place not in ("/opt/mailbrake", "/var/log/mail.log", "/etc/mailbrake"):
                 (self.root / place[1:]).mkdir(parents=True, exist_ok=True)
         (self.root / "opt").mkdir()
         shutil.rmtree(self.root / "var/lib/mailbrake")
@@ -92,8 +88,10 @@ class Machine:
         """Take up a block of the configuration; a later one replaces a section of the same name."""
         for section in re.split(r"(?m)^(?=\[)", self.local(block)):
             if section:
-                self._settings[section.split("]")[0]] = section
-        text = "".join(self._settings.values()) + MINE.format(root=self.root)
+                name = section.split("]")[0]
+                self._settings[name] = section + 'syslog = ""\n' * (name == "[milter")
+        mine = {name: text.format(root=self.root) for name, text in MINE.items()}
+        text = "".join({**mine, **self._settings}.values())
         (self.root / "etc/mailbrake/mailbrake.toml").write_text(text)
 
     def run(self, command: str) -> subprocess.CompletedProcess[str]:
@@ -107,6 +105,7 @@ class Machine:
 
     def local(self, text: str) -> str:
         """What a text means here."""
+        text = text.replace("/var/spool/postfix", f"{self.postfix.directory}/spool")
         text = re.sub(
             rf"(?<![\w.])(?:{'|'.join(map(re.escape, PLACES))})", lambda found: f"{self.root}{found[0]}", text
         )
@@ -118,7 +117,7 @@ class Machine:
             r"python3 -m venv (\S+)": lambda where: self._sh(f"ln -s {sys.prefix} {where}"),
             r"\S+/bin/pip install '(\S+)'": self._pip,
             r"systemd-sysusers": lambda: self._sh(f"systemd-sysusers --dry-run {self.root}/usr/lib/sysusers.d/*"),
-            r"install -d -o (\S+) -g \S+ (.*)": self._install_for,
+            r"install -d -o (\S+) -g (\S+) (.*)": self._install_for,
             r"runuser -u (\S+) -g mailbrake -G adm -- (mailbrake watch .* --learn .*)": self._learn,
             r"systemctl (daemon-reload)": lambda _: self._sh("true"),
             r"systemctl (?:enable --now|start|restart) (\S+)": self._start,
@@ -149,9 +148,9 @@ class Machine:
             assert f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text()
         return self._sh(f"{shlex.quote(sys.executable)} -m pip install -q --dry-run --no-deps --no-build-isolation .")
 
-    def _install_for(self, user: str, rest: str) -> subprocess.CompletedProcess[str]:
+    def _install_for(self, user: str, group: str, rest: str) -> subprocess.CompletedProcess[str]:
         assert re.search(rf"^u {user} ", (ROOT / "deploy/mailbrake.sysusers").read_text(), re.MULTILINE)
-        return self._sh(f"install -d {rest}")
+        return self._sh(f"install -d {'' if group == user else f'-g {group}'} {rest}")
 
     def _export(self, name: str, value: str) -> subprocess.CompletedProcess[str]:
         self._environment[name] = value
@@ -190,10 +189,13 @@ class Machine:
     def _is_up(self, name: str) -> bool:
         assert self._services[name].poll() is None, (self.root / f"{name}.err").read_text()
         if name == "mailbrake-milter":
-            return (self.root / "run/mailbrake/milter.sock").exists()
+            return any(Path(place, "mailbrake/milter.sock").exists() for place in self._run_directories())
         found = self._sh(f"mailbrake status --json --config {self.root}/etc/mailbrake/mailbrake.toml").stdout
         logs = [log for log in json.loads(found or '{"log": {}}')["log"].values() if isinstance(log, dict)]
         return bool(logs) and all(not log["behind"] for log in logs)
+
+    def _run_directories(self) -> tuple[Path, Path]:
+        return self.root / "run", self.postfix.directory / "spool"
 
     def _stop(self, name: str) -> subprocess.CompletedProcess[str]:
         process = self._services.pop(name)

@@ -49,7 +49,7 @@ class Machines:
         self._port = free_port()
         self._running: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
         for name in MACHINES:
-            for place in ("etc/mailbrake", "etc/systemd/system", "var/lib", "var/log", "usr/local/bin", "root", "opt"):
+            for place in ("etc/systemd/system", "var/lib", "var/log", "usr/local/bin", "root", "opt"):
                 (self.root(name) / place).mkdir(parents=True)
             (self.root(name) / "usr/lib/sysusers.d").mkdir(parents=True)
             (self.root(name) / "var/log/mail.log").touch()
@@ -57,6 +57,7 @@ class Machines:
             self.run(name, "python3 -m venv /opt/mailbrake")
             self.run(name, "ln -s /opt/mailbrake/bin/mailbrake /usr/local/bin/mailbrake")
         for name in ("c1", "mx1"):
+            (self.root(name) / "etc/mailbrake").mkdir()
             (self.root(name) / "etc/mailbrake/policy").write_text(POLICY)
 
     def root(self, name: str) -> Path:
