@@ -2,11 +2,15 @@
 
 A file counts as changed once it has looked the same for a second time since, so that one which is just being written is
 left alone. What cannot be read or used leaves all lists as they were. The policy's own text is read once.
+
+Changed files are read in a thread, as a list of half a million takes most of a second, in which nothing would be
+decided: until it has been read, the lists count as they were.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from enforce.config import Config
@@ -15,6 +19,7 @@ from logwatch.judging.policy import Policy
 from logwatch.settings import policy_of
 
 EVERY = 2.0  # seconds between two looks
+THREAD = "lists"  # what the name of the thread that reads begins with
 
 _Look = Mapping[Path, tuple[int, ...] | None]  # inode, size, time of change; None where there is no file
 
@@ -31,32 +36,47 @@ class Lists:
         self._paths = [self._path.parent / path for path in self.policy.files()]
         self._read = self._seen = self._look()
         self._looked = float("-inf")
+        self._reading: Future[Policy] | None = None
 
     def anew(self, now: float) -> Policy | None:
-        """The policy with its lists as they are now, if they have changed; PolicyError if one cannot be used.
+        """The policy with its lists as they are now, once changed ones have been read; PolicyError if one is unusable.
 
         That is raised once for each change. `now` is seconds of any clock.
         """
+        if self._reading:
+            return self._taken(self._reading) if self._reading.done() else None
         if now - self._looked < EVERY:
             return None
         self._looked = now
         seen, before = self._look(), self._seen
         self._seen = seen
-        return self._again() if seen == before and seen != self._read else None
+        if seen == before and seen != self._read:
+            self._read = seen
+            reader = ThreadPoolExecutor(1, THREAD)
+            self._reading = reader.submit(self._again)
+            reader.shutdown(wait=False)
+        return None
 
     def at_once(self) -> Policy | None:
-        """The same, whether or not anything seems to have changed; None if there are no lists."""
-        self._seen = self._look()
-        return self._again() if self._paths else None
+        """The same, whether or not anything seems to have changed; None if there are no lists. It waits for them."""
+        self._read = self._seen = self._look()
+        self._reading = None
+        if not self._paths:
+            return None
+        self.policy = self._again()
+        return self.policy
 
     def edited(self) -> bool:
         """Whether the policy's own text is another one by now; PolicyError if it cannot be read."""
         return language.from_disk(self._path) != self._text
 
-    def _again(self) -> Policy:
-        self._read = self._seen
-        self.policy = policy_of(self._config, self._content)
+    def _taken(self, reading: Future[Policy]) -> Policy:
+        self._reading = None
+        self.policy = reading.result()
         return self.policy
+
+    def _again(self) -> Policy:
+        return policy_of(self._config, self._content)
 
     def _content(self, path: Path) -> str:
         if path != self._path:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import datetime
@@ -19,7 +21,7 @@ import pytest
 from enforce import config as configuration
 from enforce.config import Config
 from enforce.table import Reader, Record, Unusable
-from logwatch.lists import EVERY
+from logwatch.lists import EVERY, THREAD
 from logwatch.reading.source import DamageError
 from logwatch.rerun import rerun, start_of
 from logwatch.settings import core_of, policy_of
@@ -198,10 +200,18 @@ class TestLists:
 
     @staticmethod
     def later(machine: Machine, controller: Controller) -> None:
-        """Some seconds, in which it looks twice."""
+        """Some seconds, in which it looks twice, and reads what has changed."""
         for _ in range(2):
             machine.now += EVERY
             controller.once()
+        for thread in TestLists.readers():
+            thread.join()
+        controller.once()
+
+    @staticmethod
+    def readers() -> list[threading.Thread]:
+        """What reads lists now."""
+        return [thread for thread in threading.enumerate() if thread.name.startswith(THREAD)]
 
     def test_who_is_exempt_from_now_on_is_let_go(self, machine: Machine, exempted: Path) -> None:
         """And is not decided against again; who is no longer exempt is."""
@@ -265,6 +275,24 @@ class TestLists:
             assert machine.listed() == {BOB: ["enforce"]}
             controller.reread()
             controller.once()
+            assert machine.listed() == {}
+
+    def test_while_a_list_is_read_it_counts_as_it_was(self, machine: Machine, exempted: Path) -> None:
+        """And what is decided does not wait for it: here it is a pipe, into which the second list is yet to come."""
+        with machine.controller() as controller:
+            exempted.unlink()
+            os.mkfifo(exempted)
+            for _ in range(2):
+                machine.now += EVERY
+                controller.once()
+            assert self.readers()
+            try:
+                machine.send()
+                controller.once()
+                assert machine.listed() == {BOB: ["enforce"]}
+            finally:
+                exempted.write_text("bob\n")
+            self.later(machine, controller)
             assert machine.listed() == {}
 
     def test_says_which_lists_it_goes_by(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -69,6 +69,18 @@ def gather(entries: Iterable[Entry]) -> Exempted:
             networks[kind, version, prefix].add(number)
     domains = frozenset(key.removeprefix("account:") for key in keys if key.startswith("account:@"))
     return Exempted(frozenset(keys), domains, {length: frozenset(numbers) for length, numbers in networks.items()})
+
+
+def together(several: Sequence[Exempted]) -> Exempted:
+    """All that is in one of these."""
+    if len(several) == 1:
+        return several[0]
+    networks: defaultdict[Length, frozenset[int]] = defaultdict(frozenset)
+    for one in several:
+        for length, numbers in one.networks.items():
+            networks[length] |= numbers
+    keys = frozenset[str]().union(*(one.keys for one in several))
+    return Exempted(keys, frozenset[str]().union(*(one.domains for one in several)), dict(networks))
 
 
 def entry(kind: str, written: str, account: Naming) -> Entry:

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import pyparsing as pp
@@ -18,7 +17,7 @@ import pyparsing as pp
 from enforce import key
 from logwatch.judging import reputation
 from logwatch.judging.dnsbl import Dnsbl
-from logwatch.judging.exemptions import Entry, Naming, entry, gather
+from logwatch.judging.exemptions import Entry, Naming, entry, gather, together
 from logwatch.judging.grammar import WORDS, Mode, grammar
 from logwatch.judging.policy import (
     ENFORCE,
@@ -46,6 +45,7 @@ Reader = Callable[[Path], str]
 
 _BLANK = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*+")
 _WORD = re.compile(r'"[^"\n]*"?|(?:[\w.@/+×-]|:(?=[\w:]))+|[<>=!]+|.', re.DOTALL)
+_COMMENT = re.compile(r"(?:^|\s)#.*")
 _DIGITS = 16  # of the digest of a list
 _LONGEST = 60  # characters of a word shown in a message
 
@@ -162,14 +162,14 @@ def _assembled(text: str, statements: Iterable[object]) -> Policy:
 def _resolved(reading: _Reading) -> Policy:
     """The policy with the keys that its exemptions and scopes name."""
     policy = reading.policy
-    exempted = [
-        list(reading.entries((exemption.kind, item) for item in exemption.items)) for exemption in policy.exemptions
-    ]
+    exempting = tuple(
+        gather(reading.entries((exemption.kind, item) for item in exemption.items)) for exemption in policy.exemptions
+    )
     scopes = {rule.name: [(rule.kind, item) for item in rule.scope.items] for rule in policy.rules if rule.scope}
     return replace(
         policy,
-        exempted=gather(chain.from_iterable(exempted)),
-        exempting=tuple(map(gather, exempted)),
+        exempted=together(exempting),
+        exempting=exempting,
         scored=tuple(reading.scored()),
         scopes={name: gather(reading.entries(named)) for name, named in scopes.items()},
     )
@@ -274,7 +274,7 @@ class _Reading:
 def _filed(kind: str, path: Path, content: str, account: Naming) -> Iterator[Entry]:
     """One entry a line; `#` begins a comment at the start of a line or after a blank."""
     for number, row in enumerate(content.split("\n"), 1):
-        item = re.sub(r"(?:^|\s)#.*", "", row).strip()
+        item = (_COMMENT.sub("", row) if "#" in row else row).strip()
         if item:
             try:
                 yield entry(kind, item, account)
