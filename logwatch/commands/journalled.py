@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import logging
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from logwatch.watch import Controller
 
 _NAMED = 3  # logs
+_ROOM = 16_000_000  # bytes: a small journal, and a table, whose file ends who writes to it on a full disk
+_REMEDY = "make room, or name a directory that has some: TMPDIR=DIRECTORY before the command"
 
 
 def logs_argument(parser: argparse.ArgumentParser) -> None:
@@ -71,11 +74,26 @@ def journal_of(args: argparse.Namespace, config: Config) -> Iterator[tuple[Journ
             raise Failure(str(error)) from None
         return
     damage: list[DamageError] = []
-    with tempfile.TemporaryDirectory(prefix="mailbrake-") as directory:
+    with _scratch() as directory:
         end = _read(config, directory, logs_of(args), damage)
         with Journal.read(_within(config, directory).journal) as journal:
+            if (journal.noted("facts") or {}).get("clock") != end:
+                raise Failure(f"{directory}: what the logs tell did not fit there: {_REMEDY}")
             yield journal, end
     read_whole(damage)
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """A directory that is gone afterwards; Failure where there is no room for one, as on a machine in trouble."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="mailbrake-")
+    except OSError as error:
+        raise Failure(f"{error.strerror}: {_REMEDY}") from None
+    with made as directory:
+        if (free := shutil.disk_usage(directory).free) < _ROOM:
+            raise Failure(f"{directory}: {free / 1e6:.0f} MB are free there, which is not enough: {_REMEDY}")
+        yield directory
 
 
 def _read(config: Config, directory: str, logs: list[str], damage: list[DamageError]) -> float:

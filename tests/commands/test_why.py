@@ -18,6 +18,7 @@ import pytest
 from logwatch.commands.current import bars
 from logwatch.commands.output import clock, when
 from logwatch.telling.journal import Journal, Review
+from tests import maillog
 from tests.commands.test_commands import ROOT, mailbrake, objects
 from tests.commands.test_reviewing import config
 from tests.test_watch import Machine
@@ -403,3 +404,50 @@ def test_an_order_that_follows_a_release_stands_though_no_controller_has_taken_u
     assert states() == ["standing", "released"]
     told = mailbrake("why", "bob", *configured).stdout
     assert told.count("mailbrake table release account:bob") == 1  # what to do next, of the one that stands
+
+
+class TestNoRoom:
+    """A disk that is full is what such nights begin with: it is said, and nothing made up of half a journal."""
+
+    def test_for_temporary_files(self, machine: Machine) -> None:
+        """A file system of 200 KB is at hand, in a mount namespace of its own."""
+        small = machine.directory / "small"
+        small.mkdir()
+        done = told_within(f"mount -t tmpfs -o size=200k tmpfs {small}", "why", "bob", machine.log, TMPDIR=str(small))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert re.fullmatch(
+            rf"mailbrake: {small}/mailbrake-\w+: 0 MB are free there, which is not enough: make room, .*\n", done.stderr
+        )
+
+    def test_for_any_temporary_file(self) -> None:
+        """Nothing can be written anywhere."""
+        closed = "for at in /tmp /var/tmp; do mount -t tmpfs -o ro tmpfs $at; done; cd /proc"
+        done = told_within(closed, "why", "bob", ROOT / "samples/incident.log", PYTHONPATH=str(ROOT))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("mailbrake: No usable temporary directory found in ['/tmp', ")
+
+    def test_for_what_the_logs_tell(self, tmp_path: Path) -> None:
+        """No file may become larger than the table is."""
+        log = tmp_path / "mail.log"
+        lines = (
+            (n / 9, line)
+            for n in range(3000)
+            for line in maillog.submission(f"4jX{n:07}zJ9Hg", f"u{n}", ["a@b.example"])
+        )
+        log.write_bytes(b"".join(maillog.log(lines)))
+        done = told_within("ulimit -f 600", "rollout", log)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert ": what the logs tell did not fit there: make room, " in done.stderr
+
+
+def told_within(setting: str, *words: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What a command says where a shell has made this of its surroundings."""
+    command = [sys.executable, "-m", "logwatch", *map(str, words)]
+    return subprocess.run(
+        ["unshare", "-m", "bash", "-c", f'{setting}; exec "$@"', "bash", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+    )
