@@ -2,7 +2,8 @@
 
 For a case that only observes, the mail accepted is what it would have stopped; for one that is enforced, what got
 through all the same. Counted from the event after the one that tipped it until its end; what has ended does not stand
-again where the log's clock is set back into it, unless it is extended.
+again where the log's clock is set back into it, unless it is extended. Recipients that Exim names only when it delivers
+count when it does; those of the message that tipped a case do not.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class _Standing(NamedTuple):
     ref: str
     until: float
     since: float | None = None  # of an order; what a rule decides stands from the event that tipped it
+    tipped: bytes | None = None  # the message that did, of which Exim may name recipients later
 
 
 class Effects:
@@ -84,7 +86,7 @@ class Effects:
         return found
 
     def _note(self, decision: Decision) -> None:
-        case = _case(decision)
+        case = _case(decision, self._standing[decision.key].get(decision.rule))
         if case is None:
             self._standing[decision.key].pop(decision.rule, None)
         else:
@@ -110,13 +112,12 @@ class Effects:
         mine = np.flatnonzero(_about(key, events))
         before = self._standing.get(key, {})
         for rule in dict.fromkeys((*before, *made)):
-            changes = [(tips[decision.seq], _case(decision)) for decision in made.get(rule, ())]
-            stretches = [(-1, before.get(rule)), *changes, (len(events["clock"]), None)]
-            for (after, case), (upto, _) in pairwise(stretches):
-                rows = mine[(mine > after) & (mine <= upto)]
+            stretches = [(-1, before.get(rule))]
+            for decision in made.get(rule, ()):
+                stretches.append((tips[decision.seq], _case(decision, stretches[-1][1])))
+            for (after, case), (upto, _) in pairwise([*stretches, (len(events["clock"]), None)]):
                 if case is not None:
-                    clocks = events["clock"][rows]
-                    yield Effect(case.ref, key, rule), rows[(clocks < case.until) & (clocks >= (case.since or 0.0))]
+                    yield Effect(case.ref, key, rule), _within(case, events, mine[(mine > after) & (mine <= upto)])
 
     def _expire(self, clock: float) -> None:
         if clock < self._soonest:
@@ -155,8 +156,33 @@ def _networks(client: str | None) -> Collection[str]:
     return keys.networks(client.removeprefix("client:")) if client else ()
 
 
-def _case(decision: Decision) -> _Standing | None:
-    return None if decision.action == RELEASE else _Standing(decision.ref, decision.until)
+def _case(decision: Decision, before: _Standing | None) -> _Standing | None:
+    """What stands by a decision, after what stood before it."""
+    if decision.action == RELEASE:
+        return None
+    tipped = decision.queue_id.encode("latin-1") if decision.queue_id else None
+    goes_on = before is not None and before.ref == decision.ref
+    return _Standing(decision.ref, decision.until, tipped=before.tipped if before and goes_on else tipped)
+
+
+def _within(case: _Standing, events: Columns, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Those of a key's events that came while a case stood."""
+    clocks = events["clock"][rows]
+    kept = np.asarray((clocks < case.until) & (clocks >= (case.since or 0.0)), dtype=bool)
+    later = _named(events, rows)
+    if case.tipped is not None and later.any():
+        kept &= (later == 0) | np.asarray(events["queue_id"][rows] != case.tipped, dtype=bool)
+    found: NDArray[np.int64] = rows[kept]
+    return found
+
+
+def _named(events: Columns, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many recipients these events name of messages that counted for one when they were accepted."""
+    kinds, counts = events["event"][rows], events["count"][rows]
+    delivered = np.asarray(kinds == "delivery", dtype=bool) & np.asarray(counts != None, dtype=bool)  # noqa: E711
+    found = np.zeros(len(rows), dtype=np.int64)
+    found[delivered] = [int(number) for number in counts[delivered]]
+    return found
 
 
 def counted(events: Columns, rows: Any, case: Effect) -> Effect:
@@ -165,7 +191,7 @@ def counted(events: Columns, rows: Any, case: Effect) -> Effect:
     kinds = events["event"][rows]
     queued = rows[np.asarray(kinds == "queued", dtype=bool)]
     refused = rows[np.isin(kinds, ("verdict", "milter_reject"))]
-    recipients = sum(int(number) for number in events["nrcpt"][queued] if number)
+    recipients = sum(int(number) for number in events["nrcpt"][queued] if number) + int(_named(events, rows).sum())
     return case._replace(
         messages=len(queued),
         recipients=recipients,

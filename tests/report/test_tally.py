@@ -59,6 +59,18 @@ def test_senders_come_with_their_days() -> None:
     assert second == ("account:eve", 1, 3, 1, {day: 3})
 
 
+def test_recipients_that_exim_names_only_when_it_delivers_are_counted() -> None:
+    """By hour, and of their sender: three of a message that was taken for one."""
+    fate = "R=dnslookup T=remote_smtp H=mx.x.example [198.51.100.5]"
+    lines = ["<= bob@example.org H=(c) [192.0.2.1] P=esmtpsa A=plain:bob S=333"]
+    lines += [f'=> r{number}@x.example {fate} C="250 ok"' for number in range(3)]
+    core, tally = Core(Judge(POLICY), zone=UTC, start=maillog.START), Tally(UTC)
+    step = core.feed("".join(f"2025-11-25 03:00:01 1xW4Y4-00043P-2H {line}\n" for line in lines).encode())
+    tally.add(step.events, step.decisions, step.tips)
+    assert list(tally.hours().values()) == [Hour(1, 3, 0)]
+    assert tally.senders()[0][:4] == ("account:bob", 1, 3, 0)
+
+
 def test_what_the_milter_wrote_is_told_by_rule() -> None:
     """Refused, or only would have been; a case that is not known here belongs to no rule."""
     ref = tallied(message(10, 1, 11)).decisions[0].ref

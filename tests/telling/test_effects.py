@@ -118,6 +118,19 @@ def test_what_is_refused_is_counted_apart() -> None:
     assert {name[1:]: counts for name, counts in found.items()} == {("account:bob", "burst"): (0, 0, 4)}
 
 
+def test_recipients_that_exim_names_later_count_but_those_of_the_message_that_tipped_it() -> None:
+    """Ten of the first message, of which the seventh tips the rule; the second has five."""
+    lines = []
+    for number, (second, recipients) in enumerate(((0, 10), (30, 5))):
+        queue_id, fate = f"1xW4Y{number}-00043P-2H", "R=dnslookup T=remote_smtp H=mx.x.example [198.51.100.5]"
+        lines.append((second, f"{queue_id} <= bob@example.org H=(c) [192.0.2.1] P=esmtpsa A=plain:bob S=333"))
+        lines += [(second + 1 + i, f'{queue_id} => r{i}@x.example {fate} C="250 ok"') for i in range(recipients)]
+    log = [f"2025-11-25 03:00:{at:02d} {text}\n".encode() for at, text in lines]
+    found = effects([b"".join(log)])
+    assert {name[1:]: counts for name, counts in found.items()} == {("account:bob", "burst"): (1, 5, 0)}
+    assert effects(log) == found
+
+
 def test_mail_of_others_is_not_counted() -> None:
     """Though it comes from the same client while the case stands."""
     lines = sending([0, 1, 2])

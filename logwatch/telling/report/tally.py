@@ -91,17 +91,21 @@ class Tally:
             _COUNTED[kinds[row]](self, events, row, float(events["clock"][row]))
 
     def _queued(self, events: Columns, row: int, clock: float) -> None:
-        recipients = int(events["nrcpt"][row] or 0)
+        self._sent(events, row, clock, messages=1, recipients=int(events["nrcpt"][row] or 0))
+
+    def _sent(self, events: Columns, row: int, clock: float, **sent: int) -> None:
         if events["counts"][row]:
-            self._hours[int(clock // _HOUR)].update(messages=1, recipients=recipients)
+            self._hours[int(clock // _HOUR)].update(sent)
             account = events["account"][row]
             if account is not None:
-                self._accounts[account].update(messages=1, recipients=recipients)
+                self._accounts[account].update(sent)
                 self._turn(clock)
-                self._today[account] += recipients
+                self._today[account] += sent["recipients"]
 
-    def _delivery(self, events: Columns, row: int, _clock: float) -> None:
-        account = events["account"][row]
+    def _delivery(self, events: Columns, row: int, clock: float) -> None:
+        account, named = events["account"][row], int(events["count"][row] or 0)
+        if named:  # Exim names further recipients only now
+            self._sent(events, row, clock, recipients=named)
         unknown = events["status"][row] == b"bounced" and events["dsn"][row] == b"5.1.1"
         if unknown and account is not None and events["counts"][row]:
             self._accounts[account]["unknown"] += 1
