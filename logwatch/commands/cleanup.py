@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _NAMED = 3  # logs in a command
+_IDS = 100
 _PAST = 7 * 86400  # what is known of an account's addresses by so much of a log
 
 
@@ -149,6 +150,7 @@ def _object(found: Cleanup, config: Config) -> dict[str, Any]:
         "account": found.account,
         "since": iso(found.since, zone),
         "queued": found.queued(),
+        "unclaimed": found.unclaimed(),
         "reached": found.reached(),
         "suspects": {
             client: {"first": iso(use.first, zone), "last": iso(use.last, zone), "messages": use.messages}
@@ -169,6 +171,10 @@ def _tell(found: Cleanup, config: Config, again: str) -> None:
         print(f"  hold them (Postfix):   {again} --queue-ids | postsuper -h -")
         print(f"  delete them (Postfix): {again} --queue-ids | postsuper -d -")
         print(f"  hold them (Sendmail):  {again} --queue-ids | xargs -rI{{}} sendmail -Qhijacked -qI{{}}")
+    if unclaimed := found.unclaimed():
+        these, it = ("this one", "it") if len(unclaimed) == 1 else ("these", "them")
+        print(f"  The log lacks who handed {these} in, with its address as sender: look at {it} (postcat -q ID)")
+        print(f"    {' '.join(map(printable, unclaimed[:_IDS]))}{' …' if len(unclaimed) > _IDS else ''}")
     print(f"\nReached: {counted(len(found.reached()), 'recipient')} (--recipients lists them)")
     if suspects:
         print(f"  {number(found.reached_from_suspects())} of them by mail from the addresses below")

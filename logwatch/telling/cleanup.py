@@ -1,8 +1,9 @@
 """What is left to do about a hijacked account: mail still queued, recipients reached, addresses and other logins used.
 
 Told from attributed events alone. A message is in the queue from its `queued` line to `removed`, or where a host never
-writes that (Sendmail) until each of its recipients was sent it or bounced. An address is suspect if the account was
-first seen from it within the time looked at; other accounts seen from it may be hijacked as well.
+writes that (Sendmail) until each of its recipients was sent it or bounced. Where the log lacks who handed a message in,
+its sender may be the account's own address: such a message may be anybody's, and is told apart. An address is suspect
+if the account was first seen from it within the time looked at; other accounts seen from it may be hijacked as well.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import Any
 
 from logwatch.schema import Columns
 
-COLUMNS = ("host", "pid", "queue_id", "event", "client_ip", "sasl_username", "recipient", "status", "nrcpt")  # to read
+COLUMNS = ("host", "pid", "queue_id", "event", "client_ip", "sasl_username", "sender", "recipient", "status", "nrcpt")
 _LOOKED_AT = ("event", "account", "client", "clock", "queue_id", "recipient", "status", "nrcpt", "host", "counts")
-_BOUND = 500_000  # clients, and recipients
+_UNCLAIMED = ("event", "account", "client", "local", "clock", "queue_id", "sender")
+_BOUND = 500_000  # clients, recipients, unclaimed messages
 _NAMED = 5  # accounts with the same login
 _FINAL = (b"sent", b"bounced", b"expired")
 _BY_THE_CLIENT = ("auth_ok", "accept", "queued", "reject", "verdict", "milter_reject", "milter_hold")
@@ -53,6 +55,7 @@ class Cleanup:
     failures: int = 0  # failed logins
     first_failure: float | None = None
     _queue: dict[str, Queued] = field(default_factory=dict)
+    _unclaimed: dict[str, None] = field(default_factory=dict)  # queue ids
     _removing: set[Any] = field(default_factory=set)  # hosts that write when a message leaves the queue
     _reached: dict[str, set[str | None]] = field(default_factory=dict)  # recipient -> from where he was written to
     _before: set[str] = field(default_factory=set)  # addresses used before `since`
@@ -63,6 +66,7 @@ class Cleanup:
         if self.begin is None and len(events["clock"]):
             self.begin = float(events["clock"][0])
         self._removing.update(events["host"][events["event"] == "removed"].tolist())
+        self._claim(events)
         rows = zip(*(events[name].tolist() for name in _LOOKED_AT), strict=True)
         for place, (event, account, client, clock, *rest) in enumerate(rows):
             if account and client and event != "auth_failure" and len(self._logins) < _BOUND:
@@ -78,6 +82,10 @@ class Cleanup:
         """Ids of messages that are still in the queue."""
         left = (queue_id for queue_id, one in self._queue.items() if one.open > 0 or one.host in self._removing)
         return list(left)
+
+    def unclaimed(self) -> list[str]:
+        """Ids of messages still in the queue that have its address as sender, and nobody who handed them in."""
+        return list(self._unclaimed)
 
     def suspects(self) -> dict[str, Address]:
         """Addresses first seen within the time looked at, by first use."""
@@ -106,6 +114,21 @@ class Cleanup:
         """To how many of them mail from a suspect address was."""
         suspects = set(self.suspects())
         return sum(not suspects.isdisjoint(clients) for clients in self._reached.values())
+
+    def _claim(self, events: Columns) -> None:
+        sender = self.account.partition(":")[2].encode().lower()
+        rows = events["event"] == "queued"
+        for kind in _LEFT:
+            rows |= events["event"] == kind
+        for event, *whose, clock, queue_id, of in zip(
+            *(events[name][rows].tolist() for name in _UNCLAIMED), strict=True
+        ):
+            if event in _LEFT:
+                self._unclaimed.pop(_text(queue_id), None)
+            elif (of or b"").lower() == sender and not any(whose) and self.since <= clock:
+                self._unclaimed[_text(queue_id)] = None
+                if len(self._unclaimed) > _BOUND:
+                    del self._unclaimed[next(iter(self._unclaimed))]
 
     def _mine(self, event: str, client: str | None, clock: float, rest: Sequence[Any]) -> None:
         queue_id, _, _, nrcpt, host, counts = rest

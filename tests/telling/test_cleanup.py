@@ -39,6 +39,35 @@ def test_a_login_that_nobody_could_check_is_no_failure_of_the_account(tmp_path: 
     assert found["failures"] == 1
 
 
+def test_a_message_that_the_log_does_not_say_who_handed_in_is_told_apart(tmp_path: Path) -> None:
+    """Syslog drops lines when it is busy; who has the account's address as sender may be anybody. Until it leaves."""
+    log = tmp_path / "mail.log"
+    head = "2026-12-01T01:17:01.600000+00:00 mx1 postfix"
+    queued = [
+        f"{head}/qmgr[1114]: {name}: from=<{sender}>, size=288, nrcpt=1 (queue active)\n"
+        for name, sender in (
+            ("4jX0000001zJ9Hg", "Bob@example.com"),
+            ("4jX0000002zJ9Hg", "bob@example.com"),
+            ("4jX0000003zJ9Hg", "carol@example.com"),
+        )
+    ]
+    known = (
+        f"{head}/submission/smtpd[7]: 4jX0000004zJ9Hg: client=x[192.0.2.7], sasl_method=PLAIN, sasl_username=carol\n"
+    )
+    local = f"{head}/pickup[8]: 4jX0000005zJ9Hg: uid=33 from=<bob@example.com>\n"
+    own = known.replace("4jX0000004zJ9Hg", "4jX0000006zJ9Hg").replace("carol", "bob@example.com")
+    others = [queued[0].replace("4jX0000001zJ9Hg", name) for name in ("4jX0000004zJ9Hg", "4jX0000005zJ9Hg")]
+    log.write_text("".join([*queued, own, known, local, *others, f"{head}/qmgr[1114]: 4jX0000002zJ9Hg: removed\n"]))
+    asked = ("cleanup", "bob@example.com", log, "--since", "2026-12-01")
+    (found,) = objects(*asked, "--json")
+    assert (found["unclaimed"], found["queued"]) == (["4jX0000001zJ9Hg"], [])
+    assert (
+        "who handed this one in, with its address as sender: look at it (postcat -q ID)\n    4jX0000001zJ9Hg\n"
+        in mailbrake(*asked).stdout
+    )
+    assert mailbrake(*asked, "--queue-ids").stdout == ""
+
+
 def test_lists_for_pipes() -> None:
     """Queue ids for postsuper, recipients for a notice; nothing else on standard output."""
     assert mailbrake("cleanup", "bob", LOG, "--since", since(), "--queue-ids").stdout == "4jZ1x362FKzJ9Hb\n"
