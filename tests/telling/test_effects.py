@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from itertools import pairwise
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,7 @@ from logwatch.judging import language
 from logwatch.judging.decide import Judge
 from logwatch.telling.effects import Effects
 from tests import maillog
-from tests.telling.decisions import decision
+from tests.telling.decisions import NOW, decision
 
 POLICY = """
 rule burst per account:
@@ -181,6 +182,33 @@ def test_an_order_counts_from_its_second_on_until_it_is_taken_back() -> None:
         {"by-hand": (1, 4, 0), "burst": (1, 4, 0)},
         {"burst": (1, 4, 0)},
     ]
+
+
+ORDERED = """\
+AUTH=server, relay=mx1.example.com [192.0.2.7], authid=bob, mech=PLAIN, bits=0
+6B11emZX015362: Milter: from=<bob@example.org>, reject=550 5.7.1 Sending is blocked for this account (case PG8S3A)
+6B11emZX015362: Milter: from=<bob@example.org>, reject=550 5.7.1 Sending is blocked for this account (case PG8S3A)
+6B11emZX015362: from=<bob@example.org>, size=0, class=0, nrcpts=0, proto=ESMTPA, daemon=MSA, relay=mx1.example.com \
+[192.0.2.7]
+"""
+
+
+@pytest.mark.parametrize("verdicts", [True, False])
+def test_what_sendmail_refuses_for_an_order_is_counted_once(*, verdicts: bool) -> None:
+    """With the milter's lines in the log, which stand for its own, and without."""
+    sendmail = [(20.0, f"sendmail[15362]: {line}") for line in ORDERED.splitlines()]
+    said = maillog.verdict("bob", "PG8S3A", "by-hand")
+    ours = [(20.0, said), (21.0, f"mailbrake[77]: message repeated 1 times: [{said.removeprefix('mailbrake[77]:')}]")]
+    log = maillog.log([sendmail[0], *(ours if verdicts else ()), *sendmail[1:]])
+    for chunks in ([b"".join(log)], log):
+        core, following = Core(Judge(language.parse(POLICY)), start=maillog.START), Effects()
+        order = decision(-1, key="account:bob", rule="by-hand", ref="PG8S3A", time=maillog.START, until=NOW + 1e9)
+        following.order(order)
+        steps = [core.feed(chunk) for chunk in chunks]
+        found = [one for step in steps for one in following.take(step.events, step.decisions, step.tips)]
+        assert {one[:3] for one in found} == {("PG8S3A", "account:bob", "by-hand")}
+        assert sum(one.messages for one in found) == 0
+        assert sum(one.refused for one in found) == 2
 
 
 @settings(deadline=None, max_examples=30)
