@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -50,6 +51,29 @@ def test_the_wheel_holds_both_halves_and_their_data(wheel: Path) -> None:
     for wanted in ("logwatch/data/default.policy", "logwatch/data/demo.log", "enforce/table/reader.py"):
         assert wanted in names
     assert not [name for name in names if name.startswith(("tests/", "samples/", "benchmarks/"))]
+
+
+def test_a_source_archive_is_what_a_clone_is(tmp_path: Path) -> None:
+    """Units, pages, samples, tests and the Makefile, which the pages name; nothing else that lies about."""
+    clone, made = tmp_path / "clone", tmp_path / "made"
+    shutil.copytree(ROOT, clone, ignore=_left_behind)
+    made.mkdir()
+    build = "import sys; from setuptools.build_meta import build_sdist; build_sdist(sys.argv[1])"
+    done = subprocess.run(
+        [sys.executable, "-c", build, str(made)], cwd=clone, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    with tarfile.open(next(made.iterdir())) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames() if not archive.getmember(name).isdir()}
+    added = {"PKG-INFO", "setup.cfg"} | {name for name in names if name.startswith("mailbrake.egg-info/")}
+    there = {str(path.relative_to(clone)) for path in clone.rglob("*") if path.is_file()}
+    assert names - added == {name for name in there if not name.startswith("mailbrake.egg-info/")} - {".gitignore"}
+
+
+def _left_behind(_directory: str, names: list[str]) -> set[str]:
+    """What is no part of a clone."""
+    hidden = {name for name in names if name.startswith(".") and name not in (".ci", ".gitignore")}
+    return hidden | {name for name in names if name in ("__pycache__", "build", "dist", "mailbrake.egg-info")}
 
 
 def test_the_milter_runs_without_pandas(wheel: Path, tmp_path: Path) -> None:
