@@ -102,6 +102,7 @@ class Controller:
         self._lost = Counter(self.journal.noted("losses") or {})  # by what followed the log in earlier lives
         self._warner = loss.Warner(self._losses())
         self._troubles: dict[str, float] = {}
+        self._hindered: list[str] | None = None  # by what the log cannot be read, as the journal has it
         self._tell = tell
         self._herald = Herald(
             self._told, self._standing(), self.core.judge.guarded, [(rule.name, rule.action) for rule in policy.rules]
@@ -181,6 +182,8 @@ class Controller:
         """Say what keeps the log from being read, and what is missing from it."""
         for problem in problems:
             self._say("log", problem)
+        if problems != self._hindered and self._recorder.hindered(problems):
+            self._hindered = problems
         clocks = [f"{host} is {much}" for host, much in loss.clocks_off(self.core.facts()).items()]
         if warning := self._warner.warning(self._losses(), [*self.source.notices(), *clocks], self._now()):
             log.warning("%s", warning)

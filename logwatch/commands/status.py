@@ -127,12 +127,13 @@ def _log(config: Config) -> Found:
     try:
         with Journal.read(config.journal) as journal:
             positions, facts = journal.noted("positions") or {}, journal.noted("facts")
+            hindered = journal.noted("problems") or []
             found: dict[str, Any] = totals(facts, journal.noted("losses") or {}) if facts else {}
     except JournalError:
         return {}, []
     if off := clocks_off(facts or {}):
         found["hosts' clocks"] = off
-    problems = []
+    problems: dict[str, str] = {}  # by path
     for path, position in positions.items():
         if path == STREAM:
             continue
@@ -142,11 +143,11 @@ def _log(config: Config) -> Found:
         try:
             file = Path(path).stat()
         except OSError as error:
-            problems.append(f"{path}: {error.strerror}")
+            problems[path] = f"{path}: {error.strerror}"
             continue
         read = position["offset"] if position["inode"] == file.st_ino else 0  # else it is in an older file
         found[path] = {"offset": read, "behind": max(0, file.st_size - read)}
-    return found, problems
+    return found, [*problems.values(), *(said for said in hindered if not said.startswith(tuple(problems)))]
 
 
 def _gateways(config: Config) -> Found:

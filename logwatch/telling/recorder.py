@@ -162,6 +162,14 @@ class Recorder:
         for name, value in notes.items():
             self.journal.note(name, value)
 
+    def hindered(self, problems: list[str]) -> bool:
+        """Note why the log cannot be read just now, for `status`; whether that could be written."""
+        try:
+            self.journal.note("problems", problems)
+        except sqlite3.Error:  # which is told when something is to be saved
+            return False
+        return True
+
     # The file itself.
 
     def stay(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import socket
 import time
 from pathlib import Path
 from typing import cast
@@ -262,3 +263,23 @@ class TestRollout:
         machine.policy.write_text(POLICY + POLICY.replace("flood", "other"))
         rows = [json.loads(row) for row in mailbrake("rollout", "--json", *config(machine)).stdout.splitlines()]
         assert [row["rule"] for row in rows] == ["flood", "other"]
+
+
+def test_status_says_that_the_log_cannot_be_read(machine: Machine) -> None:
+    """As after a rotation that gave it to somebody else; here it is a socket. Until it can be."""
+    settings = machine.directory / "mailbrake.toml"
+    settings.write_text(f'[log]\nfiles = ["{machine.log}"]\n' + settings.read_text())
+    machine.log.rename(machine.log.with_suffix(".1"))
+    with socket.socket(socket.AF_UNIX) as stranger, machine.controller() as controller:
+        stranger.bind(str(machine.log))
+        machine.now += 1
+        controller.once()
+        (status,) = map(json.loads, mailbrake("status", "--json", *config(machine)).stdout.splitlines())
+        said = [problem for problem in status["problems"] if problem.startswith(f"{machine.log}: cannot be read: ")]
+        assert len(said) == 1
+        machine.log.unlink()
+        machine.log.touch()
+        machine.now += 1
+        controller.once()
+        (status,) = map(json.loads, mailbrake("status", "--json", *config(machine)).stdout.splitlines())
+        assert [problem for problem in status["problems"] if str(machine.log) in problem] == []
