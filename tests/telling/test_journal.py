@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sqlite3
 import stat
@@ -14,8 +15,9 @@ import pandas as pd
 import pytest
 
 from logwatch.memory import Memory
+from logwatch.reading.part import Position
 from logwatch.schema import Decision
-from logwatch.telling.archive import JournalError
+from logwatch.telling.archive import _VERSIONS, JournalError
 from logwatch.telling.journal import Effect, Journal, Review
 from logwatch.telling.published import Change
 from tests.telling.decisions import NOW, decision
@@ -169,6 +171,12 @@ def test_a_journal_of_another_version_is_left_alone(journal: Journal, path: Path
     db.close()
     with pytest.raises(JournalError, match="another version"):
         Journal.open(path)
+
+
+def test_a_position_that_says_more_is_another_version() -> None:
+    """Whoever reads it must know all of its fields: a mailbrake that does not has to refuse the journal, and say so."""
+    said = [field.name for field in dataclasses.fields(Position)]
+    assert (len(_VERSIONS), said) == (6, ["offset", "head", "head_length", "inode", "modified", "real", "marks"])
 
 
 @pytest.mark.parametrize("version", [1, 5])
