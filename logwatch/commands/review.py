@@ -16,7 +16,7 @@ from logwatch.schema import Decision, iso
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
-    from logwatch.telling.journal import Journal
+    from logwatch.telling.journal import Journal, Review
 
 VERDICTS = {
     "confirm": ("confirmed", "the account is hijacked indeed; what was decided stands"),
@@ -87,11 +87,12 @@ def _list(args: argparse.Namespace, config: Config) -> int:
     try:
         with Journal.read(config.journal) as journal:
             decisions = journal.decisions() if args.all else _cases(journal)
-            said = {review.key: review for review in reversed(journal.reviews())}
+            reviews = journal.reviews()
             effects, held = journal.effects(), journal.held_back()
     except JournalError as error:
         raise Failure(str(error)) from None
-    rows = [_row(case, effects, said, config) for case in _urgent(decisions, said, held, everything=args.all)]
+    said = {review.key: review for review in reversed(reviews)}
+    rows = [_row(case, effects, reviews, config) for case in _urgent(decisions, said, held, everything=args.all)]
     if args.json:
         write_json(rows)
     elif rows:
@@ -143,10 +144,12 @@ def _urgency(case: Case) -> tuple[bool, int, float]:
     return case.mode != "enforce" and not case.guarded, severity, -case.begun.time
 
 
-def _row(found: Case, effects: dict[Any, Any], said: dict[str, Any], config: Config) -> dict[str, Any]:
+def _row(found: Case, effects: dict[Any, Any], reviews: list[Review], config: Config) -> dict[str, Any]:
+    from logwatch.telling.verdicts import found_out
+
     case = found.begun
     effect = effects.get((case.ref, case.key, case.rule))
-    review = said.get(case.key)
+    word = found_out((review for review in reviews if review.key == case.key), case.time)
     return {
         "case": case.ref,
         "who": case.key,
@@ -158,5 +161,5 @@ def _row(found: Case, effects: dict[Any, Any], said: dict[str, Any], config: Con
         "because": "; ".join(f"{what}: {number(e['value'])}" for what, e in case.evidence.items()),
         "recipients since": effect.recipients if effect else 0,
         "refused": effect.refused if effect else 0,
-        "review": review.verdict if review and review.time >= case.time else None,
+        "review": word or None,
     }

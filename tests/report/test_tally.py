@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC
 
+import pytest
+
 from logwatch.core import Core, Step
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
@@ -13,6 +15,7 @@ from logwatch.schema import ALWAYS, Decision, Span
 from logwatch.telling.journal import Effect, Review
 from logwatch.telling.report.findings import Hour, Said
 from logwatch.telling.report.tally import Tally, cases
+from logwatch.telling.verdicts import found_out
 from logwatch.weighing.nearest import Near, Nearest
 from tests import maillog
 
@@ -115,6 +118,35 @@ def test_a_word_after_its_end_does_not_end_a_case() -> None:
     """It is told all the same."""
     (case,) = cases([decision(1, 10)], {}, [Review(500, "account:bob", "confirmed", "eve")])
     assert (case.until, case.released, case.verdict) == (110, False, "confirmed")
+
+
+def review(number: int, time: float, verdict: str, effective: float | None = None) -> Review:
+    return Review(time, "account:bob", verdict, "eve", effective=effective, id=number)
+
+
+@pytest.mark.parametrize(
+    ("reviews", "verdict", "until"),
+    [
+        pytest.param(
+            [review(1, 40, "released", 40), review(2, 60, "confirmed", 60)], "confirmed", 40, id="a release first"
+        ),
+        pytest.param(
+            [review(1, 40, "confirmed", 40), review(2, 60, "released", 60)], "confirmed", 60, id="released after"
+        ),
+        pytest.param([review(1, 5, "released")], "released", 10, id="said before it, not heard of yet"),
+        pytest.param([review(1, 5, "released", 5)], "", 110, id="heard of before it"),
+        pytest.param(
+            [review(1, 40, "ordered block", 40), review(2, 60, "confirmed", 60)], "confirmed", 110, id="an order"
+        ),
+    ],
+)
+def test_the_report_says_of_a_case_what_the_other_commands_do(
+    reviews: list[Review], verdict: str, until: float
+) -> None:
+    """An order is no finding; who is confirmed and released was hijacked; what nobody heard of holds from now on."""
+    (case,) = cases([decision(1, 10)], {}, reviews)
+    assert (case.verdict, case.until) == (verdict, until)
+    assert case.verdict == found_out(reviews, 10)
 
 
 def nearest_of(policy: Policy, lines: Iterable[maillog.Timed], pieces: int = 1, span: Span = ALWAYS) -> Nearest:

@@ -22,8 +22,8 @@ class Written(NamedTuple):
 class Case:
     """What stood on a key by one rule.
 
-    `messages`, `recipients`: accepted while it stood; `refused`: attempts that the milter refused; `verdict`: an
-    operator's word, if there is one; `extended`: how often.
+    `messages`, `recipients`: accepted while it stood; `refused`: attempts that the milter refused; `verdict`: what
+    operators found out (telling.verdicts.found_out); `extended`: how often.
     """
 
     ref: str

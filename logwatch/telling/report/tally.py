@@ -17,6 +17,7 @@ from logwatch.telling.effects import Effects, Tips, counted
 from logwatch.telling.journal import TAKEN_BACK, Effect, Review
 from logwatch.telling.published import DECIDED, ENDED, SILENT, Change
 from logwatch.telling.report.findings import Case, Hour, Put, Said, Sender
+from logwatch.telling.verdicts import found_out, holds
 
 _SENDERS = 15
 _DAILY = 500  # senders of a day whose recipients are remembered by day
@@ -170,26 +171,26 @@ def cases(
 
 def _case(name: CaseName, made: list[Decision], effect: Effect, words: list[Review]) -> Case:
     begun, last = made[0], made[-1]
-    taken_back = next((r for r in words if r.verdict in TAKEN_BACK and begun.time <= _holds(r) < last.until), None)
-    end = min(last.until, _holds(taken_back)) if taken_back else last.until
-    about = [review.verdict for review in words if _holds(review) >= begun.time]
+    back = [review for review in words if review.verdict in TAKEN_BACK and holds(review) >= begun.time]
+    taken_back = next((at for at in map(_taken_up, back) if at < last.until), None)
     return Case(
         *name,
         action=begun.action,
         mode=last.mode,
         begun=begun.time,
-        until=end,
+        until=last.until if taken_back is None else max(begun.time, taken_back),
         released=last.action == "release" or taken_back is not None,
         extended=sum(decision.action != "release" for decision in made[1:]),
         evidence=begun.evidence,
         messages=effect.messages,
         recipients=effect.recipients,
         refused=effect.refused,
-        verdict=about[0] if about else "",
+        verdict=found_out(words, begun.time),
     )
 
 
-def _holds(review: Review) -> float:
+def _taken_up(review: Review) -> float:
+    """When a review began to hold (epoch): as soon as it was said, as long as the controller has not heard of it."""
     return review.time if review.effective is None else review.effective
 
 
