@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logwatch.cluster.merging import AHEAD, PRESENCE, RETURN, Limits, Merger
+from logwatch.cluster.merging import AHEAD, BYTES, PRESENCE, RETURN, Limits, Merger
 from logwatch.cluster.wire import ALL, Batch
 from logwatch.reading.merge import merged
 from logwatch.reading.stamp import Stamps
@@ -268,3 +268,23 @@ def test_another_epoch_begins_anew() -> None:
     found, merger = run(stream((1.0, batch("mx1", 0, first)), (2.0, again)))
     assert found == first + second
     assert merger.counts == {}
+
+
+def test_beyond_the_bound_the_oldest_lines_wait_no_longer_and_the_others_do() -> None:
+    """Another host may have older ones; each mebibyte that comes pushes one out."""
+    one = Sender("mx1")
+    lines = [line("mx1", n / 1000, "x" * (1 << 20)) for n in range(1, 2 + (BYTES >> 20))]
+    messages = stream((0.0, promise("mx2", 0.0001)), *((1.0, one.send(some)) for some in lines))
+    limits = Limits(hold=1e6)
+    assert [len(run(messages[:-some], limits=limits)[0].splitlines()) for some in (2, 1)] == [0, 1]
+    assert run(messages, limits=limits)[0] == b"".join(lines[:2])
+
+
+def test_of_a_hosts_many_logs_those_that_have_been_silent_for_longest_are_forgotten() -> None:
+    pairs = []
+    for n in range(150):
+        made = replace(batch("mx1", 0, line("mx1", n)), log=f"log{n}")
+        pairs += [(n + 0.5, made), (n + 0.9, promise("mx1", n + 0.8))]
+    found, merger = run(stream(*pairs))
+    assert len(found.splitlines()) == 150
+    assert {name for _, name, *_ in merger.state()["logs"]} == {f"log{n}" for n in range(50, 150)}

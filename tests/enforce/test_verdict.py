@@ -260,6 +260,7 @@ def test_a_text_replaces_the_sentence_and_is_cut_where_it_does_not_fit() -> None
     assert reply_with("请").text == "? (case 4F7K2A)"
     assert len(reply_with("x" * 900).text) == 500
     assert reply_with("x" * 900).text.endswith("x (case 4F7K2A)")
+    assert list(map(len, reply_with(f"{'x' * 900}\ny").text.split("\n"))) == [500, len("y (case 4F7K2A)")]
     assert reply_with("{whom} {0}").text == "this account {0} (case 4F7K2A)"
     assert reply_with("a\r250 OK\0").text == "a?250 OK? (case 4F7K2A)"
 
@@ -300,6 +301,7 @@ def test_the_line_is_as_documented() -> None:
         "verdict: tempfail, mode=enforce, stage=MAIL, ref=4F7K2A, rule=strangers, key=account, "
         "client_ip=192.0.2.1, sasl_username=bob"
     )
+    assert line(said._replace(login="Bob")).endswith(", sasl_username=Bob")  # where case is kept, another account
     assert line(said, 7) == line(said).replace("key=account, ", "key=account, count=7, ")
     assert line(Said(Note("would-block", "observe", "OBS", "harvest", "net"), "CONNECT", "unknown")) == (
         "verdict: would-block, mode=observe, stage=CONNECT, ref=OBS, rule=harvest, key=net, client_ip=unknown"

@@ -88,6 +88,13 @@ def test_an_exemption_that_has_ended_is_forgotten_with_the_next() -> None:
     assert dict(excuses.items()) == {"account:b": 300.0, "account:c": 400.0}
 
 
+def test_no_rule_counts_for_whom_an_operator_exempted_until_that_ends() -> None:
+    bench = Bench(FLOOD)
+    bench.judge.excuse("account:alice", START + 600, START)
+    assert bench.send(599, 6) == []
+    assert told(bench.send(600, 1)) == [(600, "flood", "tempfail", "enforce")]
+
+
 def test_nothing_is_remembered_for_ever() -> None:
     """A year later all that was put by then is gone."""
     bench = Bench(f"exempt account in carol@example.com {FLOOD.replace('for 1h', 'for 1h, doubling to 5h')}")
@@ -306,6 +313,14 @@ class TestClockSetBack:
         bench.send(7200, 6, "late")
         found = bench.judge.turn_back(START + 60)
         assert [(d.key, d.action, d.until) for d in found] == [("account:late", "release", START + 60)]
+
+    def test_a_release_at_the_wrong_hour_spares_nobody_now(self) -> None:
+        bench = Bench(FLOOD)
+        bench.send(7200, 6)
+        bench.release(7200)
+        bench.judge.turn_back(START)
+        bench.rates.turn_back()
+        assert told(bench.send(10, 6)) == [(10, "flood", "tempfail", "enforce")]
 
     def test_does_not_block_the_guard_until_the_wrong_hour_comes(self) -> None:
         bench = Bench(FLOOD)

@@ -182,6 +182,12 @@ def test_one_account_however_it_is_written() -> None:
     assert [row[0] for row in attributed(log(*lines), by)] == [BOB, BOB]
 
 
+@pytest.mark.parametrize(("keep_case", "account"), [(False, "account:alice"), (True, "account:Alice")])
+def test_an_account_is_what_the_milter_looks_up(keep_case: bool, account: str) -> None:
+    found = attributed(log(accept("4jZ4r31", "Alice")), Attribution(keep_case=keep_case))
+    assert found[0][0] == account
+
+
 # ---- sessions
 
 
