@@ -20,7 +20,8 @@ restarts. So every controller reads the same log, and a replay of that log decid
   one that names none (`headless`; Exim's own file: have it log through syslog).
 * What a log has lost on its way shows as a gap in its bytes (`unshipped`); what came before comes once (`duplicates`).
 
-Bounds: HOSTS hosts, _OF_A_HOST logs of each, BYTES of waiting lines, beyond which the oldest stop waiting.
+Bounds: HOSTS hosts, _OF_A_HOST logs of each; batches of lines of one more are `refused`, those of a host under no name.
+BYTES of waiting lines, beyond which the oldest stop waiting.
 
 Known limit: traditional stamps have whole seconds, so a line of another host may wait until the second is over.
 """
@@ -46,11 +47,12 @@ RETURN = 10.0
 AHEAD = 60.0
 HOSTS = 1000
 BYTES = 64 << 20
-_OF_A_HOST = 100  # logs; more are no longer written to
+_OF_A_HOST = 100  # logs; for one more, the one that has been silent for longest is forgotten
 
 LOST = ("stale", "ahead", "foreign", "headless", "refused", "unshipped")  # counted by host: lines, of `unshipped` bytes
 _LINE = re.compile(rf"(?:(?:<[0-9]{{1,3}}>(?:1 )?)?({BSD_STAMP}|{ISO_STAMP}) ([^ \r\n]+) [^\n]*)?[^\n]*\n".encode())
 
+_NOBODY = ""  # in place of a host of which nothing is kept
 Name = tuple[str, str]  # of a log: its host's, and its own
 
 
@@ -158,7 +160,7 @@ class Merger:
             self._pass_on()
 
     def refuse(self, host: str) -> None:
-        """A message of a host could not be understood."""
+        """A message of a host cannot be taken in."""
         self._count(host, "refused", 1)
 
     def out(self) -> bytes:
@@ -206,6 +208,8 @@ class Merger:
     def _add(self, seq: int, stamp: float, batch: Batch, again: bool, before: _Clock) -> None:
         host = batch.host
         if host not in self._seen and len(self._seen) >= HOSTS:
+            if batch.lines and not again:
+                self.refuse(_NOBODY)
             return
         if not again:
             self._seen[host] = self._clock.time
@@ -248,6 +252,8 @@ class Merger:
         if len(mine) >= _OF_A_HOST:
             idle = [name for name, log in mine.items() if not log.pieces]
             if not idle:
+                if batch.lines:
+                    self.refuse(batch.host)
                 return None
             del self._logs[min(idle, key=lambda name: mine[name].known.low)]
         return self._begun(batch, stamp)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logwatch.cluster.merging import AHEAD, BYTES, PRESENCE, RETURN, Limits, Merger
+from logwatch.cluster.merging import HOSTS as MOST
 from logwatch.cluster.wire import ALL, Batch
 from logwatch.reading.merge import merged
 from logwatch.reading.stamp import Stamps
@@ -288,3 +289,19 @@ def test_of_a_hosts_many_logs_those_that_have_been_silent_for_longest_are_forgot
     found, merger = run(stream(*pairs))
     assert len(found.splitlines()) == 150
     assert {name for _, name, *_ in merger.state()["logs"]} == {f"log{n}" for n in range(50, 150)}
+
+
+def test_lines_of_one_log_too_many_are_counted() -> None:
+    """All of the host's others still wait, for mx2; a restart counts nothing twice."""
+    logs = [(1.0, replace(batch("mx1", 0, line("mx1", 0.5)), log=f"log{n}")) for n in range(102)]
+    messages = stream((0.0, promise("mx2", 0.001)), *logs, (1.1, promise("mx1", 1.0)))
+    assert run(messages)[1].counts == {"mx1": {"refused": 2}}
+    assert run(messages, [len(messages) - 1])[1].counts == {"mx1": {"refused": 2}}
+
+
+def test_lines_of_one_host_too_many_are_counted() -> None:
+    names = [f"mx{n}" for n in range(MOST + 1)]
+    signs = [(1.0, promise(name, 0.9)) for name in names]
+    _, merger = run(stream(*signs, *((1.1, batch(name, 0, line(name, 1.0))) for name in names[-2:])))
+    assert merger.counts == {"": {"refused": 1}}
+    assert names[-1] not in merger.state()["seen"]
