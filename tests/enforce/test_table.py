@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 
@@ -80,6 +80,22 @@ def test_records_come_in_the_order_of_the_keys_asked_for_and_enforced_beside_obs
     assert look_up(table, "client:192.0.2.1", "net:192.0.2.0/24") == Denied(
         (("client:192.0.2.1", both[0]), ("client:192.0.2.1", both[1]), ("net:192.0.2.0/24", record(ref="NET")))
     )
+
+
+def test_once_any_record_was_a_cap_recipients_are_counted_until_the_table_is_written_anew(table: Path) -> None:
+    block, cap = record("block"), record("cap", max_recipients=25)
+    steps: list[tuple[Callable[..., int], dict[str, list[Record]], bool]] = [
+        (Writer.publish, {BOB: [block]}, False),
+        (Writer.publish, {BOB: [block], "account:eve": [block, cap]}, True),
+        (Writer.publish, {"account:eve": []}, True),
+        (Writer.replace, {BOB: [block]}, False),
+        (Writer.replace, {BOB: [block], "account:eve": [cap]}, True),
+    ]
+    assert not Reader(table).capped()
+    for write, records, capped in steps:
+        with Writer(table) as writer:
+            write(writer, records, NOW)
+        assert Reader(table).capped() == capped
 
 
 @pytest.mark.parametrize(("until", "lease"), [(NOW, FAR), (FAR, NOW), (NOW - 1, NOW - 1)])

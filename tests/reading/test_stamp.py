@@ -185,6 +185,10 @@ def test_no_time_of_day(text: bytes) -> None:
     assert read([text], ZoneInfo("UTC"), at("2026-11-25T00Z")) == [None]
 
 
+def test_a_leap_second_is_the_one_after_it() -> None:
+    assert read([b"Dec 31 23:59:60"], ZoneInfo("UTC"), at("2016-12-31T23Z")) == [at("2017-01-01T00Z")]
+
+
 def test_a_day_without_a_blank_before_it() -> None:
     """Some loggers write `Jan 6` and some `Jan 06` where others write two blanks."""
     texts = [b"Jan 6 08:39:06", b"Jan  6 08:39:06", b"Jan 06 08:39:06"]
