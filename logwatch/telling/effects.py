@@ -178,10 +178,10 @@ def _within(case: _Standing, events: Columns, rows: NDArray[np.int64]) -> NDArra
 
 def _named(events: Columns, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many recipients these events name of messages that counted for one when they were accepted."""
-    kinds, counts = events["event"][rows], events["count"][rows]
-    delivered = np.asarray(kinds == "delivery", dtype=bool) & np.asarray(counts != None, dtype=bool)  # noqa: E711
-    found = np.zeros(len(rows), dtype=np.int64)
-    found[delivered] = [int(number) for number in counts[delivered]]
+    counts, found = events["count"][rows], np.zeros(len(rows), dtype=np.int64)
+    for place in (counts != None).nonzero()[0].tolist():  # noqa: E711 - for each element; nearly none has one
+        if events["event"][rows[place]] == "delivery":
+            found[place] = int(counts[place])
     return found
 
 
