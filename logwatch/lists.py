@@ -45,7 +45,7 @@ class Lists:
         """
         if self._reading:
             return self._taken(self._reading) if self._reading.done() else None
-        if now - self._looked < EVERY:
+        if 0 <= now - self._looked < EVERY:  # a clock may be set back
             return None
         self._looked = now
         seen, before = self._look(), self._seen

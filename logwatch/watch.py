@@ -436,7 +436,7 @@ class Controller:
 
     def _say(self, about: str, problem: str, quiet: float = _QUIET) -> None:
         now = self._now()
-        if now - self._troubles.get(about, float("-inf")) >= quiet:
+        if not 0 <= now - self._troubles.get(about, float("-inf")) < quiet:  # a clock may be set back
             self._troubles[about] = now
             log.warning("%s", problem)
             self._herald.trouble(about, problem, now)

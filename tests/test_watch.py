@@ -226,6 +226,15 @@ class TestLists:
             controller.once()
             assert machine.listed() == {"account:alice": ["enforce"]}
 
+    def test_they_are_read_after_the_clock_was_set_back(self, machine: Machine, exempted: Path) -> None:
+        """It was ahead when they were looked at."""
+        machine.send()
+        with machine.controller() as controller:
+            exempted.write_text("bob\n")
+            machine.now -= 600
+            self.later(machine, controller)
+            assert machine.listed() == {}
+
     def test_what_was_ordered_by_hand_stays(self, machine: Machine, exempted: Path) -> None:
         """Exemptions are for rules."""
         machine.send()
@@ -483,6 +492,61 @@ def test_leases_are_renewed_while_the_controller_lives(machine: Machine) -> None
         assert machine.listed() == {BOB: ["enforce"]}
     machine.now += 3601
     assert machine.listed() == {}
+
+
+def test_brakes_come_back_after_a_pause_longer_than_their_lease(machine: Machine) -> None:
+    """The machine slept, or its process was stopped: the leases ran out of what still stands."""
+    machine.policy.write_text(POLICY.replace("1h", "24h"))
+    machine.send()
+    with machine.controller() as controller:
+        machine.now += machine.config.state.lease + 1
+        assert machine.listed() == {}
+        controller.once()
+        assert machine.listed() == {BOB: ["enforce"]}
+
+
+@pytest.mark.parametrize("back", [2 * 3600.0, 5 * 365 * 86400.0])
+def test_leases_are_renewed_after_the_clock_was_set_back(machine: Machine, back: float) -> None:
+    """It was ahead when the controller started: signs of life do not wait until that time is reached."""
+    with machine.controller() as controller:
+        machine.now -= back
+        machine.send()
+        controller.once()
+        lease = machine.record().lease
+        machine.now += machine.config.state.lease * 0.6
+        controller.once()
+        assert machine.record().lease > lease
+
+
+def test_a_dead_controllers_brakes_come_off_within_a_lease_though_the_clock_was_set_back(machine: Machine) -> None:
+    """A lease was given by a clock that was ahead."""
+    machine.policy.write_text(POLICY.replace("1h", "24h"))
+    machine.send()
+    with machine.controller() as controller:
+        machine.now -= 7200
+        controller.once()
+        assert machine.record().lease == machine.now + machine.config.state.lease
+
+
+def test_trouble_is_said_again_after_the_clock_was_set_back(machine: Machine, caplog: pytest.LogCaptureFixture) -> None:
+    """And not only when the time is reached at which it was said last."""
+    machine.config.table.parent.mkdir()
+    machine.config.table.write_text("not a directory")
+    with machine.controller() as controller:
+        caplog.clear()
+        machine.now -= 86400
+        controller.once()
+        assert "decisions are journalled" in caplog.text
+
+
+def test_the_journal_is_tidied_up_after_the_clock_was_set_back(machine: Machine) -> None:
+    """What has been kept for long enough goes, as ever."""
+    machine.more["state"] = {"directory": str(machine.directory / "state"), "keep": "1d"}
+    with machine.controller() as controller:
+        machine.now -= 10 * 86400
+        machine.send(at=machine.now - 3 * 86400)
+        controller.once()
+        assert machine.journalled(Journal.decisions) == []
 
 
 def test_a_removed_table_is_made_again(machine: Machine) -> None:

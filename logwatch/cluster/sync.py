@@ -100,7 +100,8 @@ class Mirror:
             self._changed = None
 
     def _beat(self, now: float) -> None:
-        away = now - self._beaten > self._lease / 4  # leases may have run out of what still stands
+        # after a cut leases may have run out of what still stands; after a step back of the clock they last too long
+        away = not 0 <= now - self._beaten <= self._lease / 4
         if away or self._writer is None or not self._writer.in_place():
             self._changed = None
         self._beaten = now

@@ -64,11 +64,17 @@ class Keeper:
         return found
 
     def beat(self, now: float) -> None:
-        """Once in a while: say that the controller lives, renew leases, and open the table if it is not open."""
-        if now - self._beaten < BEAT:
+        """Once in a while: say that the controller lives, renew leases, and open the table if it is not open.
+
+        After a jump of the clock (this process stood still, or the clock was set) leases may have run out of what still
+        stands, or last too long: all that stands is written anew.
+        """
+        passed = now - self._beaten
+        if 0 <= passed < BEAT:
             return
         self._beaten = now
-        if self._writer is None or not self._writer.in_place():
+        jumped = not 0 <= passed <= max(self._lease / 4, 2 * BEAT)
+        if jumped or self._writer is None or not self._writer.in_place():
             self._open(now)
         self._attempt(lambda publisher: publisher.beat(now), now, ENDED)
         if self._exporter and self._writer:

@@ -178,7 +178,7 @@ class Recorder:
         JournalError, BusyError where somebody else has taken over the state directory.
         """
         now = self._now()
-        if now - self._stayed < BEAT or self.journal.in_place():
+        if 0 <= now - self._stayed < BEAT or self.journal.in_place():
             return
         self._stayed = now
         self._mover.close()  # who closes the old file last removes what is called its log, which would be the new one's
@@ -196,12 +196,12 @@ class Recorder:
     def tidy(self) -> None:
         """Once in a while tidy up the journal, and forget what it need not keep."""
         now = self._now()
-        if now - self._tidied < _TIDY:
+        if 0 <= now - self._tidied < _TIDY:  # a clock may be set back
             return
         self._tidied = now
         try:
             self._mover.move()
-            if now - self._pruned >= _DAY:
+            if not 0 <= now - self._pruned < _DAY:
                 self._pruned = now
                 self.journal.prune(now - self._keep)
         except sqlite3.Error as error:

@@ -111,6 +111,13 @@ def test_what_still_stands_is_in_force_again_when_the_controllers_are_back(gatew
     assert gateway.listed(NOW + 2 * LEASE) == {BOB: ["block"]}
 
 
+def test_leases_that_a_clock_gave_which_was_ahead_are_given_anew(gateway: Gateway) -> None:
+    gateway.mirror.begin([entry(BOB, record(until=NOW + 5 * LEASE))])
+    gateway.mirror.apply([beat(1)], NOW + 2 * LEASE)
+    gateway.mirror.apply([beat(1)], NOW)
+    assert gateway.listed(NOW + LEASE) == {}
+
+
 def test_after_a_cut_the_table_is_made_equal_again(gateway: Gateway) -> None:
     gateway.mirror.begin([entry(BOB, record())])
     gateway.mirror.apply([beat(1)], NOW)
