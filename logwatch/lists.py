@@ -68,7 +68,10 @@ class Lists:
 
     def edited(self) -> bool:
         """Whether the policy's own text is another one by now; PolicyError if it cannot be read."""
-        return language.from_disk(self._path) != self._text
+        try:
+            return language.from_disk(self._path) != self._text
+        except (OSError, ValueError) as error:
+            raise language.UnreadableError(str(self._path), str(error)) from None
 
     def _taken(self, reading: Future[Policy]) -> Policy:
         self._reading = None

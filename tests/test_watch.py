@@ -388,6 +388,22 @@ class TestReload:
         assert problem in caplog.text
         assert "stay" in caplog.text
 
+    @pytest.mark.parametrize("content", [None, b"\xff"])
+    def test_a_controller_of_a_cluster_goes_on_where_the_text_cannot_be_read(
+        self, machine: Machine, caplog: pytest.LogCaptureFixture, content: bytes | None
+    ) -> None:
+        """It is gone, as while an editor saves it, or is no UTF-8."""
+        machine.more = {"cluster": {"servers": ["tls://stream.example.com:4222"], "name": "c1"}}
+        with machine.controller() as controller:
+            machine.policy.unlink()
+            if content:
+                machine.policy.write_bytes(content)
+            controller.reread()
+            machine.send()
+            controller.once()
+            assert "policy and lists stay as they were" in caplog.text
+            assert machine.listed() == {BOB: ["enforce"]}
+
     def test_controllers_of_a_cluster_change_it_together(
         self, machine: Machine, caplog: pytest.LogCaptureFixture
     ) -> None:
