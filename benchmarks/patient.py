@@ -1,7 +1,7 @@
 """What a patient attacker gets through: python -m benchmarks.patient
 
 A stolen login with four weeks of history sends to a clean list of strangers for a week, at a steady pace, and nothing
-comes back. Told is what the policy (the shipped one, enforcing) decided, and how many recipients were reached until
+comes back. Told is what the policy (the shipped one) decided first, and how many recipients were reached until
 then. What is accepted after that is not counted, so a mild action reads like a hard one.
 """
 
@@ -74,7 +74,7 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.patient")
     parser.add_argument("--policy", type=Path, default=SHIPPED)
-    policy = parse(parser.parse_args().policy.read_text().replace("mode observe", "mode enforce"))
+    policy = parse(parser.parse_args().policy.read_text())
     print("| from | messages an hour | recipients of each | decided by | after | recipients until then, or a day |")
     print("|---|---|---|---|---|---|")
     for client, an_hour, recipients, hours in PACES:

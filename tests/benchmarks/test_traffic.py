@@ -257,10 +257,11 @@ def test_five_times_the_usual_is_odd_within_hours(hours: int, rules: list[str]) 
     ("days", "number", "gap", "places", "rules"),
     [
         (1, 280, 10, 2, []),
-        (1, 430, 10, 1, ["many-strangers"]),
-        (1, 220, 60, 1, ["many-strangers"]),
-        (1, 220, 60, 2, ["unlike-itself"]),
-        (2, 170, 10, 1, ["many-strangers"]),
+        (1, 430, 10, 1, []),
+        (1, 530, 10, 1, ["many-strangers"]),
+        (1, 270, 60, 1, ["many-strangers"]),
+        (1, 270, 60, 2, ["unlike-itself"]),
+        (2, 220, 10, 1, ["many-strangers"]),
     ],
 )
 def test_strangers_are_too_many_after_some_hundreds(

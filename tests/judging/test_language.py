@@ -242,7 +242,7 @@ def test_the_shipped_policy_only_observes_and_is_the_default() -> None:
     assert policy == load(SHIPPED)
     assert policy.rules
     assert {policy.mode_of(rule) for rule in policy.rules} == {"observe"}
-    assert set(policy.needs()) == {"account", "client", "net"}
+    assert set(policy.needs()) == {"account", "client", "net", "local"}
 
 
 def test_lists_in_files_stand_beside_the_policy() -> None:

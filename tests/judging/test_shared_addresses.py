@@ -77,3 +77,57 @@ def test_a_single_message_to_an_old_list_is_over_when_it_bounces(messages: int, 
         )
     )
     assert bool(decided) is throttled
+
+
+@pytest.mark.parametrize(("number", "blocked"), [(40, False), (70, True)])
+@pytest.mark.parametrize("used", [0.0, 5 * 24 * HOUR, 8 * 24 * HOUR])
+def test_guesses_without_a_login_are_held_against_a_network_that_nobody_uses(
+    number: int, blocked: bool, used: float
+) -> None:
+    """Some logs do not name who failed. One message within a week, and it may be a device with an old password."""
+    bench = Bench(SHIPPED.read_text())
+    if used:
+        bench.feed(message(22 * HOUR - used, 1, "u1", "client:203.0.113.200"))
+    tried = [
+        row
+        for place, row in enumerate(events("auth_failure", number, 3000))
+        for row in [{**row, "client": f"client:203.0.113.{place % 50}"}]
+    ]
+    decided = {decision.key for decision in bench.feed(*tried)}
+    assert decided == ({"net:203.0.113.0/24"} if blocked and used != 5 * 24 * HOUR else set())
+
+
+def form(day: int, messages: int, dead: int) -> list[dict[str, Any]]:
+    """What a local user sent that day, and how many of these came back."""
+    begin = 10 * HOUR + day * 24 * HOUR
+    for_user = {"account": None, "local": "local:33"}
+    sent = [
+        {**message(begin + 60 * place, 1), **for_user, "queue_id": b"4Q%d-%d" % (day, place)}
+        for place in range(messages)
+    ]
+    back = [
+        {**row, **for_user, "event": "delivery", "status": b"bounced", "dsn": b"5.1.1", "clock": row["clock"] + 9}
+        for row in sent[:: messages // dead if dead else 1][:dead]
+    ]
+    return sorted([*sent, *back], key=lambda row: row["clock"])
+
+
+@pytest.mark.parametrize(
+    ("days", "messages", "dead", "told"),
+    [(1, 60, 12, True), (1, 60, 3, False), (1, 400, 12, False), (4, 40, 6, True), (4, 40, 2, False)],
+)
+def test_a_form_that_sends_to_dead_addresses_is_told(days: int, messages: int, dead: int, told: bool) -> None:
+    """At once, or a few a day."""
+    bench = Bench(SHIPPED.read_text())
+    for day in range(-12, 0):
+        bench.feed(*form(day, 5, 0))
+    decided = [decision for day in range(days) for decision in bench.feed(*form(day, messages, dead))]
+    assert {(decision.key, decision.rule) for decision in decided} == ({("local:33", "abused-form")} if told else set())
+    assert {decision.mode for decision in decided} <= {"observe"}
+
+
+def test_what_a_program_sends_to_dead_addresses_every_day_is_its_usual() -> None:
+    bench = Bench(SHIPPED.read_text())
+    decided = [bench.feed(*form(day, 24, 12)) for day in range(-14, 0)]
+    assert any(decided[:2])
+    assert not any(decided[10:])

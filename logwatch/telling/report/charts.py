@@ -1,7 +1,7 @@
 """Bars and spans in SVG that keep their text readable at any width.
 
 Places along the width are percentages and heights are pixels, so that a chart is as wide as the page lets it be while
-letters stay as large as they are. Colours come from the page's style sheet, by class (`s0` … `s15` for series).
+letters stay as large as they are. Colours come from the page's style sheet, by class (`s0` … `s16` for series).
 Every mark has a title, which browsers show on hovering and read aloud.
 """
 
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from logwatch.telling.report.markup import Markup, tag
 
-COLOURS = 16  # series that the style sheet tells apart
+COLOURS = 17  # series that the style sheet tells apart
 _TOP, _FOOT = 16, 20  # pixels above and below the plot
 _LABELS = 5  # along an axis of time; three of them on a phone
 
