@@ -25,8 +25,8 @@ from pathlib import Path
 
 from benchmarks import reading_log
 from enforce.table import Denied, Reader
-from logwatch.telling.archive import JournalError
 from logwatch.telling.journal import Journal
+from logwatch.telling.journal_file import JournalError
 from tests.cluster.site import POLICY, Site, wait_for
 
 GATEWAYS = ("mx1", "mx2", "mx3")

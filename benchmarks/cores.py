@@ -3,7 +3,7 @@
     python -m benchmarks.cores [--lines 500000] [--rounds 3]
 
 The log is `benchmarks.reading_log`'s. Each run is a process of its own, pinned to one core or to two, in turn; with two
-the log is read in a second process (`logwatch.ahead`). What is compared is the time from the first byte to the last
+the log is read in a second process (`logwatch.read_ahead`). What is compared is the time from first byte to last
 decision of the shipped policy, without start-up. On a busy machine the two processes wait for a core: what would be
 without that is given too, the processor seconds of one run over those of the busier of its two processes.
 """

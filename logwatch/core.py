@@ -17,8 +17,8 @@ import numpy as np
 
 from logwatch.judging.ceiling import Cut
 from logwatch.judging.decide import Judge
+from logwatch.judging.pending_reviews import Confirmation, Said, Word
 from logwatch.judging.policy import Policy
-from logwatch.judging.said import Confirmation, Said, Word
 from logwatch.measuring import signals
 from logwatch.measuring.origin import Country, Site, registered
 from logwatch.measuring.rates import Rates

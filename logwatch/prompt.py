@@ -258,7 +258,7 @@ def labels(
     From `before` the first case (what a lower threshold would have caught earlier is no false alarm) to the end of the
     last one. Who was released without having been confirmed, or exempted, is not among them: a false alarm, as is
     everybody on whom nobody has said a word. `journal` is the file, or its directory.
-    logwatch.telling.archive.JournalError if there is no journal.
+    logwatch.telling.journal_file.JournalError if there is no journal.
     """
     path = Path(journal)
     with Journal.read(path / "journal.sqlite" if path.is_dir() else path) as opened:

@@ -14,7 +14,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from logwatch import ahead
+from logwatch import read_ahead
 from logwatch.reading.merge import merged
 from logwatch.reading.names import current_name, ordered
 from logwatch.reading.source import CHUNK, STDIN, DamageError, Seen, SourceError, all_of, chunks, despite, stamps
@@ -89,7 +89,7 @@ def events_of(
     logs = list(paths)
     lines = partial(lines_of, logs, reader.zone, newest)
     if len(os.sched_getaffinity(0)) > 1 and sum(map(_size, logs)) >= _MUCH:
-        yield from ahead.read(reader, lines, seen)
+        yield from read_ahead.read(reader, lines, seen)
         return
     for chunk in lines(seen):
         before = reader.clock

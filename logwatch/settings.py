@@ -31,7 +31,7 @@ def follower_of(config: Config, positions: Mapping[str, Mapping[str, Any]]) -> F
     """What follows the configured log, from the positions that it once gave; {} for a first start."""
     from logwatch.reading.follow import Follower
     from logwatch.reading.journald import NAME, Journald
-    from logwatch.reading.part import Position
+    from logwatch.reading.log_file import Position
 
     if config.log.journald:
         return Journald(positions.get(NAME, {}))

@@ -23,12 +23,12 @@ from pathlib import Path
 
 from enforce.config import Config
 from enforce.key import EVERYBODY
-from logwatch.asking import Asker
 from logwatch.core import Step
+from logwatch.dnsbl_client import Asker
 from logwatch.judging.language import PolicyError
+from logwatch.judging.pending_reviews import Confirmation, Release
 from logwatch.judging.policy import Policy
-from logwatch.judging.said import Confirmation, Release
-from logwatch.lists import Lists
+from logwatch.policy_files import Lists
 from logwatch.ports import Ports, Say, Standing, Table, Written
 from logwatch.reading import loss
 from logwatch.reading.follow import Wake
@@ -37,8 +37,8 @@ from logwatch.rerun import lines_of, start_of
 from logwatch.schema import Decision, Listing, iso
 from logwatch.settings import core_of, follower_of, zone_of
 from logwatch.telling import orders, published
+from logwatch.telling.announcements import Herald, Tell, line
 from logwatch.telling.export import Exporter
-from logwatch.telling.herald import Herald, Tell, line
 from logwatch.telling.journal import TAKEN_BACK, Journal, Review
 from logwatch.telling.keeper import Keeper
 from logwatch.telling.metrics import Seen, Snapshot

@@ -10,7 +10,7 @@ import pytest
 from logwatch.core import Core
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
-from logwatch.judging.said import Confirmation, Release
+from logwatch.judging.pending_reviews import Confirmation, Release
 
 from . import maillog
 

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 import logwatch
 from logwatch.judging import language
 from logwatch.judging.language import PolicyError
-from logwatch.telling.archive import JournalError
 from logwatch.telling.journal import Journal, Review
+from logwatch.telling.journal_file import JournalError
 from logwatch.weighing.sweeping import with_threshold
 from tests import maillog
 from tests.telling.decisions import NOW, decision

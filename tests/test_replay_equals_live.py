@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from logwatch.core import Core, Step
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
-from logwatch.judging.said import Confirmation, Release, Word
+from logwatch.judging.pending_reviews import Confirmation, Release, Word
 from logwatch.schema import Decision, Listing
 from logwatch.telling.journal import Journal
 

@@ -17,8 +17,8 @@ import pytest
 from logwatch.core import Core
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import load, parse
+from logwatch.judging.pending_reviews import Confirmation, Release
 from logwatch.judging.policy import render
-from logwatch.judging.said import Confirmation, Release
 from logwatch.schema import Decision, iso
 
 SCENARIOS = sorted(path for path in (Path(__file__).parents[1] / "samples/scenarios").iterdir() if path.is_dir())

@@ -21,12 +21,12 @@ import pytest
 from enforce import config as configuration
 from enforce.config import Config
 from enforce.table import Reader, Record, Unusable
-from logwatch.lists import EVERY, THREAD
+from logwatch.policy_files import EVERY, THREAD
 from logwatch.reading.source import DamageError
 from logwatch.rerun import rerun, start_of
 from logwatch.settings import core_of, policy_of
-from logwatch.telling.archive import JournalError
 from logwatch.telling.journal import Journal, Review
+from logwatch.telling.journal_file import JournalError
 from logwatch.telling.keeper import BEAT
 from logwatch.telling.recorder import PACE, BusyError
 from logwatch.watch import Controller, LearnedError

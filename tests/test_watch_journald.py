@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from logwatch.reading.journald import NAME
-from logwatch.telling.archive import JournalError
 from logwatch.telling.journal import Journal as Checkpoint
+from logwatch.telling.journal_file import JournalError
 from tests.commands.test_commands import mailbrake
 from tests.mta.waiting import wait_for
 from tests.reading.test_journald import FAKE, Journal, entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from enforce.exposition import PLAIN, Metric, Snapshot
-from logwatch.cluster.brain import Brain
+from logwatch.cluster.controller import Brain
 
 METRICS = (
     Metric("mailbrake_gateway_lag_seconds", "gauge", "How far behind a gateway's log is, by the stream", ("gateway",)),

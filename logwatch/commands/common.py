@@ -18,8 +18,8 @@ from enforce import checks
 from enforce import config as configuration
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError, subjects
+from logwatch.reading.duplicate_logs import twice
 from logwatch.reading.names import expanded, parts
-from logwatch.reading.twice import twice
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from logwatch.schema import iso
 from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
+    from logwatch.measuring.account_origins import Places
     from logwatch.measuring.packing import Cells
-    from logwatch.measuring.places import Places
     from logwatch.measuring.usual import Range
     from logwatch.telling.journal import Journal
 
@@ -84,7 +84,7 @@ def _usual(journal: Journal, kind: str, key: str) -> dict[str, dict[str, Range]]
 
 
 def _places(journal: Journal, key: str) -> Places | None:
-    from logwatch.measuring.places import places
+    from logwatch.measuring.account_origins import places
 
     written = journal.remembered_of("used", key)
     return places(unplaced(written)) if written else None

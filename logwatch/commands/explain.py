@@ -8,8 +8,8 @@ import sys
 
 from enforce.printable import printable
 from logwatch.commands import UsageError
-from logwatch.reading.entry import plain
 from logwatch.reading.grammar.explain import PROGRAM, Explanation, Piece, explain
+from logwatch.reading.journald_json import plain
 from logwatch.reading.scan import unfolded
 
 _MOST_EXPECTED = 10

@@ -21,8 +21,8 @@ from logwatch.reading.loss import totals
 from logwatch.reading.source import DamageError
 from logwatch.settings import core_of, policy_of, zone_of
 from logwatch.telling import orders
-from logwatch.telling.archive import JournalError
 from logwatch.telling.journal import Journal
+from logwatch.telling.journal_file import JournalError
 from logwatch.telling.report.findings import Case, Findings, Guard, Nearby, Sender, Written
 from logwatch.telling.report.tally import Tally, cases, put_by_rule
 from logwatch.weighing.nearest import Nearest

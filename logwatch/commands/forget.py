@@ -23,8 +23,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Remove it; Failure while a controller runs."""
-    from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
+    from logwatch.telling.journal_file import JournalError
     from logwatch.telling.recorder import BusyError, alone
 
     config = config_of(args)

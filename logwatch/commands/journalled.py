@@ -61,8 +61,8 @@ def asked(args: argparse.Namespace, config: Config) -> str:
 @contextmanager
 def journal_of(args: argparse.Namespace, config: Config) -> Iterator[tuple[Journal, float]]:
     """The journal, and what is now for it: of logs, their end. Failure if there is none or a log cannot be read."""
-    from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
+    from logwatch.telling.journal_file import JournalError
 
     if not args.log:
         if args.policy:

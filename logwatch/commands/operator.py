@@ -36,8 +36,8 @@ def subject_of(written: str, config: Config) -> str:
 
     Where no mail of an account is known that is said, as it may be mistyped: it is done all the same.
     """
-    from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
+    from logwatch.telling.journal_file import JournalError
 
     try:
         with Journal.read(config.journal) as journal:
@@ -86,8 +86,8 @@ def put(config: Config, key: str, records: Sequence[Record], moment: float) -> N
 
 @contextmanager
 def _journal(config: Config) -> Iterator[Journal]:
-    from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
+    from logwatch.telling.journal_file import JournalError
 
     if config.cluster.servers and not config.journal.exists():
         raise Failure("in a cluster this is said where `mailbrake watch` runs: its journal is not on this machine")

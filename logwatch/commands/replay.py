@@ -235,8 +235,8 @@ def _read(logs: list[str]) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def _journal(directory: Path) -> Iterator[Journal]:
-    from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
+    from logwatch.telling.journal_file import JournalError
 
     try:
         with Journal.read(directory / "journal.sqlite") as journal:

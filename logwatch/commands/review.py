@@ -62,8 +62,8 @@ def _say(args: argparse.Namespace, config: Config) -> int:
 
 
 def _there_is_a_journal(config: Config) -> None:
-    from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
+    from logwatch.telling.journal_file import JournalError
 
     try:
         Journal.read(config.journal).close()
@@ -81,8 +81,8 @@ def _until(args: argparse.Namespace, config: Config) -> float:
 
 
 def _list(args: argparse.Namespace, config: Config) -> int:
-    from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
+    from logwatch.telling.journal_file import JournalError
 
     try:
         with Journal.read(config.journal) as journal:

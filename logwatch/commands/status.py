@@ -76,8 +76,8 @@ def _shown(value: Any) -> str:
 
 def _controller(config: Config) -> Found:
     from logwatch.telling import orders
-    from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
+    from logwatch.telling.journal_file import JournalError
 
     try:
         with Journal.read(config.journal) as journal:
@@ -121,8 +121,8 @@ def _counters(facts: Mapping[str, Any]) -> dict[str, int]:
 def _log(config: Config) -> Found:
     from logwatch.reading.journald import NAME as JOURNALD
     from logwatch.reading.loss import clocks_off, totals
-    from logwatch.telling.archive import JournalError
     from logwatch.telling.journal import Journal
+    from logwatch.telling.journal_file import JournalError
 
     try:
         with Journal.read(config.journal) as journal:
@@ -151,9 +151,9 @@ def _log(config: Config) -> Found:
 
 
 def _gateways(config: Config) -> Found:
-    from logwatch.cluster.seen import gateways_of
-    from logwatch.telling.archive import JournalError
+    from logwatch.cluster.status import gateways_of
     from logwatch.telling.journal import Journal
+    from logwatch.telling.journal_file import JournalError
 
     try:
         with Journal.read(config.journal) as journal:
@@ -164,13 +164,13 @@ def _gateways(config: Config) -> Found:
 
 
 def _controllers(config: Config) -> Found:
-    from logwatch.cluster.seen import controllers_of
+    from logwatch.cluster.status import controllers_of
 
     return controllers_of(config)
 
 
 def _spool(config: Config) -> Found:
-    from logwatch.cluster.seen import spooled
+    from logwatch.cluster.status import spooled
 
     return spooled(config)
 

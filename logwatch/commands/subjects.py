@@ -53,7 +53,7 @@ def looks_like_a_case(written: str) -> bool:
 def cases_alike(journal: Journal, written: str) -> list[str]:
     """Cases one letter off, the latest first, with whom they are about."""
     from logwatch.telling import orders
-    from logwatch.telling.alike import one_off
+    from logwatch.telling.edit_distance import one_off
 
     found = _NEARLY.fullmatch(written)
     if found is None:

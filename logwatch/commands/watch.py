@@ -24,7 +24,7 @@ from logwatch.commands.garbage import Garbage
 from logwatch.commands.output import now
 
 if TYPE_CHECKING:
-    from logwatch.cluster.brain import Brain
+    from logwatch.cluster.controller import Brain
     from logwatch.reading.follow import Wake
     from logwatch.telling.notify import Notifications
     from logwatch.watch import Controller
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.reading.follow import Wake
     from logwatch.reading.names import expanded
     from logwatch.reading.source import SourceError
-    from logwatch.telling.archive import JournalError, reason
+    from logwatch.telling.journal_file import JournalError, reason
     from logwatch.telling.recorder import BusyError
     from logwatch.watch import MACHINE, Controller, LearnedError
 
@@ -112,7 +112,7 @@ def _learn(controller: Controller, stopped: Callable[[], bool]) -> None:
 
 
 def _follow(controller: Controller, wake: Wake, stopped: Callable[[], bool]) -> None:
-    from logwatch.telling.archive import JournalError
+    from logwatch.telling.journal_file import JournalError
     from logwatch.telling.recorder import BusyError
 
     try:
@@ -138,9 +138,9 @@ def _brain(config: Config, *, learns: bool) -> Brain | None:
     if not config.cluster.servers:
         return None
     needs_cluster(config)
-    from logwatch.cluster.brain import Brain, LineageError
+    from logwatch.cluster.controller import Brain, LineageError
     from logwatch.cluster.link import LinkError
-    from logwatch.telling.archive import JournalError
+    from logwatch.telling.journal_file import JournalError
 
     try:
         return Brain.open(config, learns=learns)

@@ -1,8 +1,8 @@
 """How much a throttle lets through: share = min(1, target / attempt rate).
 
-Attempts are those accepted and those refused, their rate a decayed one (see `measuring.pace`). Steered by attempts the
-share settles, whatever the delay between log and table; steered by what was admitted it would swing. A target in
-recipients becomes one in messages by the account's mean recipients per message within a day.
+Attempts are those accepted and those refused, their rate a decayed one (see `measuring.attempt_rate`). Steered by
+attempts the share settles, whatever the delay between log and table; steered by what was admitted it would swing. A
+target in recipients becomes one in messages by the account's mean recipients per message within a day.
 """
 
 from __future__ import annotations

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from enforce import key as keys
-from logwatch.measuring.coding import coded
 from logwatch.measuring.distinct import marks_of
+from logwatch.measuring.factorize import coded
 from logwatch.measuring.signals import NEEDS, Seen, amounts, shown
-from logwatch.measuring.track import MICRO, Ints, ranges, told_apart
+from logwatch.measuring.timeline import MICRO, Ints, ranges, told_apart
 from logwatch.schema import ADDITIVE, KEY_COLUMNS, Columns
 
 LOOKED_AT = (*NEEDS, *KEY_COLUMNS, "counts", "opens", "clock")  # of the columns of events

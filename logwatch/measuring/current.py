@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from logwatch.measuring.packing import PLACES, Cells
-from logwatch.measuring.track import MICRO, bucket_step, window_start
+from logwatch.measuring.timeline import MICRO, bucket_step, window_start
 from logwatch.schema import RateColumn
 
 MOST = 1000  # different values that are told apart

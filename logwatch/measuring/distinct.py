@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logwatch.measuring.current import MOST
-from logwatch.measuring.track import BUCKETS, Coded, Ints, Order, bucket_step, window_start
+from logwatch.measuring.timeline import BUCKETS, Coded, Ints, Order, bucket_step, window_start
 
 Bools = NDArray[np.bool_]
 

@@ -17,7 +17,7 @@ Learning comes first: nothing is new, far or away in the first week of the log; 
 has no new network in its first week, no odd country before it has one used on three days, no odd sender before its
 twentieth message, nor when it uses many anyway. A network or neighbourhood that several accounts have used for longer
 than a day (a carrier, a VPN's exit, a web server) is nothing new, and not far. A day on which something was decided
-against the account teaches nothing, once it is over (see `condemned`). Days are those of UTC.
+against the account teaches nothing, once it is over (see `condemned_days`). Days are those of UTC.
 
 Per account at most 64 networks and neighbourhoods, 24 countries and 32 senders are remembered, those used last; it is
 forgotten after half a year.
@@ -33,14 +33,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from logwatch.measuring.coding import coded
-from logwatch.measuring.condemned import DAY, Condemned, short
+from logwatch.measuring.condemned_days import DAY, Condemned, short
 from logwatch.measuring.contacts import BEFORE, NEVER, Contacts, Delivery
+from logwatch.measuring.deflated_memory import Records
 from logwatch.measuring.domains import Domains
+from logwatch.measuring.factorize import coded
+from logwatch.measuring.network_users import Users
 from logwatch.measuring.origin import ANYWHERE, Site, neighbourhood, network
-from logwatch.measuring.records import Records
 from logwatch.measuring.signals import messages
-from logwatch.measuring.users import Users
 from logwatch.memory import Memory
 from logwatch.schema import Columns
 

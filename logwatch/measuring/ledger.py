@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logwatch.measuring import distinct, pace
+from logwatch.measuring import attempt_rate, distinct
 from logwatch.measuring.batch import Batch
 from logwatch.measuring.packing import GROUPS, PLACES, Layout, parts, written
 from logwatch.measuring.pool import Pool
-from logwatch.measuring.track import MICRO, Coded, Ints, bucket_step, telling, window_start
+from logwatch.measuring.timeline import MICRO, Coded, Ints, bucket_step, telling, window_start
 from logwatch.memory import Memory
 from logwatch.schema import ADDITIVE, RateColumn
 
@@ -35,7 +35,7 @@ class Ledger(Memory[int]):
         self._steps = [bucket_step(window) for window in windows]
         self.groups = [Pool(1 + len(group), partial(_points, self._steps)) for group in GROUPS]
         self.sets = {signal: Pool(2, partial(distinct.kept, windows[-1])) for signal in distincts}
-        self.pace = pace.pool()
+        self.pace = attempt_rate.pool()
         self.layout = str(Layout(windows, {kind: [*self.sets]}))
         self._pools = (*self.groups, *self.sets.values(), self.pace)
         self._widths = [pool.width for pool in self._pools]

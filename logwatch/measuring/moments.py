@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logwatch.measuring.condemned import DAY
+from logwatch.measuring.condemned_days import DAY
+from logwatch.measuring.dnsbl_answers import Listings
 from logwatch.measuring.habits import Habits
-from logwatch.measuring.listings import Listings
 from logwatch.measuring.origin import Site
 
 _QUARTER = 900.0  # seconds; no zone's offset divides it

@@ -2,7 +2,8 @@
 
     written     number of parts (1 byte), rows of each (4 bytes), then the rows, part after part
     parts       first the running totals of GROUPS (microseconds, then a total for each signal of the group), then, of
-                each distinct signal, which value was last shown when (microseconds, mark), then the pace (see `pace`)
+                each distinct signal, which value was last shown when (microseconds, mark), then the pace
+                (see `attempt_rate`)
 
 Signals that come together lie together: whoever only ever sends mail has no room for failures.
 """

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from logwatch.measuring.track import Ints, ranges
+from logwatch.measuring.timeline import Ints, ranges
 
 # Of the rows of several keys (`lengths` of each, key after key): which are still worth keeping.
 Keep = Callable[[Ints, Ints], NDArray[np.bool_]]

@@ -22,17 +22,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from logwatch.measuring import pace
+from logwatch.measuring import attempt_rate
 from logwatch.measuring.batch import LOOKED_AT, Batch
-from logwatch.measuring.coding import coded, objects
-from logwatch.measuring.few import FEW, Few, Glimpses
+from logwatch.measuring.dnsbl_answers import Listings
+from logwatch.measuring.factorize import coded, objects
 from logwatch.measuring.habits import Habits
 from logwatch.measuring.ledger import Ledger
-from logwatch.measuring.listings import Listings
 from logwatch.measuring.moments import age, on_the_clock, reputation
 from logwatch.measuring.origin import ANYWHERE, Site
 from logwatch.measuring.signals import noticed
-from logwatch.measuring.track import MICRO, Coded, Ints, bucket_step
+from logwatch.measuring.small_batch import FEW, Few, Glimpses
+from logwatch.measuring.timeline import MICRO, Coded, Ints, bucket_step
 from logwatch.measuring.usual import Usual
 from logwatch.measuring.view import Found, Values, View
 from logwatch.memory import Memory
@@ -143,7 +143,7 @@ class Rates:
         if (PACE, 0) in wanted:
             attempts = keyed.batch.amounts[:, ADDITIVE.index("attempts")]
             pool, clocks = self._ledgers[keyed.kind].pace, keyed.batch.events["clock"]
-            values[PACE, 0] = pace.learn(pool, keyed.slots, keyed.coded, clocks, attempts)
+            values[PACE, 0] = attempt_rate.learn(pool, keyed.slots, keyed.coded, clocks, attempts)
         return values
 
     def _compared(self, keyed: _Keyed, found: Found, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from logwatch.measuring.coding import coded
+from logwatch.measuring.factorize import coded
 from logwatch.schema import ADDITIVE, Columns
 
 # What is looked at beside the columns of attribution and habits.

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from logwatch.measuring.records import Records, read
+from logwatch.measuring.deflated_memory import Records, read
 from logwatch.schema import AT_ONCE, DISTINCT, RateColumn
 
 DAY = 86400

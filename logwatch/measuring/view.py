@@ -15,7 +15,7 @@ from logwatch.measuring.distinct import Occurrences
 from logwatch.measuring.ledger import COLUMNS, Ledger
 from logwatch.measuring.packing import PLACES
 from logwatch.measuring.pool import Pool
-from logwatch.measuring.track import MICRO, Coded, Ints, Order, bucket_step, window_start
+from logwatch.measuring.timeline import MICRO, Coded, Ints, Order, bucket_step, window_start
 from logwatch.schema import ADDITIVE, SIGNALS, Floor, RateColumn, Rates
 
 

@@ -27,13 +27,13 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver, ObservedWatch
 
-from logwatch.reading.listing import Listing
+from logwatch.reading.duty_cycle import Rest
+from logwatch.reading.log_file import READ, Position
 from logwatch.reading.merge import Piece, in_turn
 from logwatch.reading.names import current_name, dated_inside, is_rotated
-from logwatch.reading.part import READ, Position
-from logwatch.reading.rest import Rest
 from logwatch.reading.stamp import Stamps
 from logwatch.reading.tail import Tail
+from logwatch.reading.watched_paths import Listing
 
 _LOOK = 0.1  # seconds between two looks at directories, where nothing but lines comes
 _SHARE = READ >> 2  # bytes of each log that are looked at together

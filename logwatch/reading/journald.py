@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from logwatch.reading.entry import fields, plain
+from logwatch.reading.journald_json import fields, plain
 from logwatch.reading.source import Lines
 
 NAME = "journald"  # as the position is called

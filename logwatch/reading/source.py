@@ -3,7 +3,7 @@
 A line ends with a newline; the last line of an archive may lack it and counts all the same. A line of more than a
 megabyte is no log line: an empty one takes its place, so that line numbers stay right, and it is counted. NUL bytes
 before a line are dropped: a log truncated beneath a writer that does not append has as many as it was long. Entries of
-the systemd journal in JSON (`journalctl -o json`) come out as the lines that syslog would have (`entry`).
+the systemd journal in JSON (`journalctl -o json`) come out as the lines that syslog would have (`journald_json`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar, cast
 
-from logwatch.reading.entry import plain
+from logwatch.reading.journald_json import plain
 from logwatch.reading.names import PACKED
 from logwatch.reading.repeated import spelled_out
 

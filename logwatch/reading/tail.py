@@ -24,8 +24,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from logwatch.reading.entry import plain
-from logwatch.reading.part import READ, SETTLED, File, Part, Position, Stat, found, rotated, shortened, stat
+from logwatch.reading.journald_json import plain
+from logwatch.reading.log_file import READ, SETTLED, File, Part, Position, Stat, found, rotated, shortened, stat
 from logwatch.reading.source import Log, SourceError
 
 

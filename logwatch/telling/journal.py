@@ -29,8 +29,8 @@ from typing import Any, NamedTuple
 
 from logwatch.memory import Memory
 from logwatch.schema import Decision, Listing
-from logwatch.telling.alike import one_off
-from logwatch.telling.archive import Archive
+from logwatch.telling.edit_distance import one_off
+from logwatch.telling.journal_file import Archive
 from logwatch.telling.published import Change
 
 _ALIKE = 5  # accounts

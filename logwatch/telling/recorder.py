@@ -20,13 +20,13 @@ from typing import Any
 
 from logwatch.memory import Memory
 from logwatch.schema import Columns, Decision, Listing
-from logwatch.telling.archive import JournalError, reason
 from logwatch.telling.effects import Effects, Tips
 from logwatch.telling.evidence import Recent
 from logwatch.telling.journal import Effect, Journal, Review
+from logwatch.telling.journal_file import JournalError, reason
 from logwatch.telling.keeper import BEAT
-from logwatch.telling.mover import Mover
 from logwatch.telling.published import Change
+from logwatch.telling.wal_checkpoint import Mover
 
 PACE = 0.1  # seconds between two transactions while nothing is decided
 _PENDING = 10_000

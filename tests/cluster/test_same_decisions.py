@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from logwatch.cluster.merging import Limits, Merger
 from logwatch.cluster.names import partition
 from logwatch.cluster.wire import ALL, Batch
-from logwatch.judging.said import Release
+from logwatch.judging.pending_reviews import Release
 from logwatch.schema import Decision
 from logwatch.telling.journal import Journal
 from tests import maillog

@@ -20,7 +20,7 @@ from logwatch.cluster.ship import LINES, Shipper
 from logwatch.cluster.wire import Batch
 from logwatch.commands.ship import begun
 from logwatch.reading.follow import Follower
-from logwatch.reading.part import Position
+from logwatch.reading.log_file import Position
 from logwatch.telling.journal import Journal
 
 

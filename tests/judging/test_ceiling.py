@@ -12,7 +12,7 @@ from logwatch.core import Core, Step
 from logwatch.judging.ceiling import DAY, LONG, NO_LIMIT, reference
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
-from logwatch.judging.said import Release
+from logwatch.judging.pending_reviews import Release
 from logwatch.schema import Decision
 from tests import maillog
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logwatch.measuring.condemned import DAY, Condemned, short
+from logwatch.measuring.condemned_days import DAY, Condemned, short
 from logwatch.measuring.contacts import BEFORE, NEVER, Contacts, place_of
 from logwatch.measuring.habits import FOUND, Habits
 from logwatch.measuring.origin import Site

@@ -16,7 +16,7 @@ from enforce import key as keys
 from logwatch.measuring.current import MOST
 from logwatch.measuring.packing import GROUPS, parts, written
 from logwatch.measuring.rates import Rates
-from logwatch.measuring.track import BUCKETS
+from logwatch.measuring.timeline import BUCKETS
 from logwatch.memory import unplaced
 from logwatch.schema import KINDS, Columns, Listing, RateColumn
 from tests.telling.decisions import decision

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logwatch.measuring.records import written
+from logwatch.measuring.deflated_memory import written
 from logwatch.measuring.usual import DAY, Usual, ranges
 from logwatch.schema import AT_ONCE, RateColumn
 

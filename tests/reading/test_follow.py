@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logwatch.reading.follow import Follower
+from logwatch.reading.log_file import HEAD, Position
 from logwatch.reading.merge import merged
-from logwatch.reading.part import HEAD, Position
 from logwatch.reading.source import LONGEST_LINE
 from logwatch.reading.stamp import Stamps
 from logwatch.reading.tail import Tail

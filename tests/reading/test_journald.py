@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from enforce.config import Config, Log
-from logwatch.reading.entry import as_syslog, plain
 from logwatch.reading.follow import Follower
 from logwatch.reading.journald import NAME, Journald
+from logwatch.reading.journald_json import as_syslog, plain
 from logwatch.reading.source import chunks
 from logwatch.settings import follower_of
 from tests.mta.waiting import wait_for

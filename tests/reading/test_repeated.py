@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logwatch.reading.follow import Follower
-from logwatch.reading.part import Position
+from logwatch.reading.log_file import Position
 from logwatch.reading.repeated import spelled_out
 from logwatch.reading.source import Lines, chunks
 from logwatch.reading.tail import Tail

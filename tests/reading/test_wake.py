@@ -9,8 +9,8 @@ from time import monotonic, thread_time
 
 from watchdog.observers.api import BaseObserver, EventEmitter
 
+from logwatch.reading.duty_cycle import AHEAD, GATHER
 from logwatch.reading.follow import Follower, Wake
-from logwatch.reading.rest import AHEAD, GATHER
 from tests.reading.test_follow import switched
 
 LONG = 30.0  # seconds: far more than a wake takes, so that whoever returns earlier was woken

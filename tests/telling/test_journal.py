@@ -15,10 +15,10 @@ import pandas as pd
 import pytest
 
 from logwatch.memory import Memory
-from logwatch.reading.part import Position
+from logwatch.reading.log_file import Position
 from logwatch.schema import Decision
-from logwatch.telling.archive import _VERSIONS, JournalError
 from logwatch.telling.journal import Effect, Journal, Review
+from logwatch.telling.journal_file import _VERSIONS, JournalError
 from logwatch.telling.published import Change
 from tests.telling.decisions import NOW, decision
 

@@ -19,7 +19,7 @@ from enforce.metrics import METRICS as MILTER
 from logwatch.cluster.figures import METRICS as CLUSTER
 from logwatch.reading import loss
 from logwatch.schema import EVENTS
-from logwatch.telling.herald import Herald
+from logwatch.telling.announcements import Herald
 from logwatch.telling.metrics import METRICS, TROUBLES, Meter, Seen
 from tests.enforce.test_metrics import scraped
 from tests.mta.postfix import free_ports

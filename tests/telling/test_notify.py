@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from enforce import config as configuration
 from logwatch.commands import main
 from logwatch.schema import Decision
-from logwatch.telling.herald import Herald
+from logwatch.telling.announcements import Herald
 from logwatch.telling.notify import Clocks, Grouping, Happening, Message, Notifications, channels_of
 from logwatch.telling.notify.channels import Channel, UnsentError
 from logwatch.telling.notify.grouping import MOST

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from logwatch.measuring.pool import Pool
-from logwatch.measuring.track import Coded, Ints
+from logwatch.measuring.timeline import Coded, Ints
 from logwatch.schema import FADE
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from enforce.config import Reputation
-from logwatch.asking import Answer, Asker, name_of
 from logwatch.core import Core
+from logwatch.dnsbl_client import Answer, Asker, name_of
 from logwatch.rerun import rerun
 from logwatch.settings import core_of, policy_of
 from logwatch.telling.journal import Journal

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from logwatch.reading import marks
-from logwatch.reading.marks import Mark
+from logwatch.reading import resume_points
 from logwatch.reading.names import parts
 from logwatch.reading.repeated import last_line
+from logwatch.reading.resume_points import Mark
 from logwatch.reading.source import Lines, Log, SourceError
 
 HEAD = 256  # bytes that tell one log file from another: a stamp, a host, a pid and more
@@ -84,8 +84,8 @@ class Part:
     def mark(self) -> None:
         """Remember the place after the last whole line, if it is some time since the last one."""
         modified, offset = self.modified(), self.offset - self.lines.held
-        if not self.log.packed and not (self.marks and abs(modified - self.marks[0].modified) < marks.APART):
-            self.marks = marks.added(self.marks, Mark(offset, self._told_by(offset), modified))
+        if not self.log.packed and not (self.marks and abs(modified - self.marks[0].modified) < resume_points.APART):
+            self.marks = resume_points.added(self.marks, Mark(offset, self._told_by(offset), modified))
 
     def overwritten(self) -> bool:
         """Whether the file was truncated since it was read, even if it has grown again beyond that."""
@@ -135,8 +135,8 @@ class Part:
         return os.pread(self._fd, self.offset - begin, begin)
 
     def _told_by(self, offset: int) -> str:
-        begin = max(0, offset - marks.BEFORE)
-        return marks.fingerprint(os.pread(self._fd, offset - begin, begin))
+        begin = max(0, offset - resume_points.BEFORE)
+        return resume_points.fingerprint(os.pread(self._fd, offset - begin, begin))
 
     @property
     def _fd(self) -> int:

@@ -5,7 +5,7 @@ from itertools import accumulate, pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logwatch.reading.marks import APART, Mark, added
+from logwatch.reading.resume_points import APART, Mark, added
 
 STEPS = st.lists(st.floats(APART, 2 * APART), min_size=1, max_size=100)
 

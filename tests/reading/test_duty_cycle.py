@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logwatch.reading.rest import AHEAD, GATHER, Rest
+from logwatch.reading.duty_cycle import AHEAD, GATHER, Rest
 
 _spans = st.floats(0.0, 0.02)
 

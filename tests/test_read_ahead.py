@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.reading_log import START, lines
-from logwatch import ahead
+from logwatch import read_ahead
 from logwatch.core import COLUMNS
 from logwatch.reading.reader import Reader
 from logwatch.reading.source import Seen, SourceError, chunks
@@ -34,7 +34,7 @@ def test_events_clock_and_counts_are_those_of_reading_here(tmp_path: Path) -> No
     for chunk in chunks(log, size):
         before = here.clock
         expected.append((before, listed(here.read(chunk))))
-    found = ahead.read(there, lambda seen: chunks(log, size, seen), sizes.append)
+    found = read_ahead.read(there, lambda seen: chunks(log, size, seen), sizes.append)
     assert [(before, listed(events)) for before, events in found] == expected
     assert len(expected) > 3
     assert there.facts() == here.facts()
@@ -49,7 +49,7 @@ def test_a_damaged_archive_is_said_after_what_stands_before(tmp_path: Path) -> N
         for chunk in chunks(packed, 1 << 16):
             whole.read(chunk)
     with pytest.raises(SourceError) as there:
-        list(ahead.read(told, lambda seen: chunks(packed, 1 << 16, seen)))
+        list(read_ahead.read(told, lambda seen: chunks(packed, 1 << 16, seen)))
     assert str(there.value) == str(here.value)
     assert told.lines == whole.lines > 1000
 
@@ -59,7 +59,7 @@ def test_that_the_other_process_was_killed_is_said() -> None:
         yield b"".join(lines(10))
         os.kill(os.getpid(), signal.SIGKILL)
 
-    found = ahead.read(reader(), killed)
+    found = read_ahead.read(reader(), killed)
     next(found)
     with pytest.raises(SourceError, match="ended early"):
         next(found)
@@ -70,6 +70,6 @@ def test_whoever_wants_no_more_ends_the_other_process() -> None:
         while True:
             yield b"".join(lines(1000))
 
-    found = ahead.read(reader(), endless)
+    found = read_ahead.read(reader(), endless)
     next(found)
     found.close()  # returns only once it has ended

@@ -7,8 +7,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logwatch.measuring.condemned import DAY
-from logwatch.measuring.users import WATCHED, Users
+from logwatch.measuring.condemned_days import DAY
+from logwatch.measuring.network_users import WATCHED, Users
 from logwatch.memory import unplaced
 
 PLACE = "net:192.0.2.0/24"

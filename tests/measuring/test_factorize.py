@@ -5,7 +5,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logwatch.measuring.coding import coded
+from logwatch.measuring.factorize import coded
 
 
 @given(st.lists(st.none() | st.sampled_from([b"a", b"b", "a", "", b""])))

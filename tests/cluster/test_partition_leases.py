@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logwatch.cluster.bucket import Entry
-from logwatch.cluster.shares import DEAD, FENCE, RENEW, Put, Shares
+from logwatch.cluster.partition_leases import DEAD, FENCE, RENEW, Put, Shares
 
 PARTITIONS = 8
 

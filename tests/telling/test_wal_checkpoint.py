@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from logwatch.telling.journal import Journal
-from logwatch.telling.mover import Mover
+from logwatch.telling.wal_checkpoint import Mover
 
 
 def test_what_was_written_reaches_the_file(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from logwatch.telling.alike import one_off
+from logwatch.telling.edit_distance import one_off
 
 
 @pytest.mark.parametrize(

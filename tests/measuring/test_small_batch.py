@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logwatch.measuring.batch import Batch
-from logwatch.measuring.few import Few, Glimpses
 from logwatch.measuring.habits import Habits
 from logwatch.measuring.ledger import Ledger
-from logwatch.measuring.track import Coded, Ints, bucket_step
+from logwatch.measuring.small_batch import Few, Glimpses
+from logwatch.measuring.timeline import Coded, Ints, bucket_step
 from logwatch.measuring.view import Found, View
 from logwatch.schema import DISTINCT, SIGNALS, Floor, RateColumn
 

@@ -23,7 +23,7 @@ from enforce.table import Record, decode, encode
 from logwatch.cluster import bucket, names
 from logwatch.cluster.layout import BEAT, TABLE
 from logwatch.cluster.link import Link
-from logwatch.cluster.shares import RENEW, Shares
+from logwatch.cluster.partition_leases import RENEW, Shares
 from logwatch.ports import Say, Standing
 from logwatch.schema import Decision
 from logwatch.telling.publish import Publisher

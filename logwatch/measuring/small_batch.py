@@ -18,7 +18,7 @@ from logwatch.measuring.current import MOST
 from logwatch.measuring.ledger import COLUMNS, Ledger
 from logwatch.measuring.packing import PLACES
 from logwatch.measuring.pool import Pool
-from logwatch.measuring.track import MICRO, Ints, bucket_step, window_start
+from logwatch.measuring.timeline import MICRO, Ints, bucket_step, window_start
 from logwatch.measuring.view import Found
 from logwatch.schema import ADDITIVE, Floor, RateColumn
 

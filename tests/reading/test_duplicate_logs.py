@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from logwatch.reading.twice import twice
+from logwatch.reading.duplicate_logs import twice
 
 
 def lines(begin: int, end: int, host: str = "mx1") -> list[bytes]:

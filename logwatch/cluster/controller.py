@@ -24,12 +24,12 @@ from nats.aio.client import Client
 
 from enforce.config import Config
 from logwatch.cluster import bucket, layout
+from logwatch.cluster.bucket_table import Shared
 from logwatch.cluster.layout import LINES, REVIEWS, SHARES
 from logwatch.cluster.link import PATIENCE, Link, LinkError
 from logwatch.cluster.merging import Limits, Merger
 from logwatch.cluster.names import VERSION, speaks
-from logwatch.cluster.shared import Shared
-from logwatch.cluster.shares import RENEW, Shares
+from logwatch.cluster.partition_leases import RENEW, Shares
 from logwatch.cluster.stream import Stream, anew
 from logwatch.judging.language import SHIPPED
 from logwatch.ports import Ports, Say, Standing, Written

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from logwatch.reading.follow import Follower
-from logwatch.reading.listing import Listing
+from logwatch.reading.watched_paths import Listing
 
 PAST = 1_790_000_000.0
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from logwatch.reading.part import SETTLED
+from logwatch.reading.log_file import SETTLED
 
 _ANEW = 5.0  # seconds after which it is looked all the same: a file server's clock may be behind ours
 

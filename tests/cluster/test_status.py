@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from logwatch.cluster.names import VERSION
-from logwatch.cluster.seen import differences, gateways_of
+from logwatch.cluster.status import differences, gateways_of
 
 NOW = 1_800_000_000.0
 

@@ -10,7 +10,7 @@ import json
 import struct
 from collections.abc import Mapping
 
-from logwatch.measuring.condemned import DAY
+from logwatch.measuring.condemned_days import DAY
 from logwatch.memory import Packed
 
 WATCHED = 8

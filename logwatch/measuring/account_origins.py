@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from logwatch.measuring.condemned import DAY
-from logwatch.measuring.records import read
+from logwatch.measuring.condemned_days import DAY
+from logwatch.measuring.deflated_memory import read
 
 
 class Places(NamedTuple):
