@@ -14,10 +14,18 @@ from __future__ import annotations
 import pyparsing as pp
 
 from logwatch.reading.grammar.parts import END, lit, nothing_of, opt, rest, rx, seq
+from logwatch.reading.stamp import BSD_STAMP, ISO_STAMP
 
 NAME = "dovecot"
 
 PROGRAM = rx(r"(?=d)", "prefix", "dovecot")
+
+# a line of its own file (log_path), by its default log_timestamp
+BARE = seq(
+    rx(f"{BSD_STAMP}|{ISO_STAMP}", "stamp"),
+    lit(" "),
+    rx(r"(?=[a-z0-9]+-login: Info: )", words="a login process, such as imap-login: Info: "),
+)
 
 # all log through one process, whose number says nothing
 PID = rx(r"(?:\[[0-9]{1,10}\])?: ", words="': ' after the program")
@@ -54,9 +62,10 @@ KINDS: dict[str, tuple[Kind, ...]] = {
         ("auth_ok", seq(_SERVICE, _LOGGED_IN), _CLIENT),
         (
             "auth_failure",
-            seq(_SERVICE, rx(r"(?=[A-Z][A-Za-z :]*\(auth failed, [0-9]+ attempts?)")),
+            seq(_SERVICE, rx(r"(?=[A-Z][^<\r\n]*\(auth failed, [0-9]+ attempts?)")),
             seq(
-                rx(r"[^()]*\(", words="words before '(auth failed'"),
+                # how the connection ended, which may be an error of the system's or of TLS, in parentheses too
+                rx(r"[^<\r\n]*?\((?=auth failed, [0-9])", words="words before '(auth failed'"),
                 rx(r"auth failed, [0-9]+ attempts?(?: in [0-9]+ secs)?", "reject_reason"),
                 rx(r"\)(?: \([a-z_]+\))?:? ", words="'): '"),  # 2.4 adds the reason's name
                 _CLIENT,
@@ -64,6 +73,13 @@ KINDS: dict[str, tuple[Kind, ...]] = {
         ),
     )
 }
+
+
+def translate(_event: str, fields: dict[str, bytes | None]) -> None:
+    """The program's name, which does not stand in a file of its own."""
+    if fields.get("daemon") is None:
+        fields["prefix"], fields["daemon"] = b"", b"dovecot"
+
 
 # everything else is about mailboxes, or says again what a login process says
 SILENT = seq(*nothing_of([start for _, start, _ in KINDS["dovecot"]]), rx("(?=)"))
