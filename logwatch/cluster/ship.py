@@ -111,7 +111,8 @@ class Shipper:
                     self.send(send)
         finally:
             self._warn()
-        if not self._spool.waiting() and started - self._promised >= PROMISE:
+        due = not 0 <= started - self._promised < PROMISE  # a clock may be set back
+        if due and not self._spool.waiting():
             self._promised = started
             self._put(wire.ALL, _Read(), b"", 0, started - SETTLED)
         return found
@@ -127,7 +128,7 @@ class Shipper:
                     self._acknowledged[head["log"]] = head["from"]
                 self.sent += 1
         finally:
-            if self._now() - self._saved >= _SAVE:
+            if not 0 <= self._now() - self._saved < _SAVE:  # a clock may be set back
                 self.save()
 
     def save(self) -> None:
@@ -173,7 +174,7 @@ class Shipper:
 
     def _fares(self) -> dict[str, float]:
         now = self._now()
-        if now - self._looked >= _NOTE:
+        if not 0 <= now - self._looked < _NOTE:  # a clock may be set back
             self._looked = now
             state = peek(self._table, now)
             self._state = {} if state.reason else {"table": state.generation, "age": max(0.0, state.age)}
@@ -189,7 +190,7 @@ class Shipper:
 
     def say(self, about: str, problem: str) -> None:
         """Say what is wrong, once a minute."""
-        if self._now() - self._said.get(about, float("-inf")) >= _QUIET:
+        if not 0 <= self._now() - self._said.get(about, float("-inf")) < _QUIET:  # a clock may be set back
             self._said[about] = self._now()
             log.warning("%s", problem)
 

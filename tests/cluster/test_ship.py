@@ -147,6 +147,14 @@ def test_a_quiet_gateway_promises_that_it_has_sent_all(gateway: Gateway) -> None
     assert not promises[-1].lines
 
 
+def test_a_clock_that_was_ahead_and_is_set_right_holds_no_promise_back(gateway: Gateway) -> None:
+    """For them every controller waits."""
+    gateway.step()
+    gateway.now -= 3600
+    gateway.step()
+    assert gateway.sink.messages[-1].promise == pytest.approx(gateway.now - ship.SETTLED)
+
+
 def test_no_promise_is_made_while_lines_wait(gateway: Gateway) -> None:
     gateway.sink.away_after = 0
     gateway.write(b"line")
@@ -185,6 +193,21 @@ def test_a_log_whose_lines_name_no_host_is_said(gateway: Gateway, caplog: pytest
     )
     gateway.step()
     assert f"{gateway.log}: its lines name no host, and will be left out: have Exim log through syslog" in caplog.text
+
+
+def test_a_clock_that_is_set_back_stops_nothing(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
+    """What was acknowledged is written down, and trouble said, although the clock shows less than the last time."""
+    state = Path(gateway.config.state.directory) / "spool" / "state.json"
+    gateway.write(b"one")
+    gateway.step()
+    gateway.shipper.say("spool", "it is full")
+    before = state.read_text()
+    gateway.now -= 3600
+    gateway.write(b"two")
+    gateway.step()
+    gateway.shipper.say("spool", "it is full")
+    assert state.read_text() != before
+    assert caplog.text.count("it is full") == 2
 
 
 def test_a_first_start_goes_on_where_this_machines_own_controller_stopped(tmp_path: Path) -> None:
