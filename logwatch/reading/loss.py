@@ -111,7 +111,7 @@ class Warner:
         `notices` are added: the latest losses in words.
         """
         new = {kind: count - self._said[kind] for kind, count in found.items() if count > self._said[kind]}
-        if not new or now - self._when < QUIET:
+        if not new or 0 <= now - self._when < QUIET:  # a clock may be set back
             return ""
         self._said, self._when = Counter(found), now
         words = KINDS | ON_THE_WAY

@@ -95,6 +95,12 @@ def test_every_kind_is_said(kind: str) -> None:
     assert warning.startswith("the log is not complete, so rates may be too low: ") == (kind != "clocks_off")
 
 
+def test_a_clock_that_is_set_back_keeps_no_loss_quiet() -> None:
+    warner = Warner({})
+    assert warner.warning({"gaps": 1}, [], START)
+    assert warner.warning({"gaps": 2}, [], START - HOUR)
+
+
 def test_it_is_said_once_a_minute_and_then_all_that_is_new() -> None:
     warner = Warner({"gaps": 1})
     assert warner.warning({"gaps": 1}, [], 0.0) == ""
