@@ -421,7 +421,7 @@ class TestNoRoom:
 
     def test_for_any_temporary_file(self) -> None:
         """Nothing can be written anywhere."""
-        closed = "for at in /tmp /var/tmp; do mount -t tmpfs -o ro tmpfs $at; done; cd /proc"
+        closed = "for at in /tmp /var/tmp; do mount --bind $at $at; mount -o remount,bind,ro $at; done; cd /proc"
         done = told_within(closed, "why", "bob", ROOT / "samples/incident.log", PYTHONPATH=str(ROOT))
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("mailbrake: No usable temporary directory found in ['/tmp', ")
