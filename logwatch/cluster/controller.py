@@ -131,11 +131,12 @@ class Brain:
                 f"of another version or configured differently, and so deciding differently: {', '.join(others)}",
             )
         for review in journal.unseen():
-            if review.id not in self._sent and self.link.connected:
-                self._send(review)
+            if review.id not in self._sent and not (self.link.connected and self._send(review)):
+                break  # one that comes after a later one would be taken for heard
         return self.stream().reviews()
 
-    def _send(self, review: Review) -> None:
+    def _send(self, review: Review) -> bool:
+        """Whether it is in the stream now."""
         said = {name: value for name, value in vars(review).items() if name != "effective"}
         message = json.dumps({**said, "origin": self._origin}).encode()
         headers = {"Nats-Msg-Id": f"{self._origin} {review.id}"}
@@ -143,8 +144,9 @@ class Brain:
             self.link.call(lambda client: client.jetstream().publish(REVIEWS, message, headers=headers))
         except LinkError as error:
             self._say("table", f"a review of {review.key} could not be sent: {error}; it is tried again")
-            return
+            return False
         self._sent.add(review.id)
+        return True
 
     def _differing(self) -> list[str]:
         """Controllers that are configured otherwise, and so decide otherwise."""
