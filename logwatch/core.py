@@ -159,6 +159,7 @@ class Core:
         ended: list[Decision] = []
         if clock < before:
             self.rates.turn_back()
+            self.said.turn_back(clock)
             ended = self.judge.turn_back(clock)
             step.caps.extend(self.judge.ceilings.turn_back(clock))
         released = list(self._heard(clock))

@@ -121,3 +121,14 @@ def test_what_was_kept_in_another_layout_is_gone_with_the_next_checkpoint(policy
     assert [name for name in rows if name.startswith("rates") and rows[name]] == []
     assert after.restore(new.facts(), rows)
     assert after.rates.totals("account:alice@example.com", maillog.START + 101) is None
+
+
+def test_a_word_said_by_a_wrong_clock_takes_effect_once_it_is_set_back() -> None:
+    """It would wait for that time, and what is decided until then would count as taken back by it."""
+    core = core_of()
+    core.feed(mail(2_000_000, 1, 4))
+    core.hear(Release("account:alice@example.com", maillog.START + 2_000_000))
+    core.feed(mail(100, 2, 1))
+    assert core.said.times() == []
+    (again,) = core.feed(mail(90_000, 3, 9)).decisions
+    assert (again.action, core.stands(again)) == ("tempfail", again)

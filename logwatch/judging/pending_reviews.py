@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -43,6 +44,11 @@ class Said:
         effective = max(word.time, clock)
         self._words = sorted((*self._words, replace(word, time=effective)), key=_order)
         return effective
+
+    def turn_back(self, clock: float) -> None:
+        """The log's clock has been set back: what waits for a later time, perhaps years ahead, waits no longer."""
+        soonest = math.nextafter(clock, -math.inf)
+        self._words = sorted((replace(word, time=min(word.time, soonest)) for word in self._words), key=_order)
 
     def passed(self, clock: float) -> Iterator[Word]:
         """Those that take effect by then, which are waited for no longer."""
