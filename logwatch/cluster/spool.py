@@ -10,6 +10,7 @@ most.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zlib
@@ -57,7 +58,10 @@ class Spool:
             self._open(last)
         assert self._writing is not None
         head = b"".join(n.to_bytes(4) for n in (len(record), zlib.crc32(record), count))
-        self._writing.write(head + record)
+        whole = head + record
+        if (written := self._writing.write(whole)) < len(whole):  # a disk that is full takes a part, and says nothing
+            os.truncate(self._path(last), self._sizes[last])
+            raise OSError(errno.ENOSPC, f"only {written} of {len(whole)} bytes could be written")
         self._sizes[last] += _HEAD + len(record)
         while sum(self._sizes.values()) > self._bound and len(self._sizes) > 1:
             self._overflow()

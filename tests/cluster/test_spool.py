@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -98,4 +100,28 @@ def test_only_its_owner_reads_it(tmp_path: Path) -> None:
     spool.save({})
     modes = {path.name: path.stat().st_mode & 0o777 for path in [tmp_path / "spool", *(tmp_path / "spool").iterdir()]}
     assert modes == {"spool": 0o700, "state.json": 0o600, "000000000000.spool": 0o600}
+    spool.close()
+
+
+_FULL = """
+import resource, signal, sys
+from pathlib import Path
+from logwatch.cluster.spool import Spool
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+spool = Spool(Path(sys.argv[1]), 1 << 20)
+spool.append(b"a" * 100, 1)
+resource.setrlimit(resource.RLIMIT_FSIZE, (150, resource.RLIM_INFINITY))
+try:
+    spool.append(b"b" * 100, 1)
+except OSError:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    spool.append(b"c" * 100, 1)
+"""
+
+
+def test_a_record_that_was_written_in_part_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    """A disk with room for a part takes it without an error."""
+    subprocess.run([sys.executable, "-c", _FULL, str(tmp_path / "spool")], check=True, timeout=60)
+    spool = Spool(tmp_path / "spool", 1 << 20)
+    assert drained(spool) == [b"a" * 100, b"c" * 100]
     spool.close()
