@@ -21,6 +21,7 @@ restarts. So every controller reads the same log, and a replay of that log decid
 * What a log has lost on its way shows as a gap in its bytes (`unshipped`); what came before comes once (`duplicates`).
 
 Bounds: HOSTS hosts, _OF_A_HOST logs of each; batches of lines of one more are `refused`, those of a host under no name.
+For one host more, all are forgotten that have been silent for SILENCE seconds; what they lost counts under no name.
 BYTES of waiting lines, beyond which the oldest stop waiting.
 
 Known limit: traditional stamps have whole seconds, so a line of another host may wait until the second is over.
@@ -46,6 +47,7 @@ PACE = 1.0
 RETURN = 10.0
 AHEAD = 60.0
 HOSTS = 1000
+SILENCE = 7 * 86400.0
 BYTES = 64 << 20
 _OF_A_HOST = 100  # logs; for one more, the one that has been silent for longest is forgotten
 
@@ -207,6 +209,8 @@ class Merger:
 
     def _add(self, seq: int, stamp: float, batch: Batch, again: bool, before: _Clock) -> None:
         host = batch.host
+        if host not in self._seen and len(self._seen) >= HOSTS and not again:
+            self._forget_silent()
         if host not in self._seen and len(self._seen) >= HOSTS:
             if batch.lines and not again:
                 self.refuse(_NOBODY)
@@ -231,6 +235,16 @@ class Merger:
         if runs:
             log.pieces.append(_Piece(seq, self._clock.time, known, before, batch.lines, runs))
             self._waiting += runs[-1].end - runs[0].begin
+
+    def _forget_silent(self) -> None:
+        """Make room; hosts with lines that wait are kept."""
+        waiting = {name[0] for name, log in self._logs.items() if log.pieces}
+        before = self._clock.time - SILENCE
+        for host in [host for host, seen in self._seen.items() if seen < before and host not in waiting]:
+            del self._seen[host], self.states[host], self.versions[host]
+            self._logs = {name: log for name, log in self._logs.items() if name[0] != host}
+            if lost := self.counts.pop(host, None):
+                self.counts.setdefault(_NOBODY, Counter()).update(lost)
 
     def _promise(self, seq: int, batch: Batch, stamp: float, again: bool) -> None:
         """What holds for all logs of a host; one that has none yet is known by it."""

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logwatch.cluster.merging import AHEAD, BYTES, PRESENCE, RETURN, Limits, Merger
+from logwatch.cluster.merging import AHEAD, BYTES, PRESENCE, RETURN, SILENCE, Limits, Merger
 from logwatch.cluster.merging import HOSTS as MOST
 from logwatch.cluster.wire import ALL, Batch
 from logwatch.reading.merge import merged
@@ -305,3 +306,24 @@ def test_lines_of_one_host_too_many_are_counted() -> None:
     _, merger = run(stream(*signs, *((1.1, batch(name, 0, line(name, 1.0))) for name in names[-2:])))
     assert merger.counts == {"": {"refused": 1}}
     assert names[-1] not in merger.state()["seen"]
+
+
+@pytest.mark.parametrize("restarts", [(), (MOST + 5,)])
+def test_for_one_host_more_those_that_were_silent_for_a_week_make_room(restarts: tuple[int, ...]) -> None:
+    """What they lost stays counted; nobody is forgotten before, and whoever was heard of stays."""
+    names = [f"mx{n}" for n in range(MOST)]
+    pairs = [(1.0, promise(name, 0.9)) for name in names] + [(1.0, batch("mx1", 0, line("stranger", 0.5)))]
+    pairs += [(1.0 + n, promise("mx0", 0.9 + n)) for n in range(1, 11)]
+    first = stream(*pairs, (12.0, batch("new", 0, line("new", 11.5))))
+    _, merger = run(first, restarts)
+    assert merger.counts == {"mx1": {"foreign": 1}, "": {"refused": 1}}
+    state = {
+        **merger.state(),
+        "seen": {name: seen - (name != "mx0") * SILENCE for name, seen in merger.state()["seen"].items()},
+    }
+    merger = Merger(LIMITS, UTC, own, json.loads(json.dumps(state)))
+    merger.take(len(first) + 1, START + 12.5, batch("new", 0, line("new", 12.0)))
+    after = merger.state()
+    assert set(after["seen"]) == set(after["states"]) == set(after["versions"]) == {"mx0", "new"}
+    assert {row[0] for row in after["logs"]} == {"mx0", "new"}
+    assert merger.counts == {"": {"refused": 1, "foreign": 1}}
