@@ -6,7 +6,7 @@ A dialect is a module with
     PROGRAM  how its programs are named, up to the daemon
     KINDS    daemon -> its kinds of line: event, how the text starts, what follows; daemons may share one tuple
     SILENT   how texts start that are known and say nothing about mail (optional)
-    BARE     what stands before the text in a file of its own that has no header of syslog's (optional)
+    BARE     what stands before the text in a file of its own, without syslog's header; NAME is the program (optional)
     PID      the process id after the program's name, where it is not as usual (optional)
     translate  puts our words in place of the dialect's: event and fields of a line in, None out (optional)
     TRANSLATED  the events in whose lines it has anything to do (optional; otherwise all)
@@ -76,14 +76,14 @@ def _dialect(dialect: ModuleType, first_look: bool) -> pp.ParserElement:
         seq(*_signed(dialect, names), _texts(dialect, dialect.KINDS[names[0]], first_look)) for names in alike.values()
     )
     whole = seq(dialect.PROGRAM, first(*daemons))
-    return keep_all(whole) if hasattr(dialect, "translate") else whole
+    return keep_all(whole) if _is_translated(dialect) else whole
 
 
 def _bare(dialect: ModuleType, first_look: bool) -> pp.ParserElement | None:
     if not hasattr(dialect, "BARE"):
         return None
     whole = seq(dialect.BARE, _texts(dialect, next(iter(dialect.KINDS.values())), first_look))
-    return keep_all(whole) if hasattr(dialect, "translate") else whole
+    return keep_all(whole) if _is_translated(dialect) else whole
 
 
 def _foreign(dialect: ModuleType) -> tuple[pp.ParserElement, pp.ParserElement | None]:
@@ -158,7 +158,23 @@ def first_look(columns: frozenset[str], dialects: frozenset[str] = ALL) -> Patte
 def translator(name: str, event: str) -> Translate | None:
     """What puts our words in place of a dialect's in lines of an event; None where they are ours."""
     dialect = next(dialect for dialect in DIALECTS if name == dialect.NAME)
+    own: Translate | None = getattr(dialect, "translate", None)
     if event not in getattr(dialect, "TRANSLATED", (event,)):
-        return None
-    found: Translate | None = getattr(dialect, "translate", None)
-    return found
+        own = None
+    return _named(dialect.NAME.encode(), own) if hasattr(dialect, "BARE") else own
+
+
+def _is_translated(dialect: ModuleType) -> bool:
+    return hasattr(dialect, "translate") or hasattr(dialect, "BARE")
+
+
+def _named(program: bytes, own: Translate | None) -> Translate:
+    """The program of a line of its own file, where it does not stand; then what the dialect has to translate."""
+
+    def translate(event: str, fields: dict[str, bytes | None]) -> None:
+        if fields.get("daemon") is None:
+            fields["prefix"], fields["daemon"] = b"", program
+        if own:
+            own(event, fields)
+
+    return translate

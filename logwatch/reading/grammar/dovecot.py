@@ -75,11 +75,5 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 }
 
 
-def translate(_event: str, fields: dict[str, bytes | None]) -> None:
-    """The program's name, which does not stand in a file of its own."""
-    if fields.get("daemon") is None:
-        fields["prefix"], fields["daemon"] = b"", b"dovecot"
-
-
 # everything else is about mailboxes, or says again what a login process says
 SILENT = seq(*nothing_of([start for _, start, _ in KINDS["dovecot"]]), rx("(?=)"))

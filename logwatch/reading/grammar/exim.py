@@ -205,8 +205,6 @@ Fields = dict[str, bytes | None]
 
 def translate(event: str, fields: Fields) -> None:
     """Put the vocabulary of events in place of Exim's signs and words."""
-    if fields.get("daemon") is None:  # a line of its own file
-        fields["prefix"], fields["daemon"] = b"", b"exim"
     change = _TRANSLATIONS.get(event)
     if change:
         change(fields)
