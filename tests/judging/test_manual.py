@@ -21,11 +21,11 @@ POLICIES = [block for block in BLOCKS if _BEGINS.match(block) and not re.search(
 
 
 @pytest.mark.parametrize("block", POLICIES, ids=lambda block: block.split("\n")[0])
-def test_examples_are_policies(block: str) -> None:
+def test_every_example_of_the_manual_is_a_policy(block: str) -> None:
     assert parse(block, read=lambda _: "").rules or not re.search("^rule", block, re.MULTILINE)
 
 
-def test_there_are_examples() -> None:
+def test_the_manual_has_examples() -> None:
     assert len(POLICIES) >= 3
 
 

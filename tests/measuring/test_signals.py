@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from logwatch.core import Core
 from logwatch.judging.decide import Judge
+from logwatch.judging.language import parse
 from logwatch.judging.policy import Policy
 from logwatch.measuring.habits import Habits
+from logwatch.measuring.origin import Site
+from logwatch.measuring.rates import Rates
 from logwatch.measuring.signals import Seen, amounts, shown
 from logwatch.schema import ADDITIVE, DISTINCT
+from tests.judging.bench import message
+from tests.measuring.table import events
 
 HABITS = {
     "new_recipients",
@@ -229,6 +234,15 @@ def test_what_a_line_shows(line: bytes, expected: dict[str, object]) -> None:
 
 def test_every_distinct_signal_has_a_line_that_shows_a_value() -> None:
     assert set().union(*SHOWN.values()) == set(DISTINCT)
+
+
+def test_recipients_cost_what_their_messages_country_does() -> None:
+    """Google's address is American; documentation's belongs to nobody."""
+    policy = parse("price 2 for DE, AT price 30 for others")
+    rates = Rates([3600], ["account"], site=Site(UTC, price=policy.price))
+    rows = [message(0, 3, client="client:8.8.8.8"), message(1, 5, client="client:192.0.2.1"), message(2, 1)]
+    history = rates.add(events(rows), {"account": [("cost", 3600)]})["account"]
+    assert history.values["cost", 3600].tolist() == [90, 95, 96]
 
 
 def _core() -> Core:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from logwatch.measuring.deflated_memory import written
 from logwatch.measuring.usual import DAY, Usual, ranges
 from logwatch.schema import AT_ONCE, RateColumn
+from tests.judging.bench import Bench
 
 OFTEN, AT_ONCE_COLUMN = ("recipients", 3600), (AT_ONCE, 0)
 gaps = st.integers(0, 99).map(lambda dice: {0: 183, 1: 182, 2: 2}.get(dice, 1))  # days from one active day to the next
@@ -87,3 +88,45 @@ def test_of_the_recipients_of_one_message_it_is_the_largest() -> None:
     """Of the days before, without a floor."""
     assert usual_after(AT_ONCE_COLUMN, []) == 0
     assert usual_after(AT_ONCE_COLUMN, [*range(20), 3]) == 19
+
+
+class TestUsual:
+    POLICY = "rule r per account: when recipients in 1h > 2 × usual block for 1h"
+
+    def test_is_a_floor_for_a_new_account(self) -> None:
+        bench = Bench(self.POLICY)
+        assert bench.send(0, 20) == []
+        assert bench.send(1, 1)[0].evidence == {"recipients in 1h": {"value": 21, "threshold": 20}}
+
+    def test_is_what_nine_in_ten_days_stay_within(self) -> None:
+        bench = Bench(self.POLICY)
+        for day in range(10):
+            bench.send(day * DAY, 30 if day < 9 else 50)
+        assert bench.send(10 * DAY, 60) == []
+        assert bench.send(10 * DAY + 1, 1)[0].evidence == {"recipients in 1h": {"value": 61, "threshold": 60}}
+
+    def test_today_does_not_count(self) -> None:
+        bench = Bench(self.POLICY)
+        assert bench.send(0, 19) == []
+        assert len(bench.send(7200, 21)) == 1
+
+    def test_a_condemned_day_teaches_nothing(self) -> None:
+        """A ramp that doubles daily does not become usual."""
+        bench = Bench(self.POLICY.replace("2", "1.5"))
+        ramp = [bool(bench.send(day * DAY, 15 * 2 ** max(0, day - 5))) for day in range(10)]
+        assert ramp == [False] * 6 + [True] * 4
+
+    def test_a_condemned_day_teaches_once_it_is_released(self) -> None:
+        bench = Bench(self.POLICY)
+        for day in range(6):
+            bench.send(day * DAY, 5)
+        bench.send(6 * DAY, 100)
+        assert len(bench.rates.habits.condemned.memory) == 1
+        bench.rates.condemn(bench.release(6 * DAY + 10))
+        assert len(bench.rates.habits.condemned.memory) == 0
+        assert bench.send(7 * DAY, 150) == []
+
+    def test_a_condemned_day_teaches_while_there_are_few_days_to_learn_from(self) -> None:
+        """An honest account may begin above the floor."""
+        bench = Bench(self.POLICY)
+        assert [bool(bench.send(day * DAY, 30)) for day in range(7)] == [True, False, False, False, False, False, False]

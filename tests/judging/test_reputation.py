@@ -1,37 +1,14 @@
-"""Prices of countries and scores of addresses: as a policy says them, and as a rule sees them."""
+"""Scores of addresses: in which files they may stand, and how a rule sees them."""
 
 from __future__ import annotations
 
-from datetime import UTC
 from pathlib import Path
 
 import pytest
 
 from logwatch.judging.language import PolicyError, load, parse
-from logwatch.measuring.origin import Site
-from logwatch.measuring.rates import Rates
-from tests.measuring.table import events
 
 from .bench import START, Bench, message
-
-PRICES = "price 2 for DE, AT price 30 for others"
-
-
-@pytest.mark.parametrize(
-    ("policy", "country", "price"),
-    [(PRICES, "AT", 2), (PRICES, "US", 30), ("price 2 for DE", "US", 1), ("", "DE", 1), ("price 0 for DE", "DE", 0)],
-)
-def test_a_price_by_country(policy: str, country: str, price: int) -> None:
-    assert parse(policy).price(country) == price
-
-
-def test_recipients_cost_what_their_messages_country_does() -> None:
-    """Google's address is American; documentation's belongs to nobody."""
-    policy = parse(PRICES)
-    rates = Rates([3600], ["account"], site=Site(UTC, price=policy.price))
-    rows = [message(0, 3, client="client:8.8.8.8"), message(1, 5, client="client:192.0.2.1"), message(2, 1)]
-    history = rates.add(events(rows), {"account": [("cost", 3600)]})["account"]
-    assert history.values["cost", 3600].tolist() == [90, 95, 96]
 
 
 @pytest.mark.parametrize(
@@ -45,7 +22,7 @@ def test_recipients_cost_what_their_messages_country_does() -> None:
         ("2001:db8:bad::1", 50),
     ],
 )
-def test_the_highest_score_of_an_address(client: str, score: int) -> None:
+def test_of_several_scores_of_an_address_the_highest_counts(client: str, score: int) -> None:
     policy = load(Path(__file__).parents[2] / "samples/policies/prices.policy")
     assert policy.reputation(f"client:{client}") == score
 
@@ -94,7 +71,9 @@ BESIDE = (
         "rbldnsd, IPv6",
     ],
 )
-def test_forms_of_lists(content: str, listed: dict[str, int]) -> None:
+def test_a_list_of_scores_is_read_in_every_form_in_which_such_are_published(
+    content: str, listed: dict[str, int]
+) -> None:
     policy = parse('score 7 for file "list"', read=lambda _: content)
     assert {client: policy.reputation(f"client:{client}") for client in listed} == listed
 

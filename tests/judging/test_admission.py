@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from logwatch.judging.policy import SEVERITY, Guard
 from logwatch.schema import Decision
 
-from .bench import START, Bench, message
+from .bench import START, Bench, message, told
 
 FLOOD = "rule flood per account: when recipients in 10m > 5 tempfail for 4h mode enforce"
 MORE = """
@@ -21,7 +21,13 @@ rule spree per account: when recipients in 10m > 20 block for 4h mode enforce
 rule votes per account:
     when recipients in 10m > 10 and messages in 1m > 1 and recipients in 1h > 15 tempfail for 4h mode enforce
 """
+SHORT = FLOOD.replace("4h", "1h")
+BOTH = f"""
+{SHORT}
+rule burst per account: when messages in 10m > 2 block for 30m mode enforce
+"""
 PLACES = Guard().accounts
+DAY = 86400.0
 
 
 def modes(decisions: Iterable[Decision]) -> list[tuple[str, str]]:
@@ -94,7 +100,7 @@ class TestWaiting:
         assert bench.send(3600.5, 1, "quiet") == []
         assert waiting(bench) == set()
 
-    def test_nor_what_was_released_or_exempted(self) -> None:
+    def test_what_was_released_or_exempted_meanwhile_is_not_let_in(self) -> None:
         bench = spent()
         bench.feed(message(100, 10, "one"), message(101, 10, "two"), message(102, 10, "three"))
         bench.release(200, "account:one")
@@ -102,7 +108,7 @@ class TestWaiting:
         assert modes(bench.send(3700, 1, "quiet")) == [("three", "enforce")]
         assert waiting(bench) == set()
 
-    def test_nor_what_the_log_s_wrong_clock_decided(self) -> None:
+    def test_what_a_wrong_clock_decided_is_not_let_in(self) -> None:
         bench = spent()
         bench.send(7000, 10, "boss")
         bench.judge.turn_back(START + 50)
@@ -151,7 +157,7 @@ class TestConfirmed:
         assert modes(bench.send(201, 1, "quiet")) == [("boss", "enforce")]
         assert waiting(bench) == {"flood account:other"}
 
-    def test_for_a_day(self) -> None:
+    def test_needs_no_place_for_a_day(self) -> None:
         bench = Bench(FLOOD)
         bench.judge.confirm("account:boss", START)
         for begin, mode in ((80_000, "enforce"), (86_401, "observe")):
@@ -159,7 +165,7 @@ class TestConfirmed:
             assert modes(bench.send(begin, 10, "boss")) == [("boss", mode)]
             bench.release(begin + 1, "account:boss")
 
-    def test_until_it_is_released(self) -> None:
+    def test_needs_a_place_again_once_it_is_released(self) -> None:
         bench = spent()
         bench.judge.confirm("account:boss", START + 100)
         bench.release(200, "account:boss")
@@ -184,7 +190,9 @@ class TestConfirmed:
         ("guard 30 or 5%", 1000, 50),
     ],
 )
-def test_how_many_places_there_are(statement: str, active: int, places: int) -> None:
+def test_there_are_as_many_places_as_the_guard_says_for_so_many_active_accounts(
+    statement: str, active: int, places: int
+) -> None:
     bench = Bench(f"{statement} {FLOOD}")
     bench.judge.restraint.admission.active = active
     assert bench.judge.restraint.admission.places == places
@@ -270,3 +278,55 @@ def test_one_wrong_rule_cannot_black_out_a_site(acts: list[tuple[str, int, int, 
         for decision in found:
             site.take(decision)
         site.check(START + at, [d for d in found if (d.key, d.ref) in held and d.mode == "enforce"])
+
+
+def test_the_guard_grows_with_the_site() -> None:
+    """Two in a hundred of the accounts that were active on the busiest day of the week before."""
+    bench = Bench("rule r per account: when messages in 1m > 1 block for 1h mode enforce")
+    bench.feed(*(message(n, 1, f"user{n}") for n in range(1000)))
+    found = bench.feed(*(message(DAY + n // 2, 1, f"user{n // 2}") for n in range(60)))
+    assert [d.mode for d in found] == ["enforce"] * 20 + ["observe"] * 10
+    assert len(found) > Guard().accounts
+
+
+class TestGuard:
+    def test_beyond_it_decisions_are_observed(self) -> None:
+        bench = Bench(SHORT)
+        found = bench.feed(*(message(n, 10, f"user{n}") for n in range(Guard().accounts + 2)))
+        assert [d.mode for d in found] == ["enforce"] * Guard().accounts + ["observe"] * 2
+        assert bench.judge.guarded == 2
+
+    def test_frees_up_within_the_hour(self) -> None:
+        bench = Bench(SHORT)
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(Guard().accounts)))
+        assert bench.send(3600, 1) == []
+        assert bench.send(3600.5, 10, "late")[0].mode == "enforce"
+
+    def test_an_account_already_denied_takes_no_more_room(self) -> None:
+        bench = Bench(BOTH)
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(Guard().accounts)))
+        found = bench.feed(message(20, 1, "user1"), message(21, 1, "user1"))
+        assert told(found) == [(21, "burst", "block", "enforce")]
+
+    def test_extending_an_enforced_case_needs_no_room(self) -> None:
+        bench = Bench(SHORT)
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(Guard().accounts + 1)))
+        assert bench.send(400, 10, "user1")[0].mode == "enforce"
+
+    def test_a_case_that_was_observed_is_enforced_as_soon_as_there_is_room(self) -> None:
+        bench = Bench(SHORT)
+        bench.feed(*(message(n, 10, f"user{n}") for n in range(Guard().accounts)))
+        (observed,) = bench.send(3000, 10, "late")
+        (enforced,) = bench.send(3601, 10, "late")
+        assert (observed.mode, enforced.mode) == ("observe", "enforce")
+        assert observed.ref == enforced.ref
+
+    def test_clients_are_not_accounts(self) -> None:
+        bench = Bench("rule r per client: when messages in 1m > 0 block for 1m mode enforce")
+        found = bench.feed(*(message(n, 1, client=f"client:192.0.2.{n}") for n in range(Guard().accounts + 5)))
+        assert {d.mode for d in found} == {"enforce"}
+
+    def test_what_is_only_observed_takes_no_room(self) -> None:
+        bench = Bench(f"rule watch per account: when messages in 1m > 0 block for 1m\n{SHORT}")
+        bench.feed(*(message(n, 1, f"user{n}") for n in range(50)))
+        assert bench.send(60, 10)[-1].mode == "enforce"
