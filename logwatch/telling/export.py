@@ -39,6 +39,7 @@ from logwatch.schema import iso
 
 Listed = tuple[str, Record]
 _AT_MOST = 600.0  # seconds that an export is trusted: leases move on without a change
+_AGAIN = 60.0  # seconds after which a command that failed is run again, and one that still runs is told of
 _SAID = ("block", "tempfail", "hold")  # actions that a map can say
 
 
@@ -117,6 +118,11 @@ def _logins(key: str, config: Config) -> list[str]:
 
 def _unspaced(key: str, config: Config) -> list[str]:
     return [name for name in _logins(key, config) if not any(map(str.isspace, name)) and not name.startswith("#")]
+
+
+def _rspamd_names(key: str, config: Config) -> list[str]:
+    """But for what rspamd would cut short: `boss#1` counts for boss there, as does `"boss"1`."""
+    return [name for name in _unspaced(key, config) if "#" not in name and not name.startswith(('"', "/"))]
 
 
 def _quoted(key: str, config: Config) -> list[str]:
@@ -208,7 +214,7 @@ _FORMS: Mapping[str, _Form] = {
     "postfix-sasl": _Form(("account",), _unspaced, _postfix),
     "postfix-client": _Form(_ADDRESSES, _prefixes, _postfix),
     "sendmail-access": _Form(("account", *_ADDRESSES), _sendmail_names, _sendmail),
-    "rspamd": _Form(("account",), _unspaced, _rspamd),
+    "rspamd": _Form(("account",), _rspamd_names, _rspamd),
     "rspamd-ip": _Form(_ADDRESSES, _networks, _rspamd),
     "exim": _Form(("account",), _quoted, _exim),
     "exim-client": _Form(_ADDRESSES, _quoted_networks, _exim),
@@ -243,13 +249,17 @@ def write(path: Path, text: str) -> bool:
 
 
 class Exporter:
-    """Keeps the files of `[export]` equal to the table; `say` takes trouble (about, problem)."""
+    """Keeps the files of `[export]` equal to the table; `say` takes trouble (about, problem).
+
+    The command is run once at start, too: the last controller may have been killed before it came to that.
+    """
 
     def __init__(self, config: Config, say: Callable[[str, str], None]) -> None:
         self._config = config
         self._say = say
         self._running: subprocess.Popen[bytes] | None = None
-        self._due = False  # the command is, for a change since it was started
+        self._due = True  # the command is, for a change since it was started
+        self._started = self._failed = float("-inf")  # the command, when
         self._generation = -1  # of the table that is exported
         self._stale = 0.0  # when that is to be looked at again, though nobody changed it
 
@@ -262,12 +272,13 @@ class Exporter:
             if generation != self._generation or now >= self._stale:
                 self._generation = generation
                 self._write(list(records()), now)
-            self._command()
+            self._command(now)
 
     def _write(self, listed: list[Listed], now: float) -> None:
         for name, path in self._config.export.files.items():
             try:
-                self._due |= write(Path(path), export(name, listed, now, self._config).text)
+                if write(Path(path), export(name, listed, now, self._config).text):
+                    self._due, self._failed = True, float("-inf")
             except OSError as error:
                 self._say("export", f"{path}: cannot be written: {error.strerror}; what stands there is older")
                 self._generation = -1  # again at the next beat
@@ -280,17 +291,30 @@ class Exporter:
             with suppress(subprocess.TimeoutExpired):
                 self._running.wait(patience)
 
-    def _command(self) -> None:
+    def _command(self, now: float) -> None:
         """Run it beside the controller, one at a time."""
         command = self._config.export.command
-        if self._running is not None and self._running.poll() is not None:
-            if self._running.returncode:
-                self._say("export command", f"{command[0]}: exit status {self._running.returncode}")
-            self._running = None
-        if not (command and self._due and self._running is None):
+        if self._running is not None:
+            self._look_after(self._running, command[0], now)
+        lately = 0 <= now - self._failed < _AGAIN  # a clock may be set back
+        if not (command and self._due and self._running is None) or lately:
             return
-        self._due = False
+        self._due, self._started = False, now
         try:
             self._running = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - the configuration's, no shell
         except OSError as error:
-            self._say("export command", f"{command[0]}: {error.strerror}")
+            self._fail(f"{command[0]}: {error.strerror}", now)
+
+    def _look_after(self, running: subprocess.Popen[bytes], name: str, now: float) -> None:
+        """See whether it has come to its end."""
+        if running.poll() is None:
+            if now - self._started >= _AGAIN:
+                self._say("export command", f"{name}: still running; what has changed since waits for its end")
+            return
+        self._running = None
+        if running.returncode:
+            self._fail(f"{name}: exit status {running.returncode}", now)
+
+    def _fail(self, problem: str, now: float) -> None:
+        self._say("export command", f"{problem}; it is run again in a minute")
+        self._due, self._failed = True, now

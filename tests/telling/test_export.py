@@ -115,6 +115,12 @@ def test_what_a_map_cannot_say_is_left_out_and_counted() -> None:
     assert len(text("text", *listed)) == 6
 
 
+@pytest.mark.parametrize("login", ["boss#1", '"boss"1', "/boss/", "#boss"])
+def test_what_rspamd_would_take_for_another_login_is_left_out(login: str) -> None:
+    """It cuts a line at `#`, and takes quotes off: the boss would be blocked instead."""
+    assert export("rspamd", [(f"account:{login}@example.com", record("block"))], NOW, CONFIG) == ("", 1)
+
+
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
@@ -257,11 +263,60 @@ def test_a_command_is_run_again_for_what_changed_while_it_ran_and_never_beside_i
     keeping.close()
 
 
+def test_a_command_is_run_at_the_start_though_nothing_changes(tmp_path: Path) -> None:
+    """The last controller may have been killed after it had written the file: the MTA would keep an older map."""
+    write(tmp_path / "map", export("text", [(BOB, record("block"))], NOW, CONFIG).text)
+    mark = tmp_path / "ran"
+    keeping, _ = exporter(tmp_path, sys.executable, "-c", f"open({str(mark)!r}, 'w')")
+    keeping.update(lambda: [(BOB, record("block"))], 1, NOW)
+    keeping.close(60)
+    assert mark.exists()
+
+
+def test_a_command_that_failed_is_run_again_after_a_minute_or_a_change(tmp_path: Path) -> None:
+    """Else the MTA would go on by an older map until something else changes."""
+    log = tmp_path / "log"
+    code = f"open({str(log)!r}, 'a').write('x'); raise SystemExit(1)"
+    keeping, troubles = exporter(tmp_path, sys.executable, "-c", code)
+
+    def runs(now: float, *listed: tuple[str, Record]) -> int:
+        """How often it has been run once it is at rest again."""
+        keeping.update(lambda: listed, len(listed), now)
+        keeping.close(60)
+        keeping.update(lambda: listed, len(listed), now)
+        return len(log.read_text())
+
+    bob, eve = (BOB, record("block", until=FAR)), (EVE, record("block", until=FAR))
+    assert [runs(NOW, bob), runs(NOW + 59, bob), runs(NOW + 60, bob)] == [1, 1, 2]
+    assert runs(NOW + 65, bob, eve) == 3
+    assert runs(NOW - 1000, bob, eve) == 4
+    assert len(troubles.said) == 4
+
+
+def test_a_command_that_does_not_end_is_told(tmp_path: Path) -> None:
+    """Maps are as old as its start."""
+    go_on = tmp_path / "go"
+    os.mkfifo(go_on)
+    keeping, troubles = exporter(tmp_path, sys.executable, "-c", f"open({str(go_on)!r}).read()")
+    keeping.update(lambda: [(BOB, record("block", until=FAR))], 1, NOW)
+    keeping.update(lambda: [(BOB, record("block", until=FAR))], 1, NOW + 59)
+    assert troubles.said == []
+    keeping.update(lambda: [(BOB, record("block", until=FAR))], 1, NOW + 60)
+    assert troubles.said == [
+        f"export command: {sys.executable}: still running; what has changed since waits for its end"
+    ]
+    go_on.write_text("")
+    keeping.close()
+
+
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        (("/nonexistent",), "export command: /nonexistent: No such file or directory"),
-        ((sys.executable, "-c", "raise SystemExit(3)"), f"export command: {sys.executable}: exit status 3"),
+        (("/nonexistent",), "export command: /nonexistent: No such file or directory; it is run again in a minute"),
+        (
+            (sys.executable, "-c", "raise SystemExit(3)"),
+            f"export command: {sys.executable}: exit status 3; it is run again in a minute",
+        ),
     ],
 )
 def test_a_command_that_fails_is_told(tmp_path: Path, command: tuple[str, ...], expected: str) -> None:
