@@ -17,11 +17,7 @@ from logwatch.judging.policy import Deed, Policy, Rule
 from .strategies import COMPARISONS, conditions, untimed
 
 BEFORE = "of an account none are counted: they come before the login; per client?"
-
-
 LONGER = "recipients in 1h is never less than recipients in 10m"
-
-
 ZERO = "it is never below 0"
 
 
@@ -225,8 +221,6 @@ def test_a_rule_that_reaches_further_in_any_way_is_left_alone(useful: str) -> No
 _compare = st.builds(
     Compare, st.sampled_from(COMPARISONS), st.just(Rate("messages", 60)), st.integers(0, 4).map(float).map(Number)
 )
-
-
 _VALUES = {("messages", 60): np.arange(12) / 2}
 
 
@@ -275,8 +269,6 @@ def test_a_while_that_keeps_something_is_left_alone(stays: str) -> None:
 
 
 _grid = {("messages", 60): np.repeat(np.arange(12) / 2, 12), ("bytes", 60): np.tile(np.arange(12) / 2, 12)}
-
-
 _two = st.builds(
     Compare,
     st.sampled_from(COMPARISONS),

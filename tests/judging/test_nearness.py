@@ -39,7 +39,7 @@ def rates_of(**rates: float) -> Rates:
         ("recipients / bounces in 1h > 2", 0.0),
     ],
 )
-def test_how_near(text: str, near: float) -> None:
+def test_a_condition_is_as_near_as_its_value_is_to_the_threshold(text: str, near: float) -> None:
     row = rates_of(recipients=50, messages=10, bounces=0)
     assert nearness(condition(text), row, 1).tolist() == [pytest.approx(near)]
 

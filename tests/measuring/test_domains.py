@@ -37,7 +37,7 @@ def test_a_domain_that_refuses_contacts_of_four_accounts_accuses_nobody() -> Non
 
 
 @pytest.mark.parametrize(("taken", "excused"), [(7, True), (8, False)])
-def test_as_long_as_it_takes_few_others(taken: int, excused: bool) -> None:
+def test_a_domain_accuses_nobody_only_as_long_as_it_takes_few_others(taken: int, excused: bool) -> None:
     """More than a third of the old contacts; strangers whom it takes are not looked at."""
     mail = Mail()
     mail.refused("a")
@@ -49,13 +49,13 @@ def test_as_long_as_it_takes_few_others(taken: int, excused: bool) -> None:
     assert mail.refused("d") == excused
 
 
-def test_strangers_whom_it_refuses_prove_nothing() -> None:
+def test_strangers_whom_a_domain_refuses_prove_nothing() -> None:
     mail = Mail()
     assert not any(mail.refused(who, known=False) for who in "abcdefgh")
     assert len(mail.domains.memory) == 0
 
 
-def test_what_it_did_hours_ago_neither() -> None:
+def test_what_a_domain_refused_hours_ago_proves_nothing() -> None:
     mail = Mail()
     for who in "abc":
         mail.refused(who)
@@ -64,7 +64,7 @@ def test_what_it_did_hours_ago_neither() -> None:
     assert [mail.refused(who) for who in "efg"] == [False, False, True]
 
 
-def test_it_is_forgotten() -> None:
+def test_a_domain_is_forgotten_after_its_span() -> None:
     mail = Mail()
     mail.refused("a")
     mail.domains.expire(mail.time + SPAN + 1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from array import array
 from itertools import accumulate
 from typing import Any
 
@@ -11,60 +10,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logwatch.measuring.condemned_days import DAY, Condemned, short
-from logwatch.measuring.contacts import BEFORE, NEVER, Contacts, place_of
+from logwatch.measuring.condemned_days import DAY
 from logwatch.measuring.habits import FOUND, Habits
 from logwatch.measuring.origin import Site
 from logwatch.measuring.signals import Seen, amounts
-from logwatch.memory import unplaced
 from logwatch.schema import ADDITIVE
 
+from .history import ABROAD, HOME, START, after_a_condemned_day, country, delivery, queued, unknown, unusual
 from .table import events, rows_of
-
-START = 1_764_028_800.0  # midnight UTC
-HOME, ABROAD = "client:192.0.2.7", "client:198.51.100.9"
-
-
-def country(client: str) -> str:
-    return "DE" if client == HOME else "US"
-
-
-def queued(
-    day: float, *, client: str | None = HOME, sender: bytes = b"alice@example.com", account: str = "alice"
-) -> dict[str, Any]:
-    return {
-        "clock": START + day * DAY, "event": "queued", "account": f"account:{account}", "client": client,
-        "sender": sender, "nrcpt": b"1", "size": b"1",
-    }  # fmt: skip
-
-
-def delivery(
-    day: float, recipient: bytes, *, account: str = "alice", status: bytes = b"sent", dsn: bytes = b"2.0.0"
-) -> dict[str, Any]:
-    return {
-        "clock": START + day * DAY, "event": "delivery", "account": f"account:{account}", "client": HOME,
-        "recipient": recipient, "status": status, "dsn": dsn,
-    }  # fmt: skip
-
-
-def unknown(day: float, recipient: bytes, account: str = "alice") -> dict[str, Any]:
-    return delivery(day, recipient, account=account, status=b"bounced", dsn=b"5.1.1")
-
-
-def unusual(signal: str, *rows: dict[str, Any]) -> list[int]:
-    found: list[int] = Habits(Site(country=country)).observe(events(rows))[signal].tolist()
-    return found
 
 
 class TestNewRecipients:
     def test_nothing_is_new_in_the_first_week(self) -> None:
         assert unusual("new_recipients", delivery(0, b"a@x"), delivery(6.9, b"b@x")) == [0, 0]
 
-    def test_after_it_whoever_was_not_written_to(self) -> None:
+    def test_after_it_whoever_was_not_written_to_is_new(self) -> None:
         rows = [delivery(0, b"a@x"), delivery(8, b"A@X"), delivery(8, b"b@x"), delivery(9, b"b@x")]
         assert unusual("new_recipients", *rows) == [0, 0, 1, 0]
 
-    def test_by_this_account(self) -> None:
+    def test_a_contact_of_one_account_is_new_to_another(self) -> None:
         rows = [delivery(0, b"a@x"), delivery(8, b"a@x", account="bob")]
         assert unusual("new_recipients", *rows) == [0, 1]
 
@@ -83,7 +47,7 @@ class TestNewRecipients:
 
 
 class TestExcused:
-    def test_who_is_refused_where_four_accounts_old_contacts_are(self) -> None:
+    def test_a_refusal_is_where_four_accounts_old_contacts_were_refused(self) -> None:
         met = [delivery(0, b"a@x", account=f"user{n}") for n in range(4)]
         lost = [unknown(1 + n / 1000, b"a@x", account=f"user{n}") for n in range(4)]
         rows = [*met, *lost, unknown(1.01, b"c@x"), unknown(1.01, b"c@y"), delivery(1.01, b"a@x")]
@@ -91,7 +55,7 @@ class TestExcused:
         found = amounts(Seen(Habits().observe(events(rows))))[:, ADDITIVE.index("unknown_recipients")]
         assert found.tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0]
 
-    def test_nobody_for_contacts_who_never_were(self) -> None:
+    def test_none_is_for_contacts_who_never_were(self) -> None:
         tried = [unknown(day + n / 1000, b"a@x", account=f"user{n}") for day in (0, 1) for n in range(5)]
         assert not any(unusual("excused", *tried))
 
@@ -135,7 +99,7 @@ class TestNewNetworks:
         rows = [queued(0), *(queued(8 + part, client=ABROAD) for part in (0, 0.5, 1.1))]
         assert unusual("new_networks", *rows) == [0, 1, 1, 0]
 
-    def test_also_one_next_door(self) -> None:
+    def test_so_is_one_next_door(self) -> None:
         assert unusual("new_networks", queued(0), queued(8, client="client:192.0.99.1")) == [0, 1]
 
     def test_after_half_a_year_an_account_is_in_its_first_week_again(self) -> None:
@@ -143,15 +107,15 @@ class TestNewNetworks:
         for days, new in ((182, 1), (183, 0)):
             assert unusual("new_networks", queued(0), queued(days, client=ABROAD)) == [0, new]
 
-    def test_not_for_an_account_in_its_first_week(self) -> None:
+    def test_none_is_new_for_an_account_in_its_first_week(self) -> None:
         assert unusual("new_networks", queued(0), queued(3, client=ABROAD)) == [0, 0]
 
-    def test_nor_where_several_others_have_been_for_longer_than_a_day(self) -> None:
+    def test_none_is_new_where_several_others_have_been_for_longer_than_a_day(self) -> None:
         others = [queued(1, client=ABROAD, account=name) for name in ("bob", "carol", "dave")]
         assert unusual("new_networks", queued(0), *others[:2], queued(8, client=ABROAD))[-1] == 1
         assert unusual("new_networks", queued(0), *others, queued(8, client=ABROAD))[-1] == 0
 
-    def test_nor_where_they_go_on_being_after_half_a_year(self) -> None:
+    def test_none_is_new_where_several_others_go_on_being_after_half_a_year(self) -> None:
         """As long as somebody uses a network, who does is remembered."""
         others = [
             queued(day, client=ABROAD, account=name) for day in range(1, 400, 20) for name in ("bob", "carol", "dave")
@@ -162,7 +126,7 @@ class TestNewNetworks:
             habits.expire(row["clock"])
         assert habits.observe(events([queued(399, client=ABROAD)]))["new_networks"].tolist() == [0]
 
-    def test_nor_where_many_other_networks_were_seen_since(self) -> None:
+    def test_none_is_new_where_others_are_though_many_networks_were_seen_since(self) -> None:
         habits, homes = Habits(Site(country=country)), [f"client:10.0.{n}.1" for n in range(20)]
         next(memory for memory in habits.memories() if memory.name == "networks").bound = 10
         shared = [[queued(day, client=ABROAD, account=name) for name in ("bob", "carol", "dave")] for day in (1, 7.5)]
@@ -170,7 +134,7 @@ class TestNewNetworks:
         habits.observe(events([queued(0), *shared[0], *elsewhere[0], *elsewhere[1], *shared[1]]))
         assert habits.observe(events([queued(8, client=ABROAD)]))["new_networks"].tolist() == [0]
 
-    def test_but_others_who_came_today_prove_nothing(self) -> None:
+    def test_others_who_came_today_prove_nothing(self) -> None:
         others = [queued(8, client=ABROAD, account=name) for name in ("bob", "carol", "dave")]
         assert unusual("new_networks", queued(0), *others, queued(8.1, client=ABROAD))[-1] == 1
 
@@ -182,17 +146,17 @@ class TestFar:
         rows = [queued(0), queued(8), *(queued(8 + day, client=ABROAD) for day in (0, 1, 3.9, 4.1))]
         assert unusual("far", *rows) == [0, 0, 1, 1, 1, 0]
 
-    def test_another_network_next_door_is_not(self) -> None:
+    def test_another_network_next_door_is_not_far(self) -> None:
         assert unusual("far", queued(0), queued(8, client="client:192.0.99.1")) == [0, 0]
 
-    def test_nor_where_several_others_write_from(self) -> None:
+    def test_none_is_far_where_several_others_write_from(self) -> None:
         others = [queued(1, client=ABROAD, account=name) for name in ("bob", "carol", "dave")]
         assert unusual("far", queued(0), *others, queued(8, client="client:198.51.7.7"))[-1] == 0
 
-    def test_nor_in_the_first_week_of_the_log(self) -> None:
+    def test_none_is_far_in_the_first_week_of_the_log(self) -> None:
         assert unusual("far", queued(0), queued(6, client=ABROAD)) == [0, 0]
 
-    def test_strangers_written_to_from_there(self) -> None:
+    def test_strangers_written_to_from_there_are_counted(self) -> None:
         rows = [
             queued(0), delivery(0, b"a@x"), queued(8, client=ABROAD),
             *({**delivery(8, to), "client": ABROAD} for to in (b"a@x", b"b@x")), delivery(8, b"c@x"),
@@ -210,103 +174,39 @@ class TestAway:
         rows = [queued(0), *(queued(8 + part, client=ABROAD) for part in (0, 0.9, 1.1))]
         assert unusual("away", *rows) == [0, 1, 1, 0]
 
-    def test_whoever_else_uses_it(self) -> None:
+    def test_a_neighbourhood_is_away_whoever_else_uses_it(self) -> None:
         others = [queued(1, client=ABROAD, account=name) for name in ("bob", "carol", "dave")]
         assert unusual("away", queued(0), *others, queued(8, client=ABROAD))[-1] == 1
 
-    def test_another_network_next_door_is_not(self) -> None:
+    def test_another_network_next_door_is_not_away(self) -> None:
         assert unusual("away", queued(0), queued(8, client="client:192.0.99.1")) == [0, 0]
 
-    def test_not_on_the_first_day_of_an_account(self) -> None:
+    def test_none_is_away_on_the_first_day_of_an_account(self) -> None:
         bob = [queued(8 + part, client=where, account="bob") for part, where in ((0, HOME), (0.9, ABROAD))]
         assert unusual("away", queued(0), *bob) == [0, 0, 0]
         for day in (9, 9.1):
             assert unusual("away", queued(0), bob[0], queued(day, client=ABROAD, account="bob")) == [0, 0, 1]
 
-    def test_nor_in_the_first_week_of_the_log(self) -> None:
+    def test_none_is_away_in_the_first_week_of_the_log(self) -> None:
         assert unusual("away", queued(0), queued(6.9, client=ABROAD)) == [0, 0]
 
     def test_a_condemned_day_teaches_nothing(self) -> None:
         days = [queued(0)], [queued(8, client=ABROAD)], [queued(10, client=ABROAD)]
-        assert TestCondemned().found("away", *days) == [1]
-        assert TestCondemned().found("away", *days, acquitted=True) == [0]
-
-
-class TestCondemned:
-    """A day on which something was decided teaches nothing, once it is over."""
-
-    def found(self, signal: str, *days: list[dict[str, Any]], acquitted: bool = False) -> list[int]:
-        """What the last day finds; the one before was condemned."""
-        habits = Habits(Site(country=country))
-        *before, bad, last = days
-        habits.observe(events([row for rows in before for row in rows]))
-        habits.observe(events(bad))
-        habits.condemned.add("account:alice", bad[0]["clock"], bad[0]["clock"] + 3600)
-        if acquitted:
-            habits.condemned.drop("account:alice")
-        found: list[int] = habits.observe(events(last))[signal].tolist()
-        return found
-
-    def test_networks(self) -> None:
-        days = [queued(0)], [queued(8, client=ABROAD)], [queued(9.1, client=ABROAD)]
-        assert self.found("new_networks", *days) == [1]
-        assert self.found("new_networks", *days, acquitted=True) == [0]
-
-    def test_neighbourhoods(self) -> None:
-        days = [queued(0)], [queued(8, client=ABROAD)], [queued(13, client=ABROAD)]
-        assert self.found("far", *days) == [1]
-        assert self.found("far", *days, acquitted=True) == [0]
-
-    def test_countries(self) -> None:
-        home = [queued(day) for day in range(8)]
-        days = home, [queued(8, client=ABROAD), queued(9, client=ABROAD)], [queued(10, client=ABROAD)]
-        assert self.found("odd_countries", *days) == [0]  # of three days only the first two count, one was condemned
-        days = [*home, queued(8, client=ABROAD)], [queued(9, client=ABROAD)], [queued(10, client=ABROAD)]
-        assert self.found("odd_countries", *days) == [1]
-        assert self.found("odd_countries", *days, acquitted=True) == [0]
-
-    def test_senders(self) -> None:
-        other = b"ceo@example.com"
-        days = [queued(0) for _ in range(60)], [queued(8, sender=other) for _ in range(9)], [queued(16, sender=other)]
-        assert self.found("odd_senders", *days) == [1]
-        assert self.found("odd_senders", *days, acquitted=True) == [0]
-
-    def test_contacts(self) -> None:
-        days = [delivery(0, b"a@x")], [delivery(8, b"b@x")], [delivery(9, to) for to in (b"a@x", b"b@x", b"b@x")]
-        assert self.found("new_recipients", *days) == [0, 1, 0]
-        assert self.found("new_recipients", *days, acquitted=True) == [0, 0, 0]
-
-    def test_networks_do_not_become_everybodys_by_abused_accounts(self) -> None:
-        habits = Habits(Site(country=country))
-        habits.observe(
-            events([queued(0), *(queued(8, client=ABROAD, account=name) for name in ("bob", "carol", "dave"))])
-        )
-        for name in ("bob", "carol"):
-            habits.condemned.add(f"account:{name}", START + 8 * DAY, START + 9 * DAY)
-        assert habits.observe(events([queued(10, client=ABROAD)]))["far"].tolist() == [1]
-
-    def test_is_remembered_for_two_months(self) -> None:
-        condemned = Condemned()
-        condemned.add("account:alice", START, START)
-        day = int(START // DAY)
-        assert condemned.on(short("account:alice"), day, START + 50 * DAY)
-        assert not condemned.on(short("account:alice"), day, START)  # it is not over
-        assert not condemned.on(short("account:alice"), day + 1, START + 50 * DAY)
-        condemned.expire(START + 200 * DAY)
-        assert len(condemned.memory) == 0
+        assert after_a_condemned_day("away", *days) == [1]
+        assert after_a_condemned_day("away", *days, acquitted=True) == [0]
 
 
 class TestOddCountries:
-    def test_until_the_third_day_there(self) -> None:
+    def test_a_country_is_odd_until_the_third_day_there(self) -> None:
         rows = [*(queued(day) for day in range(8)), *(queued(8 + day, client=ABROAD) for day in range(4))]
         assert unusual("odd_countries", *rows)[8:] == [1, 1, 0, 0]
 
-    def test_not_without_a_country_of_its_own(self) -> None:
+    def test_none_is_odd_for_an_account_without_a_country_of_its_own(self) -> None:
         assert unusual("odd_countries", queued(0), queued(8), queued(9, client=ABROAD)) == [0, 0, 0]
 
 
 class TestOddSenders:
-    def test_a_sender_hardly_ever_used(self) -> None:
+    def test_a_sender_hardly_ever_used_is_odd(self) -> None:
         rows = [
             *(queued(0) for _ in range(60)),
             queued(0, sender=b"ceo@example.com"),
@@ -314,11 +214,11 @@ class TestOddSenders:
         ]
         assert unusual("odd_senders", *rows)[-2:] == [1, 0]
 
-    def test_not_among_the_first_messages(self) -> None:
+    def test_none_is_odd_among_the_first_messages(self) -> None:
         rows = [*(queued(0) for _ in range(10)), queued(0, sender=b"ceo@example.com")]
         assert unusual("odd_senders", *rows)[-1] == 0
 
-    def test_for_a_week(self) -> None:
+    def test_a_sender_is_odd_for_a_week(self) -> None:
         rows = [*(queued(0) for _ in range(30)), *(queued(day, sender=b"ceo@example.com") for day in (1, 1, 7, 9))]
         assert unusual("odd_senders", *rows)[-4:] == [1, 1, 1, 0]
 
@@ -346,11 +246,11 @@ class TestOddSenders:
         rows = [queued(0, sender=b"user%d@example.com" % number) for number in range(others)]
         assert unusual("odd_senders", *rows, queued(0))[-1] == odd
 
-    def test_nor_of_an_account_that_uses_many_anyway(self) -> None:
+    def test_none_is_odd_of_an_account_that_uses_many_anyway(self) -> None:
         rows = [queued(0, sender=b"user%d@example.com" % (n % 40)) for n in range(400)]
         assert unusual("odd_senders", *rows)[-1] == 0
 
-    def test_nor_the_null_sender_of_bounces(self) -> None:
+    def test_the_null_sender_of_bounces_is_not_odd(self) -> None:
         assert unusual("odd_senders", *(queued(0) for _ in range(60)), queued(0, sender=b""))[-1] == 0
 
 
@@ -394,7 +294,7 @@ _rows = st.lists(
 
 @settings(deadline=None)
 @given(st.data(), _rows)
-def test_restarts_change_nothing(data: st.DataObject, drawn: list[Any]) -> None:
+def test_what_is_found_is_the_same_across_restarts(data: st.DataObject, drawn: list[Any]) -> None:
     days = np.cumsum([row[0] for row in drawn])
     table = events(
         queued(day, client=client, sender=address, account=account)
@@ -473,119 +373,3 @@ def test_of_places_and_senders_those_used_last_are_remembered_within_bounds() ->
     assert [len(kept) for kept in (places, countries, senders)] == [64, 24, 32]
     assert [*countries][-1] == "client:10.99.0.1"
     assert [*senders][-1] == "s99@example.com"
-
-
-class TestContacts:
-    def test_a_full_page_forgets_what_was_used_longest_ago(self) -> None:
-        contacts = Contacts(pairs=1)
-        met = [contacts.met("account:a", b"r%d@x" % n, START + n * 7 * DAY) for n in range(20_000)]
-        assert not any(met)
-        assert sum(len(weeks) for _, (_, weeks) in contacts.memory.items()) <= 1 << 14
-        assert all(len(marks) == 8 * len(weeks) for _, (marks, weeks) in contacts.memory.items())
-        assert contacts.met("account:a", b"r19999@x", START + 20_000 * 7 * DAY)
-
-    def test_of_a_full_page_those_used_last_are_kept(self) -> None:
-        """As in one that holds them all; half of the recipients are written to again, so that no order is kept."""
-        small, large = Contacts(pairs=2), Contacts()
-        for contacts in (small, large):
-            for number in range(3000):
-                for recipient in (number, number // 2):
-                    contacts.met("account:a", b"r%d@x" % recipient, START + number * 7 * DAY)
-        kept, all_pairs = (
-            {name: _pairs(marks, weeks) for name, (marks, weeks) in contacts.memory.items()}
-            for contacts in (small, large)
-        )
-        again = Contacts()
-        again.memory.restore((name, time, value) for name, time, value in large.memory.changes() if value)
-        assert dict(again.memory.items()) == dict(large.memory.items())
-        assert kept == {name: dict(sorted(pairs.items(), key=_week)[-2:]) for name, pairs in all_pairs.items()}
-
-    def test_five_hundred_of_a_day_can_be_forgotten(self) -> None:
-        """Of six hundred; also where a full page has forgotten some already."""
-        left = []
-        for contacts in (Contacts(), Contacts(pairs=1)):
-            for number in range(600):
-                contacts.met("account:a", b"r%d@x" % number, START)
-            contacts.met("account:a", b"s@x", START + DAY, forget=True)
-            pages = [_pairs(marks, weeks) for _, (marks, weeks) in contacts.memory.items()]
-            left.append(sum(map(len, pages)))
-        assert left[1] <= left[0] == 100 + 1
-
-    def test_a_pair_used_every_week_writes_once_a_week(self) -> None:
-        contacts = Contacts()
-        contacts.met("account:a", b"r@x", START)
-        contacts.memory.settle()
-        assert contacts.met("account:a", b"r@x", START + 60)
-        assert contacts.memory.changes() == []
-        assert contacts.met("account:a", b"r@x", START + 7 * DAY)
-        assert len(contacts.memory.changes()) == 1
-
-    def test_a_pair_is_remembered_for_half_a_year_and_for_a_week_that_it_was_new(self) -> None:
-        contacts = Contacts()
-        met = [contacts.met("account:a", b"r@x", START + weeks * 7 * DAY) for weeks in (0, 26, 52, 79)]
-        assert met == [NEVER, BEFORE, BEFORE, NEVER]
-        _, latest = contacts.memories()
-        contacts.expire(START + 7 * DAY)
-        assert len(latest) == 1
-        contacts.expire(START + 7 * DAY + 1)
-        assert len(latest) == 0
-
-    def test_in_the_journal_the_latest_are_numbers_of_64_bits(self) -> None:
-        """The day, then who was new on it, as they always were written; with them these can be forgotten."""
-        contacts = Contacts()
-        contacts.met("account:a", b"r@x", START)
-        contacts.met("account:a", b"s@x", START)
-        pages, latest = contacts.memories()
-        ((_, _, written),) = latest.changes()
-        assert written is not None
-        day, *marks = array("Q", unplaced(written))
-        assert day == START // DAY
-        assert {mark.to_bytes(8, "little") for mark in marks} == {bytes(page[0]) for _, page in pages.items()}
-        again = Contacts()
-        for old, new in zip(contacts.memories(), again.memories(), strict=True):
-            new.restore((key, time, value) for key, time, value in old.changes() if value)
-        assert again.met("account:a", b"r@x", START + DAY)
-        assert not again.met("account:a", b"s@x", START + DAY, forget=True)
-
-    @given(st.lists(st.binary(min_size=1, max_size=2).map(lambda few: (few * 8)[:8]), unique=True, max_size=9))
-    def test_a_fingerprint_is_found_where_it_is_and_never_across_two(self, marks: list[bytes]) -> None:
-        """Though the end of one and the beginning of the next are the same bytes."""
-        page = bytearray(b"".join(marks))
-        for place, mark in enumerate(marks):
-            assert place_of(page, mark) == place
-            rest = page[: 8 * place] + page[8 * place + 8 :]
-            assert place_of(rest, mark) == -1
-
-    @given(
-        st.lists(
-            st.tuples(st.sampled_from("ab"), st.sampled_from((b"r@x", b"s@x")), st.integers(0, 3), st.booleans()),
-            max_size=40,
-        ),
-        st.sampled_from((0.01, 0.4, 4.0)),
-    )
-    def test_those_of_a_chunk_are_new_or_not_as_they_are_one_by_one(
-        self, drawn: list[tuple[str, bytes, int, bool]], days: float
-    ) -> None:
-        """Of one day in three it is forgotten who was new; and what is remembered is the same."""
-        time, deliveries = START, []
-        for sender, recipient, later, exists in drawn:
-            time += later * days * DAY
-            deliveries.append((f"account:{sender}", recipient, time, exists))
-        together, alone = Contacts(), Contacts()
-        assert together.met_by(deliveries, _third) == [alone.met_by([one], _third)[0] for one in deliveries]
-        for some, other in zip(together.memories(), alone.memories(), strict=True):
-            assert some.changes() == other.changes()
-
-
-def _pairs(marks: bytearray, weeks: array[int]) -> dict[bytes, int]:
-    """The weeks of the fingerprints of a page."""
-    assert len(marks) == 8 * len(weeks)
-    return {bytes(marks[8 * place : 8 * place + 8]): week for place, week in enumerate(weeks)}
-
-
-def _week(pair: tuple[bytes, int]) -> int:
-    return pair[1]
-
-
-def _third(_: str, day: int, time: float) -> bool:
-    return day % 3 == 0 and time // DAY > day

@@ -21,7 +21,7 @@ from logwatch.settings import country_of
         ("client:unknown", "client:unknown", None),
     ],
 )
-def test_network_and_country(client: str, net: str, country: str | None) -> None:
+def test_an_address_has_a_network_and_perhaps_a_country(client: str, net: str, country: str | None) -> None:
     assert network(client) == net
     assert registered(client) == country
 
@@ -30,7 +30,7 @@ def test_countries_come_from_the_registries_unless_said_otherwise() -> None:
     assert country_of(Config()) is registered
 
 
-def test_a_database_of_ones_own(tmp_path: Path) -> None:
+def test_countries_may_come_from_a_database_of_ones_own(tmp_path: Path) -> None:
     """A tree with one node: addresses with a first bit of 0 are in DE, the others in no country."""
     found = mmdb(_database(tmp_path / "countries.mmdb"))
     assert found("client:8.8.8.8") == "DE"
@@ -38,7 +38,7 @@ def test_a_database_of_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"no database"])
-def test_a_database_that_cannot_be_used(tmp_path: Path, content: bytes | None) -> None:
+def test_a_database_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "countries.mmdb"
     if content:
         path.write_bytes(content)

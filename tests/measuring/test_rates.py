@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from enforce import key as keys
 from logwatch.measuring.current import MOST
-from logwatch.measuring.packing import GROUPS, parts, written
+from logwatch.measuring.packing import GROUPS, parts
 from logwatch.measuring.rates import Rates
 from logwatch.measuring.timeline import BUCKETS
 from logwatch.memory import unplaced
@@ -116,7 +116,7 @@ def test_every_value_is_what_counting_by_hand_gives(data: st.DataObject, rows: R
 
 @untimed
 @given(logs, st.sampled_from(WINDOWS))
-def test_the_bound_that_is_stated(rows: Rows, window: int) -> None:
+def test_a_value_leaves_out_no_more_than_a_sixtieth_of_its_window(rows: Rows, window: int) -> None:
     """A value lies between the exact counts of the last 59/60 of the window and of the whole window."""
     wanted: dict[str, list[RateColumn]] = {"account": [("recipients", window)]}
     for _, row, key, values in counted(Rates([window], ["account"]), events(rows), [], wanted):
@@ -191,7 +191,7 @@ def test_what_is_counted_once_has_a_bound() -> None:
 
 
 @pytest.mark.parametrize(("idle", "known"), [(2 * 3600 - 1, True), (2 * 3600 + 1, False)])
-def test_idle_keys_are_dropped(idle: float, known: bool) -> None:
+def test_a_key_is_dropped_once_it_has_been_idle_for_twice_its_longest_window(idle: float, known: bool) -> None:
     rates = Rates((600, 3600))
     rates.add(events([{"clock": START, "event": "connect", "client": "client:192.0.2.1"}]), {})
     rates.expire(START + idle)
@@ -228,7 +228,7 @@ def test_totals_are_known_while_any_window_holds_something() -> None:
     assert rates.totals("client:192.0.2.2", START) is None
 
 
-def test_a_clock_that_was_wrong_leaves_nothing() -> None:
+def test_a_clock_set_back_leaves_nothing_counted() -> None:
     rates = Rates((600,))
     rates.add(events([{"clock": START, "event": "connect", "client": "client:192.0.2.1"}]), {})
     rates.listings.learn(Listing(START, START + 60, "client:192.0.2.1", "bl.example", ("127.0.0.2",)), START)
@@ -252,12 +252,3 @@ def points_of(rates: Rates, kind: str) -> list[int]:
     assert record is not None
     widths = [*(1 + len(group) for group in GROUPS), *[2] * (unplaced(record)[0] - len(GROUPS))]
     return [count for count, _ in parts(unplaced(record), widths)]
-
-
-@untimed
-@given(st.lists(st.tuples(st.integers(1, 4), st.integers(0, 5)), max_size=5))
-def test_what_is_written_is_read_as_it_was(shapes: list[tuple[int, int]]) -> None:
-    rows = [np.arange(width * count, dtype=np.int64).tobytes() for width, count in shapes]
-    widths = [width for width, _ in shapes]
-    read = list(parts(written(rows, widths), widths))
-    assert read == [(count, row) for (_, count), row in zip(shapes, rows, strict=True)]

@@ -84,7 +84,9 @@ def _shown(ledger: Ledger, at: float) -> tuple[list[tuple[str, list[int]]], Any]
     st.lists(st.integers(0, 40), max_size=6),
     st.booleans(),
 )
-def test_few_are_counted_as_many_are(kind: str, rows: Sequence[dict[str, Any]], cuts: list[int], restart: bool) -> None:
+def test_few_events_are_counted_as_many_are(
+    kind: str, rows: Sequence[dict[str, Any]], cuts: list[int], restart: bool
+) -> None:
     times = np.round(START + np.cumsum([row["gap"] for row in rows]), 6).tolist()
     table, habits = events({**row, "clock": time} for row, time in zip(rows, times, strict=True)), Habits()
     steps, many, few = [bucket_step(window) for window in WINDOWS], _ledger(), _ledger()

@@ -171,14 +171,14 @@ def owners(key: str, text: str) -> list[tuple[Any, ...]]:
 
 
 @pytest.mark.parametrize("key", TEMPLATES)
-def test_templates_are_lines(key: str) -> None:
+def test_every_template_is_a_line_that_is_read(key: str) -> None:
     """Each is read as one event."""
     assert len(fields(key, "eve")) == 1
 
 
 @pytest.mark.parametrize("key", TEMPLATES)
 @pytest.mark.parametrize("attack", ATTACKS, ids=json.dumps)
-def test_attack(key: str, attack: str) -> None:
+def test_an_attack_changes_neither_another_field_nor_who_counts(key: str, attack: str) -> None:
     """Every attack that we know, in every free field."""
     for text in (attack, f"eve{attack}", f"{attack}eve"):
         assert fields(key, text) == fields(key, "eve")
@@ -186,7 +186,7 @@ def test_attack(key: str, attack: str) -> None:
 
 
 @pytest.mark.parametrize("key", TEMPLATES)
-def test_fuzz(key: str) -> None:
+def test_no_text_changes_another_field_or_who_counts(key: str) -> None:
     """Whatever is written there, alone or made of pieces of attacks and of lines."""
     pieces = st.one_of(
         st.text(max_size=8),

@@ -165,7 +165,7 @@ def test_names_that_were_never_in_time_move_nothing() -> None:
     assert len(found.state()["off"]) == 100
 
 
-def test_creeping_ahead_is_undone() -> None:
+def test_a_clock_that_creeps_ahead_is_undone() -> None:
     """Each line less than an hour ahead of the one before: nobody is followed further than an hour."""
     lines = [("mx1", 0.0), *(("forged", n * 3000.0) for n in range(1, 30)), ("mx1", 10.0), ("mx1", 20.0)]
     clocks, found = read([*turns(("mx1", -1000.0)), *lines, *(("mx1", 30.0 + n) for n in range(40))])
@@ -182,7 +182,7 @@ def test_most_lines_are_right_in_the_end() -> None:
     assert list(found.off()) == ["wrong"]
 
 
-def test_names_fill_no_memory() -> None:
+def test_made_up_host_names_fill_no_memory() -> None:
     """However many hosts there are in time, and however long they are called."""
     _, found = read([(f"host{n}" * 100, n / 100) for n in range(20)] + [(f"host{n}", 1 + n / 100) for n in range(5000)])
     assert len(found.heard) == 500

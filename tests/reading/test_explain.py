@@ -13,7 +13,7 @@ READ = [sample for sample in samples() if isinstance(sample.expect, dict)]
 
 
 @pytest.mark.parametrize("sample", READ[:: max(1, len(READ) // 60)], ids=lambda sample: sample.where)
-def test_pieces_are_the_line(sample: Sample) -> None:
+def test_the_pieces_follow_each_other_and_those_with_a_name_are_the_fields(sample: Sample) -> None:
     """Pieces follow each other from the first character on, and those with a name are the event's fields."""
     text = sample.raw.rstrip(b"\r\n").decode("latin-1")
     found = explain(text)
@@ -34,7 +34,7 @@ def fails(token: pp.ParserElement, text: str) -> bool:
     return False
 
 
-def test_where_a_line_stops() -> None:
+def test_a_cut_line_is_told_with_where_it_stops_and_what_was_expected() -> None:
     """A cut line: what it should have been, how far it can be read, and what was expected there."""
     found = explain("Nov 25 03:27:47 mx1 postfix/smtp[4]: 4ABCDEF: to=<a@b>, relay=none, delay=0.5, del")
     assert (found.event, found.dialect, found.meant) == ("", "postfix", "delivery")
@@ -77,13 +77,15 @@ def test_what_is_expected_is_said_in_words() -> None:
          '"__REALTIME_TIMESTAMP":"1790812801000000","_HOSTNAME":"mx1"}', 0, "event: connect (postfix)"),
     ],
 )  # fmt: skip
-def test_the_command(line: str, status: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_says_what_a_line_is_or_why_it_is_no_event(
+    line: str, status: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     """It says what the line is; status 1 where it is no event."""
     assert main(["explain", line]) == status
     assert said in capsys.readouterr().out
 
 
-def test_a_line_without_quotes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_without_quotes_is_refused_with_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
     """The shell has taken it apart, and how many blanks there were nobody knows."""
     assert main(["explain", "Nov", "5", "03:27:47", "mx1"]) == 2
     assert "put the line in single quotes" in capsys.readouterr().err

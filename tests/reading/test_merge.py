@@ -55,7 +55,7 @@ def test_lines_without_a_stamp_and_late_ones_stay_where_they_are() -> None:
 
 
 @pytest.mark.parametrize("logs", [[], [[]], [[], []]])
-def test_nothing_gives_nothing(logs: list[list[bytes]]) -> None:
+def test_of_empty_logs_there_are_no_lines(logs: list[list[bytes]]) -> None:
     assert merge(*logs) == []
 
 

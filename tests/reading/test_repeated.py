@@ -59,7 +59,7 @@ def test_told_again_and_again_it_is_still_the_same_line() -> None:
     ],
     ids=["nothing before", "another host", "another process", "no program", "no header"],
 )
-def test_what_it_means_is_not_guessed(before: bytes, told: bytes) -> None:
+def test_a_repetition_of_something_else_is_not_guessed(before: bytes, told: bytes) -> None:
     """It counts for nothing, and is counted."""
     lines, _ = spelled_out(before + told, b"")
     assert lines == before + told
@@ -90,14 +90,14 @@ WHOLE = spelled_out(FILE + b"\n", b"")[0]
 
 
 @given(st.lists(st.integers(0, len(FILE)), max_size=9).map(sorted))
-def test_pieces_do_not_matter(cuts: list[int]) -> None:
+def test_a_line_is_repeated_alike_whatever_the_pieces(cuts: list[int]) -> None:
     """The line before may have come in another piece."""
     lines = Lines()
     pieces = [lines.take(FILE[one:other]) for one, other in itertools.pairwise([0, *cuts, len(FILE)])]
     assert b"".join([*pieces, lines.finish()]) == WHOLE
 
 
-def test_a_restart_does_not_matter(tmp_path: Path) -> None:
+def test_a_line_before_a_restart_is_repeated_after_it(tmp_path: Path) -> None:
     """The line before is looked up in the file; in a packed one too."""
     path = tmp_path / "mail.log"
     path.write_bytes(LINE)

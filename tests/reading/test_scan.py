@@ -14,7 +14,7 @@ from logwatch.reading.scan import Scanner, number_of, text_of
 from logwatch.reading.stamp import Stamps
 
 from .samples import START, by_regex, is_unreadable, samples, scanned, scanner
-from .test_differential import mutated
+from .test_compile import mutated
 
 HEAD = b"Nov 25 03:27:47 mx1 postfix/smtpd[42]: "
 CONNECT = HEAD + b"connect from unknown[192.0.2.1]\n"
@@ -43,7 +43,7 @@ def test_a_repeated_line_counts_as_often_as_it_came() -> None:
     assert reader.lines == 5
 
 
-def test_repeated_by_old_rsyslog_and_with_carriage_returns() -> None:
+def test_a_line_repeated_by_an_old_rsyslog_or_ended_by_a_carriage_return_counts_too() -> None:
     """No blank after the bracket; CRLF."""
     line = HEAD + b"message repeated 2 times: [connect from unknown[192.0.2.1]]\r\n"
     assert [row["client_ip"] for row in scanned(line)] == ["192.0.2.1", "192.0.2.1"]
@@ -100,7 +100,7 @@ def test_unread_lines_are_counted() -> None:
     assert reader.example == b"Nov 25 03:27:47 mx1 postfix/qmgr[1]: 4ABCDEF: from=<a@exam"
 
 
-def test_bytes_that_are_no_text() -> None:
+def test_bytes_that_are_no_text_are_kept_and_shown() -> None:
     """Invalid UTF-8 is kept, and shown as \\xNN; NUL is a character like others."""
     line = HEAD + b"warning: u[192.0.2.1]: SASL PLAIN authentication failed: no, sasl_username=m\xfcller\0\xc3\xa9\n"
     assert scanned(line)[0]["sasl_username"] == "m\\xfcller\0é"
@@ -194,7 +194,7 @@ def test_what_is_not_wanted_changes_nothing(lines: bytes, columns: frozenset[str
     ("name", "value", "meant"),
     [("pid", b"42", 42), ("delay", b"0.5", 0.5), ("delay", b".", None), ("pid", b"", None), ("size", None, None)],
 )
-def test_numbers(name: str, value: Any, meant: Any) -> None:
+def test_text_that_is_no_number_is_none(name: str, value: Any, meant: Any) -> None:
     """Text that is no number is None, never an error."""
     assert number_of(name, value) == meant
 

@@ -34,7 +34,7 @@ def read(texts: list[bytes], zone: ZoneInfo | None, start: float) -> list[float 
         ("2026-11-25T03:27:47.123456789-08:00", "2026-11-25T03:27:47.123456-08:00"),
     ],
 )
-def test_stamps_with_zone(text: str, meant: str) -> None:
+def test_a_stamp_with_a_zone_needs_no_other(text: str, meant: str) -> None:
     """RFC 3339 and what is near it says all by itself, whatever the zone configured."""
     assert read([text.encode()], BERLIN, 0.0) == [at(meant)]
 
@@ -64,7 +64,7 @@ def test_leap_day_belongs_to_a_leap_year() -> None:
 
 
 @pytest.mark.parametrize("text", [b"Feb 31 12:00:00", b"Xyz 12 12:00:00", b"Jan  0 12:00:00", b"Jan  1 27:00:00"])
-def test_no_moment(text: bytes) -> None:
+def test_what_names_no_moment_is_none_and_misleads_no_other(text: bytes) -> None:
     """What names no moment is None, and the next line is read as if it had not been there."""
     assert read([b"Jan  1 00:00:00", text, b"Jan  1 00:00:01"], ZoneInfo("UTC"), at("2026-01-01T00Z")) == [
         at("2026-01-01T00:00:00Z"),
@@ -78,14 +78,14 @@ def test_a_malformed_rfc_3339_stamp_is_no_moment() -> None:
     assert read([b"2026-13-01T00:00:00Z", b"2026-02-30T00:00:00+01:00"], None, 0.0) == [None, None]
 
 
-def test_the_hour_that_comes_twice() -> None:
+def test_of_the_hour_that_comes_twice_the_second_begins_where_stamps_step_back() -> None:
     """When clocks go back, the second pass begins where stamps step back by more than half an hour."""
     texts = [b"Oct 25 01:59:59", b"Oct 25 02:00:00", b"Oct 25 02:59:59", b"Oct 25 02:00:00", b"Oct 25 03:00:00"]
     first = at("2026-10-25T01:59:59+02:00")
     assert read(texts, BERLIN, at("2026-10-01T00Z")) == [first, first + 1, first + 3600, first + 3601, first + 7201]
 
 
-def test_the_hour_that_does_not_come() -> None:
+def test_a_stamp_in_the_hour_that_does_not_come_is_next_to_its_neighbours() -> None:
     """When clocks go forward, a stamp in the gap (a clock not set) still gives a moment next to its neighbours."""
     before, within, after = read(
         [b"Mar 29 01:59:59", b"Mar 29 02:30:00", b"Mar 29 03:00:01"], BERLIN, at("2026-03-01T00Z")
@@ -97,7 +97,7 @@ def test_the_hour_that_does_not_come() -> None:
     assert abs(within - after) <= 3600
 
 
-def test_two_styles_in_one_file() -> None:
+def test_a_logger_may_change_its_format_in_the_midst_of_a_file() -> None:
     """A logger that changes its format in the middle of a file keeps the year of its lines."""
     texts = [b"Dec 31 23:00:00", b"2026-12-31T23:30:00+00:00", b"Jan  1 00:10:00"]
     assert read(texts, ZoneInfo("UTC"), at("2026-12-01T00Z")) == [
@@ -111,7 +111,7 @@ def test_two_styles_in_one_file() -> None:
     st.datetimes(datetime(2000, 1, 1), datetime(2037, 1, 1)),
     st.lists(st.integers(0, 170 * 86400), max_size=12),
 )
-def test_order_gives_the_year(begin: datetime, gaps: list[int]) -> None:
+def test_the_order_of_stamps_gives_them_their_years(begin: datetime, gaps: list[int]) -> None:
     """Stamps less than half a year apart get their years back, from nothing but the newest line's moment."""
     moments = [begin.replace(microsecond=0, tzinfo=UTC)]
     for gap in gaps:
@@ -167,12 +167,12 @@ def test_a_course_that_was_written_down_goes_on(texts: list[bytes], cut: int) ->
     assert after.course.state() == whole.course.state()
 
 
-def test_first_year_without_samples() -> None:
+def test_a_log_without_a_stamp_is_as_good_as_new() -> None:
     """A log without a stamp is as good as new."""
     assert first_year([], None, 1e9) == 1e9
 
 
-def test_first_year_of_an_archive() -> None:
+def test_an_archive_takes_its_year_from_a_stamp_that_has_one() -> None:
     """An archive that ends with an RFC 3339 stamp long ago takes its year from that."""
     texts = [b"Dec 30 00:00:00", b"2019-01-02T00:00:00+00:00"]
     start = first_year(texts, ZoneInfo("UTC"), at("2026-11-25T00Z"))
@@ -180,7 +180,7 @@ def test_first_year_of_an_archive() -> None:
 
 
 @pytest.mark.parametrize("text", [b"Nov 25 03:60:00", b"Nov 25 03:00:61", b"Nov 25 03:  :00", b"Nov 25 03-00-00"])
-def test_no_time_of_day(text: bytes) -> None:
+def test_what_is_no_time_of_day_is_no_moment(text: bytes) -> None:
     """What has the shape of a time and is none is no moment."""
     assert read([text], ZoneInfo("UTC"), at("2026-11-25T00Z")) == [None]
 
@@ -189,7 +189,7 @@ def test_a_leap_second_is_the_one_after_it() -> None:
     assert read([b"Dec 31 23:59:60"], ZoneInfo("UTC"), at("2016-12-31T23Z")) == [at("2017-01-01T00Z")]
 
 
-def test_a_day_without_a_blank_before_it() -> None:
+def test_a_day_may_be_written_with_one_blank_with_two_or_with_a_zero() -> None:
     """Some loggers write `Jan 6` and some `Jan 06` where others write two blanks."""
     texts = [b"Jan 6 08:39:06", b"Jan  6 08:39:06", b"Jan 06 08:39:06"]
     assert set(read(texts, ZoneInfo("UTC"), at("2026-01-01T00Z"))) == {at("2026-01-06T08:39:06Z")}

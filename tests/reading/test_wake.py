@@ -11,7 +11,7 @@ from watchdog.observers.api import BaseObserver, EventEmitter
 
 from logwatch.reading.duty_cycle import AHEAD, GATHER
 from logwatch.reading.follow import Follower, Wake
-from tests.reading.test_follow import switched
+from tests.reading.test_tail import switched
 
 LONG = 30.0  # seconds: far more than a wake takes, so that whoever returns earlier was woken
 QUIET = 0.2  # seconds in which nothing comes
@@ -66,7 +66,7 @@ def test_what_is_appended_wakes_within_a_tenth_of_a_second(tmp_path: Path) -> No
     assert min(times) < 0.1
 
 
-def test_rotations_wake(tmp_path: Path) -> None:
+def test_a_rotation_wakes(tmp_path: Path) -> None:
     log = tmp_path / "mail.log"
     with waking(lambda: [str(tmp_path)]) as wake:
         for change in (log.touch, lambda: log.rename(tmp_path / "mail.log.1"), (tmp_path / "mail.log.1").unlink):

@@ -96,7 +96,9 @@ class TestOneKey:
             (("cap 5 recipients for 1h", "observe"), ("cap 9 recipients for 1h", "observe"), MILDER),
         ],
     )
-    def test_is_treated_otherwise(self, before: tuple[str, str], after: tuple[str, str], change: str) -> None:
+    def test_is_treated_otherwise_by_another_action_or_mode(
+        self, before: tuple[str, str], after: tuple[str, str], change: str
+    ) -> None:
         """By action, by mode, by how much gets through."""
         assert one([0, 1, 2], RULE.format(*before), RULE.format(*after)).change == change
 

@@ -39,7 +39,7 @@ def step(mode: str, *keys: str, kind: str = "account") -> tuple[int, list[int]] 
         ("mode enforce", [ONE], None),
     ],
 )
-def test_the_next_step(mode: str, keys: list[str], expected: object) -> None:
+def test_the_next_step_is_one_percent_then_ten_then_all(mode: str, keys: list[str], expected: object) -> None:
     """One percent, ten, all; one percent is left out where it would have hit none of those that were."""
     assert step(mode, *keys) == expected
 
@@ -60,7 +60,7 @@ def test_what_the_milter_cannot_act_on_has_no_next_step() -> None:
         (f"\nrule flood per account: {ROW} mode enforce 10%", (2, "mode enforce 10%", "mode enforce")),
     ],
 )
-def test_the_line_to_change(text: str, change: tuple[int, str, str]) -> None:
+def test_the_line_to_change_is_that_of_the_rules_own_mode(text: str, change: tuple[int, str, str]) -> None:
     """That of the rule's own mode, not what a comment or another rule says; without one, the rule's last line."""
     policy = parse(text)
     found = following(policy.rules[0], Stand(), text)
@@ -104,7 +104,7 @@ def test_borderline_is_what_its_strongest_moment_hardly_passed() -> None:
         ([], 1.0),
     ],
 )
-def test_by_how_much_a_case_exceeded_its_limit(numbers: list[tuple[float, float]], excess: float) -> None:
+def test_a_case_exceeded_its_limit_by_its_weakest_reason(numbers: list[tuple[float, float]], excess: float) -> None:
     """Its weakest reason counts; without any it is as if it just had."""
     evidence = {str(n): {"value": value, "threshold": limit} for n, (value, limit) in enumerate(numbers)}
     assert Case([decision(1, evidence=evidence)], Effect("7K2M9Q", BOB, "flood")).excess == excess
@@ -158,7 +158,7 @@ def test_an_exemption_is_needed_where_a_rule_held_in_spite_of_it() -> None:
         ("mode observe\n" + RULE + "mode enforce", "enforce", "enforce, but the policy as a whole says mode observe"),
     ],
 )
-def test_where_a_rule_stands(text: str, site: str, words: str) -> None:
+def test_a_rules_mode_is_told_with_what_holds_it_back(text: str, site: str, words: str) -> None:
     """Its own mode, and what holds it back."""
     policy = parse(text)
     assert mode_of(policy.rules[0], policy, site) == words

@@ -1,4 +1,4 @@
-"""Exim and Dovecot beyond single lines: whole logs as an Exim 4.96 and a Dovecot 2.3.19 wrote them, shortened."""
+"""Exim beyond single lines: a whole log as an Exim 4.96 wrote it, shortened."""
 
 from datetime import UTC, timedelta, timezone
 from pathlib import Path
@@ -81,18 +81,3 @@ def test_a_logs_stamps_are_found_in_exims_file_too(tmp_path: Path) -> None:
     log.write_bytes(exim())
     found = list(stamps(log))
     assert (found[0], found[-1]) == (b"2026-11-25 04:24:00", b"2026-11-25 04:54:03")
-
-
-def test_dovecots_logins_are_evidence_and_open_no_session() -> None:
-    """They count for account and client; what an SMTP server logs next is not theirs."""
-    login = "dovecot: imap-login: Login: user=<alice>, method=PLAIN, rip=192.0.2.7, lip=192.0.2.1, mpid=7, session=<a>"
-    reject = (
-        "postfix/smtpd[7]: NOQUEUE: reject: RCPT from unknown[192.0.2.7]: 550 5.1.1 <n@example.com>: Recipient address "
-        "rejected: User unknown; from=<a@example.org> to=<n@example.com> proto=ESMTP helo=<c.example>"
-    )
-    text = "".join(f"Nov 25 04:26:34 mx1 {line}\n" for line in (login, reject)).encode()
-    by = Attribution()
-    columns = by.attribute(Scanner(Stamps(UTC, 1795600000.0)).scan(text))
-    assert columns["account"].tolist() == [ALICE, None]
-    assert columns["client"].tolist() == [CLIENT, CLIENT]
-    assert len(by.sessions.memory) == 0
