@@ -246,7 +246,7 @@ def test_what_goes_to_and_fro_with_somebody_new_is_no_run_to_own_contacts() -> N
 @pytest.mark.parametrize(("hours", "rules"), [(2, ["unlike-itself"]), (9, [])])
 def test_five_times_the_usual_is_odd_within_hours(hours: int, rules: list[str]) -> None:
     """The last of them are as many in the same time."""
-    at = [12.5 * DAY - hours * HOUR * (1 - n / 70) for n in range(70)]
+    at = [12.5 * DAY - hours * HOUR * (1 - n / 140) for n in range(140)]
     at += [12.5 * DAY + 120 * n for n in range(25)]
     other = [written(day * DAY + 3000, "alice", "192.0.99.7", CONTACTS[day]) for day in range(12)]
     run = [written(time, "alice", HOME, CONTACTS[n % 24]) for n, time in enumerate(at)]
@@ -256,10 +256,10 @@ def test_five_times_the_usual_is_odd_within_hours(hours: int, rules: list[str]) 
 @pytest.mark.parametrize(
     ("days", "number", "gap", "places", "rules"),
     [
-        (1, 280, 10, 2, []),
-        (1, 430, 10, 1, []),
-        (1, 530, 10, 1, ["many-strangers"]),
-        (1, 270, 60, 1, ["many-strangers"]),
+        (1, 630, 10, 2, []),
+        (1, 630, 10, 1, []),
+        (1, 730, 10, 1, ["many-strangers"]),
+        (1, 320, 60, 1, ["many-strangers"]),
         (1, 270, 60, 2, ["unlike-itself"]),
         (2, 220, 10, 1, ["many-strangers"]),
     ],
