@@ -252,7 +252,7 @@ def _until_judged(states: list[Path], lines: int) -> None:
 def _judged(state: Path) -> int:
     try:
         journal = Journal.read(state / "journal.sqlite")
-        facts = journal.noted("facts")
+        facts = journal.facts()
         journal.close()
     except JournalError:
         return 0

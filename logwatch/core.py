@@ -25,7 +25,7 @@ from logwatch.measuring.rates import Rates
 from logwatch.memory import Memory
 from logwatch.reading.loss import Silences
 from logwatch.reading.reader import Reader
-from logwatch.schema import DISTINCT, KEY_COLUMNS, USUAL, Columns, Decision, History, Listing, RateColumn
+from logwatch.schema import DISTINCT, KEY_COLUMNS, USUAL, Columns, Decision, Facts, History, Listing, RateColumn
 
 WINDOWS = (600, 3600, 86400)  # always counted, so that `rates` and `why` can show them whatever the policy asks
 _DAY = 86400
@@ -123,7 +123,7 @@ class Core:
         """Everything remembered by key."""
         return (*self.reader.memories(), *self.rates.memories(), *self.judge.memories())
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> Facts:
         """Everything remembered that has no key, as JSON values."""
         return {
             **self.reader.facts(),
@@ -138,7 +138,7 @@ class Core:
             "answers": self.answers,
         }
 
-    def restore(self, facts: Mapping[str, Any], rows: Mapping[str, Iterable[tuple[str, float, bytes]]]) -> bool:
+    def restore(self, facts: Facts, rows: Mapping[str, Iterable[tuple[str, float, bytes]]]) -> bool:
         """Take up `facts` and the rows of each memory; False if some were kept in another layout and start anew."""
         layouts = facts.get("layouts", {})
         anew = [memory for memory in self.memories() if layouts.get(memory.name, "") != memory.layout]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,6 +225,42 @@ class Decision:
         """The decision that `as_json` wrote."""
         stamps = {name: datetime.fromisoformat(fields[name]).timestamp() for name in ("time", "until")}
         return cls(**{**fields, **stamps})
+
+
+class ReaderFacts(TypedDict):
+    """What a reader of a log remembers that has no key, as JSON values. Older versions did not write what may lack."""
+
+    clock: float  # the site's clock (`reading.clocks`), epoch seconds
+    stamp: float  # the last line's own stamp, epoch seconds
+    course: NotRequired[tuple[float, int, int]]  # how years are found (`reading.stamp.Course`)
+    lines: int  # read so far
+    unreadable: Mapping[str, int]  # lines of a known kind that could not be read, by event
+    other: NotRequired[int]  # lines of a known program that tell nothing of mail
+    orphans: int  # deliveries whose acceptance was never seen
+    clock_steps: int  # times that the site's clock was set back
+    clocks_off: NotRequired[int]  # times that a host's clock was found to be off
+    clocks: NotRequired[Mapping[str, Any]]  # `reading.clocks.Clocks.state`
+    off: NotRequired[Mapping[str, float]]  # by how many seconds hosts are off
+
+
+class PendingReviews(TypedDict):
+    """What operators said that the log's clock has not passed yet: each a list of key, event time and more."""
+
+    releases: Sequence[Sequence[Any]]
+    confirmations: NotRequired[Sequence[Sequence[Any]]]
+
+
+class Facts(ReaderFacts, PendingReviews):
+    """What the core remembers that has no key, as JSON values: the journal keeps it, commands tell from it."""
+
+    layouts: NotRequired[Mapping[str, str]]  # of memories, by name
+    seq: int  # of the last decision
+    events: Mapping[str, int]  # how many of each kind
+    messages: NotRequired[int]  # accepted, each once
+    silences: list[float]  # `reading.loss.Silences.state`: how many, and where it counts
+    guarded: int  # decisions that the guard turned into observe
+    places: NotRequired[Mapping[str, int]]  # of the guard: how many are `taken`, and `of` how many
+    answers: NotRequired[Sequence[Sequence[Any]]]  # of DNS block lists (`Listing`), not yet reached by the log's clock
 
 
 def side(compared: Mapping[str, float]) -> str:

@@ -184,7 +184,7 @@ class Controller:
             self._say("log", problem)
         if problems != self._hindered and self._recorder.hindered(problems):
             self._hindered = problems
-        clocks = [f"{host} is {much}" for host, much in loss.clocks_off(self.core.facts()).items()]
+        clocks = [f"{host} is {much}" for host, much in loss.clocks_off(self.core.reader.off).items()]
         if warning := self._warner.warning(self._losses(), [*self.source.notices(), *clocks], self._now()):
             log.warning("%s", warning)
             self._herald.lost(warning, self._now())
@@ -220,7 +220,7 @@ class Controller:
 
     def _start(self) -> float:
         """About when the first line that will be read was written."""
-        facts = self.journal.noted("facts")
+        facts = self.journal.facts()
         if facts:
             return float(facts["stamp"])
         return start_of([*self._past, *self.source.paths()], zone_of(self._config), self._now())
@@ -229,7 +229,7 @@ class Controller:
         """Logs of the past without those that are followed, which are read from their beginning anyway."""
         followed = {Path(path).resolve() for path in self.source.paths()}
         found = [path for path in past if Path(path).resolve() not in followed]
-        if found and self.journal.noted("facts"):
+        if found and self.journal.facts():
             raise LearnedError(
                 f"{self._config.journal}: has a past already; older logs can only be read before everything else: "
                 "leave --learn out, or begin anew with an empty state directory"
@@ -237,7 +237,7 @@ class Controller:
         return found
 
     def _take_up(self) -> None:
-        facts = self.journal.noted("facts")
+        facts = self.journal.facts()
         if facts and not self.core.restore(facts, self.journal.remembered()):
             log.warning(
                 "what was counted was kept for other windows than this policy's, or by another version, and is counted "

@@ -206,7 +206,7 @@ class Live:
         """A new process takes up what the journal holds."""
         self.journal = Journal.open(self.path)
         self.core = new_core()
-        facts = self.journal.noted("facts")
+        facts = self.journal.facts()
         if facts:
             assert self.core.restore(facts, self.journal.remembered())
 

@@ -197,19 +197,21 @@ class _Memory(NamedTuple):
     lineage: str
     remembers: bool
     position: Mapping[str, Any]
-    facts: Mapping[str, Any]
+    lines: int
+    clock: float
 
     @classmethod
     def of(cls, journal: Journal, *, learns: bool) -> _Memory:
         """`learns`: it soon will remember something."""
         position = (journal.noted("positions") or {}).get(STREAM, {})
-        facts = journal.noted("facts") or {}
-        return cls(str(journal.noted(_LINEAGE) or ""), learns or bool(facts), position, facts)
+        facts = journal.facts()
+        lines, clock = (facts["lines"], facts["clock"]) if facts else (0, 0.0)
+        return cls(str(journal.noted(_LINEAGE) or ""), learns or facts is not None, position, lines, clock)
 
     @property
     def read(self) -> list[Any]:
         """Which stream, how many of its lines, and the time that the last had."""
-        return [self.position.get("created", ""), self.facts.get("lines", 0), self.facts.get("clock", 0.0)]
+        return [self.position.get("created", ""), self.lines, self.clock]
 
 
 def _join(link: Link, journal: Journal, memory: _Memory) -> None:

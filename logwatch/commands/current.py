@@ -44,7 +44,7 @@ def current_of(journal: Journal, key: str) -> Current | None:
     from logwatch.measuring.packing import Layout, cells_of
 
     kind = key.partition(":")[0]
-    packed, facts = journal.remembered_of(f"rates {kind}", key), journal.noted("facts")
+    packed, facts = journal.remembered_of(f"rates {kind}", key), journal.facts()
     layout = Layout.read(facts.get("layouts", {}).get(f"rates {kind}", "")) if facts else None
     if packed is None or facts is None or layout is None:
         return None

@@ -19,6 +19,7 @@ from logwatch.judging.policy import ENFORCE, Policy
 from logwatch.reading.loss import KINDS as LOSSES
 from logwatch.reading.loss import totals
 from logwatch.reading.source import DamageError
+from logwatch.schema import Facts
 from logwatch.settings import core_of, policy_of, zone_of
 from logwatch.telling import orders
 from logwatch.telling.journal import Journal
@@ -70,7 +71,7 @@ def of_journal(path: Path, config: Config, title: str) -> Findings:
     try:
         policy = policy_of(config)
         with Journal.read(path) as journal:
-            reviews, facts = journal.reviews()[::-1], journal.noted("facts")
+            reviews, facts = journal.reviews()[::-1], journal.facts()
             effects = journal.effects()
             decisions = sorted((*journal.decisions(), *orders.decisions(reviews)), key=lambda decision: decision.time)
             published = put_by_rule(journal.published(), decisions)
@@ -143,7 +144,7 @@ def _made(made: Iterable[Case]) -> dict[str, int]:
     }
 
 
-def _losses(facts: Mapping[str, Any], followed: Mapping[str, int]) -> dict[str, int]:
+def _losses(facts: Facts, followed: Mapping[str, int]) -> dict[str, int]:
     return {LOSSES[kind]: count for kind, count in totals(facts, followed).items()}
 
 

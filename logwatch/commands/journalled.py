@@ -77,7 +77,7 @@ def journal_of(args: argparse.Namespace, config: Config) -> Iterator[tuple[Journ
     with _scratch() as directory:
         end = _read(config, directory, logs_of(args), damage)
         with Journal.read(_within(config, directory).journal) as journal:
-            if (journal.noted("facts") or {}).get("clock") != end:
+            if (facts := journal.facts()) is None or facts["clock"] != end:
                 raise Failure(f"{directory}: what the logs tell did not fit there: {_REMEDY}")
             yield journal, end
     read_whole(damage)

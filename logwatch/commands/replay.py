@@ -247,7 +247,7 @@ def _journal(directory: Path) -> Iterator[Journal]:
 
 def _remember(core: Core, directory: Path) -> None:
     with _journal(directory) as journal:
-        facts = journal.noted("facts")
+        facts = journal.facts()
         restored = not facts or core.restore(facts, journal.remembered())
     if not restored:
         raise Failure(

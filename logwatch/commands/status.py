@@ -6,7 +6,7 @@ import argparse
 import shutil
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def _controller(config: Config) -> Found:
 
     try:
         with Journal.read(config.journal) as journal:
-            facts = journal.noted("facts")
+            facts = journal.facts()
             standing, guarded = journal.standing(now()), journal.held_back_since(now() - _DAY)
             held, ordered = journal.held_back(), orders.standing(journal.reviews(), now())
     except JournalError as error:
@@ -94,7 +94,8 @@ def _controller(config: Config) -> Found:
         "decisions": facts["seq"],
         **modes,
         "standing by hand": len(ordered),
-        **_counters(facts),
+        "lines": facts["lines"],
+        "guarded": facts["guarded"],
         "guard": "{taken} of {of} places taken".format_map(facts.get("places", {"taken": 0, "of": 0})),
     }
     waiting = [decision for decision in standing if decision.seq in held]
@@ -114,10 +115,6 @@ def _guarded(turned: int, waiting: Sequence[Decision], config: Config) -> str:
     return f"{said}: {why}. Held back now: {who}{more}; `mailbrake review{same}` lists them, {confirm}"
 
 
-def _counters(facts: Mapping[str, Any]) -> dict[str, int]:
-    return {name: facts[name] for name in ("lines", "guarded")}
-
-
 def _log(config: Config) -> Found:
     from logwatch.reading.journald import NAME as JOURNALD
     from logwatch.reading.loss import clocks_off, totals
@@ -126,12 +123,12 @@ def _log(config: Config) -> Found:
 
     try:
         with Journal.read(config.journal) as journal:
-            positions, facts = journal.noted("positions") or {}, journal.noted("facts")
+            positions, facts = journal.noted("positions") or {}, journal.facts()
             hindered = journal.noted("problems") or []
             found: dict[str, Any] = totals(facts, journal.noted("losses") or {}) if facts else {}
     except JournalError:
         return {}, []
-    if off := clocks_off(facts or {}):
+    if off := clocks_off(facts.get("off", {}) if facts else {}):
         found["hosts' clocks"] = off
     problems: dict[str, str] = {}  # by path
     for path, position in positions.items():

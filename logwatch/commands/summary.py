@@ -78,11 +78,10 @@ class Reading:
             f"{counted(len(self._accounts), 'account')} (SMTP AUTH logins), "
             f"{counted(self._failed, 'failed login')}."
         )
-        facts = self._core.reader.facts()
-        if off := clocks_off(facts):
+        if off := clocks_off(self._core.reader.off):
             said = ", ".join(f"{host} is {much}" for host, much in off.items())
             print(f"Not all clocks agree: {said}. Their lines count as of the newest of the others.")
-        if steps := facts["clock_steps"]:
+        if steps := self._core.reader.attribution.clocks.steps:
             print(
                 f"The log's clock went back by more than an hour {times(steps)}: what had been counted was forgotten, "
                 "so much may have been missed. Is a host's clock or zone wrong?"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
-from logwatch.schema import Decision
+from logwatch.schema import Decision, PendingReviews
 
 
 @dataclass(frozen=True)
@@ -64,14 +63,14 @@ class Said:
         releases = (word for word in self._words if isinstance(word, Release))
         return any(release.key == decision.key and decision.time <= release.time for release in releases)
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> PendingReviews:
         """All of it, as JSON values."""
         return {
             "releases": [[word.key, word.time, word.until] for word in self._words if isinstance(word, Release)],
             "confirmations": [[word.key, word.time] for word in self._words if isinstance(word, Confirmation)],
         }
 
-    def restore(self, facts: Mapping[str, Any]) -> None:
+    def restore(self, facts: PendingReviews) -> None:
         """Take up what `facts` gave."""
         releases = [Release(*release) for release in facts["releases"]]
         confirmations = [Confirmation(*confirmation) for confirmation in facts.get("confirmations", ())]

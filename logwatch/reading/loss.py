@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from logwatch.schema import Facts
+
 # what is counted, and what stands before their number
 KINDS = {
     "log_loss": "times the logger said that it had dropped lines (see RateLimitIntervalSec of journald, or "
@@ -39,22 +41,24 @@ _BUSY = 100  # events in the hour or two before a silence
 Totals = Mapping[str, int]
 
 
-def totals(facts: Mapping[str, Any], followed: Totals) -> dict[str, int]:
+def totals(facts: Facts, followed: Totals) -> dict[str, int]:
     """How many of each kind so far, from the core's facts and what the follower could not read."""
     counted = {
         "log_loss": facts["events"].get("log_loss", 0),
         "unreadable": sum(facts["unreadable"].values()),
-        "silences": facts["silences"][0],
-        **{kind: facts.get(kind, 0) for kind in ("orphans", "clock_steps", "clocks_off")},
+        "silences": int(facts["silences"][0]),
+        "orphans": facts["orphans"],
+        "clock_steps": facts["clock_steps"],
+        "clocks_off": facts.get("clocks_off", 0),
     }
     known = {kind: counted.get(kind, 0) + followed.get(kind, 0) for kind in KINDS}
     return known | {kind: followed[kind] for kind in ON_THE_WAY if kind in followed}
 
 
-def clocks_off(facts: Mapping[str, Any]) -> dict[str, str]:
-    """By how much the clocks of hosts are off, in words by host, of the core's facts: a few, the latest last."""
-    off = list(facts.get("off", {}).items())[-_NAMED:]
-    return {_printable(host): f"{abs(by) / _HOUR:.1f} h {'ahead' if by > 0 else 'behind'}" for host, by in off}
+def clocks_off(off: Mapping[str, float]) -> dict[str, str]:
+    """By how much the clocks of hosts are off (seconds, as the core's facts have them), in words: the latest few."""
+    latest = list(off.items())[-_NAMED:]
+    return {_printable(host): f"{abs(by) / _HOUR:.1f} h {'ahead' if by > 0 else 'behind'}" for host, by in latest}
 
 
 def _printable(host: str) -> str:

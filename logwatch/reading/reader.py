@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any
 
@@ -11,7 +11,7 @@ from logwatch.memory import Memory
 from logwatch.reading.attribute import Attribution
 from logwatch.reading.scan import Scanner
 from logwatch.reading.stamp import Course, Stamps
-from logwatch.schema import Columns
+from logwatch.schema import Columns, ReaderFacts
 
 
 class Reader:
@@ -44,6 +44,11 @@ class Reader:
         """Lines read so far."""
         return self.scanner.lines
 
+    @property
+    def off(self) -> dict[str, float]:
+        """By how many seconds hosts were off within the last day."""
+        return self.attribution.clocks.off()
+
     def read(self, chunk: bytes) -> Columns:
         """The events of whole lines, as `Attribution.attribute` gives them; `start` is each line's offset."""
         return self.attribution.attribute(self.scanner.scan(chunk))
@@ -52,7 +57,7 @@ class Reader:
         """What is remembered by key."""
         return self.attribution.memories()
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> ReaderFacts:
         """What is remembered that has no key, as JSON values."""
         clocks = self.attribution.clocks
         return {
@@ -69,7 +74,7 @@ class Reader:
             "off": clocks.off(),
         }
 
-    def restore(self, facts: Mapping[str, Any]) -> None:
+    def restore(self, facts: ReaderFacts) -> None:
         """Take up what `facts` once gave."""
         self.scanner.stamps.course = Course(facts["stamp"], *facts.get("course", ()))
         self.scanner.lines = facts["lines"]

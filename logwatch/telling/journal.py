@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from logwatch.memory import Memory
-from logwatch.schema import Decision, Listing
+from logwatch.schema import Decision, Facts, Listing
 from logwatch.telling.edit_distance import one_off
 from logwatch.telling.journal_file import Archive
 from logwatch.telling.published import Change
@@ -170,14 +170,12 @@ class Journal(Archive):
             ).rowcount
             self._db.execute("DELETE FROM guarded WHERE seq NOT IN (SELECT seq FROM decisions)")
             self._db.execute("DELETE FROM answers WHERE client IN (?, ?)", (key, key.partition(":")[2]))
-            facts = self.noted("facts") or {}
-            if facts:  # what the log's clock has not passed yet
-                said = {
-                    name: [one for one in facts.get(name, ()) if one[0] != key]
-                    for name in ("releases", "confirmations")
-                }
+            if facts := self.facts():  # what the log's clock has not passed yet
+                releases = [one for one in facts["releases"] if one[0] != key]
+                confirmations = [one for one in facts.get("confirmations", ()) if one[0] != key]
                 answers = [one for one in facts.get("answers", ()) if one[2] != key]
-                self.note("facts", {**facts, **said, "answers": answers})
+                said = {"releases": releases, "confirmations": confirmations, "answers": answers}
+                self.note("facts", {**facts, **said})
         self._db.execute("VACUUM")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Forgotten(decisions, effects, reviews, len(found), memories)
@@ -316,6 +314,10 @@ class Journal(Archive):
         """A named value of the checkpoint; None where there is none."""
         row = self._db.execute("SELECT value FROM checkpoint WHERE name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row else None
+
+    def facts(self) -> Facts | None:
+        """What the core remembers that has no key, as of the last checkpoint; None before the first."""
+        return self.noted("facts") or None
 
 
 def _row(decision: Decision) -> tuple[object, ...]:

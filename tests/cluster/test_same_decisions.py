@@ -48,7 +48,7 @@ class Controller:
     def start(self) -> None:
         self.journal = Journal.open(self.path)
         self.core = new_core()
-        facts = self.journal.noted("facts")
+        facts = self.journal.facts()
         if facts:
             assert self.core.restore(facts, self.journal.remembered())
         self.merger = Merger(Limits(), UTC, own, self.journal.noted("merger"))

@@ -11,6 +11,7 @@ from logwatch.core import Core
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import parse
 from logwatch.reading.loss import KINDS, QUIET, Silences, Warner, clocks_off, totals
+from logwatch.schema import Facts
 
 HOUR = 3600.0
 START = 1_790_812_800.0
@@ -73,13 +74,13 @@ def test_silences_are_what_they_are_by_definition(bursts: list[tuple[float, int]
     assert silences(clocks, places) == found
 
 
-def facts() -> dict[str, object]:
+def facts() -> Facts:
     return Core(Judge(parse("rule r per account: when messages in 1h > 1 block for 1h"), "observe")).facts()
 
 
 def test_every_kind_is_among_the_totals() -> None:
     """What the core knows, and what the follower could not read."""
-    known = facts() | {"events": {"log_loss": 1}, "unreadable": {"accept": 2, "queued": 1}, "orphans": 4}
+    known: Facts = {**facts(), "events": {"log_loss": 1}, "unreadable": {"accept": 2, "queued": 1}, "orphans": 4}
     assert totals(known, {"gaps": 5}) == dict.fromkeys(KINDS, 0) | {
         "log_loss": 1,
         "unreadable": 3,
@@ -116,7 +117,7 @@ def test_it_is_said_once_a_minute_and_then_all_that_is_new() -> None:
 def test_hosts_that_are_off_are_named() -> None:
     """A few of them, and whatever somebody wrote for a name can be printed."""
     off = {f"mx{n}": n * 3600.0 for n in range(2, 9)} | {"a\x1b[2J": -7000.0, "": 9000.0}
-    said = clocks_off({"off": off})
+    said = clocks_off(off)
     assert said == {
         "mx6": "6.0 h ahead",
         "mx7": "7.0 h ahead",
