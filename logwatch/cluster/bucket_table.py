@@ -42,10 +42,9 @@ log = logging.getLogger("mailbrake.shared")
 class Wanted:
     """What should be in the bucket, as the controller says it; what writes it there asks from another thread."""
 
-    def __init__(self, partitions: int) -> None:
+    def __init__(self) -> None:
         self.known = False  # all of it
         self.why = OPENED  # what is taken up now is wanted
-        self._partitions = partitions
         self._lock = threading.Lock()
         self._values: dict[str, bytes] = {}
         self._ends: dict[str, float] = {}
@@ -56,7 +55,7 @@ class Wanted:
         """Take up changes, a key without records being taken off."""
         with self._lock:
             for key, records in changes.items():
-                self._set(names.raw(key, self._partitions), records)
+                self._set(names.raw(key), records)
         return 0
 
     def replace(self, table: Mapping[str, Sequence[Record]], now: float) -> int:
@@ -121,7 +120,7 @@ class Shared:
         self._standing = standing
         self._say = say
         self._partitions = partitions
-        self._wanted = Wanted(partitions)
+        self._wanted = Wanted()
         self._publisher = Publisher(self._wanted, 0.0)
         self._written_down: deque[Change] = deque(maxlen=_CHANGES)
         self._untold: deque[tuple[float, Decision]] = deque(maxlen=_MOST)
@@ -129,6 +128,7 @@ class Shared:
         self._marks: dict[str, int] = {}  # revisions of deletions that were in the way
         self._current = False  # whether the bucket is known
         self._whole: frozenset[int] = frozenset()  # partitions that are in the bucket as they should be
+        self._todo: set[str] = set()  # keys of the bucket that may not be as they should be
         self._work = asyncio.Event()
         self._beaten = float("-inf")  # when a sign of life was last written, monotonic
         self._living = float("-inf")  # when the controller last gave one
@@ -213,6 +213,7 @@ class Shared:
             for name in before.keys() | self._seen.keys() if before else ():  # what was missed while not connected
                 self._put_down(name, before.get(name), self._seen.get(name))
             self._current = True
+            self._todo |= {entry.key for entry in entries}  # who has taken a key off by hand finds it put back
             self._work.set()
 
     def _note(self, entry: bucket.Entry) -> None:
@@ -231,32 +232,46 @@ class Shared:
     async def _write(self, client: Client) -> None:
         """Make the bucket what it should be, where it is ours."""
         held = self._whole = frozenset[int]()
-        todo: set[str] = set()
         while True:
             await self._work.wait()
             self._work.clear()
             before, held = held, self._shares.held(time.monotonic())
-            todo |= self._wanted.changes()
+            self._todo |= self._wanted.changes()
             if held - before:
-                todo |= self._wanted.names() | set(self._seen)
-            if held - before:
+                self._todo |= self._wanted.names() | set(self._seen)
                 self._whole = frozenset()
-            if self._current and self._wanted.known:
-                todo = await self._written(client, todo, held)
-                self._whole = self._whole if todo else held
-            if todo:  # another was quicker; what it wrote is on its way here
+            if not (self._current and self._wanted.known):
+                continue
+            todo, self._todo = self._todo, set()
+            if left := await self._written(client, todo, held):  # another was quicker; what it wrote is on its way here
+                self._todo |= left
                 await asyncio.sleep(_PAUSE)
                 self._work.set()
+            else:
+                self._whole = held
 
     async def _written(self, client: Client, todo: set[str], held: frozenset[int]) -> set[str]:
         """Write what differs; what could not be written."""
-        mine = [name for name in sorted(todo) if int(name.partition(".")[0]) in held and self._differs(name)]
+        mine = [name for name in sorted(todo) if self._partition(name) in held and self._differs(name)]
+        listed = [name for name in mine if self._wanted.get(name) is not None]
+        left = await self._put_all(client, listed)
+        gone = [name for name in mine if self._wanted.get(name) is None]
+        # a key that is in the bucket under a name of before keeps that one until it has its own
+        return left | (set(gone) if left else await self._put_all(client, gone))
+
+    async def _put_all(self, client: Client, some: Sequence[str]) -> set[str]:
+        """Write these; what could not be written."""
         left: set[str] = set()
-        for begin in range(0, len(mine), _AT_ONCE):
-            some = mine[begin : begin + _AT_ONCE]
-            done = await asyncio.gather(*(self._put(client, name) for name in some))
-            left |= {name for name, written in zip(some, done, strict=True) if not written}
+        for begin in range(0, len(some), _AT_ONCE):
+            batch = some[begin : begin + _AT_ONCE]
+            done = await asyncio.gather(*(self._put(client, name) for name in batch))
+            left |= {name for name, written in zip(batch, done, strict=True) if not written}
         return left
+
+    def _partition(self, name: str) -> int | None:
+        """Which a key of the bucket belongs to; None for a name that is none of ours."""
+        key = names.plain(name)
+        return None if key is None else names.partition(key, self._partitions)
 
     def _differs(self, name: str) -> bool:
         seen = self._seen.get(name)
@@ -277,7 +292,7 @@ class Shared:
     def _put_down(self, name: str, before: bucket.Entry | None, after: bucket.Entry | None) -> None:
         """Take note of what was written, whoever wrote it: all controllers decide it, and know why."""
         key = names.plain(name)
-        if key and (before and before.value) != (after and after.value):
+        if key and name == names.raw(key) and (before and before.value) != (after and after.value):
             why = self._wanted.reason(name)
             self._written_down.extend(changes(key, _records(before), _records(after), time.time(), why))
 

@@ -1,7 +1,7 @@
 """Streams and buckets of a cluster, and their subjects.
 
     LINES       lines.HOST   batches of log lines (wire)      reviews   what operators say, by a controller
-    KV_table    $KV.table.PARTITION.KEY   records of the table, JSON as in LMDB      $KV.table.beat   a sign of life
+    KV_table    $KV.table.key.KEY   records of the table, JSON as in LMDB      $KV.table.beat   a sign of life
     KV_shares   $KV.shares.c.NAME   a controller's sign of life      $KV.shares.p.N   who holds a partition
                 $KV.shares.lineage  whose memory all controllers have
 

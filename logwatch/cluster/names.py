@@ -35,13 +35,13 @@ def partition(key: str, partitions: int) -> int:
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=4).digest()) % partitions
 
 
-def raw(key: str, partitions: int) -> str:
-    """A key of the table as one of the bucket: partition, and what NATS allows in a name."""
-    return f"{partition(key, partitions)}.{base64.urlsafe_b64encode(key.encode()).decode().rstrip('=')}"
+def raw(key: str) -> str:
+    """A key of the table as one of the bucket, in what NATS allows in a name; the same in whatever partition it is."""
+    return f"key.{base64.urlsafe_b64encode(key.encode()).decode().rstrip('=')}"
 
 
 def plain(name: str) -> str | None:
-    """The key that `raw` gave this name to; None for a name that is none of its."""
+    """The key that `raw` gave this name to, or once gave (with a number before the dot); None for any other name."""
     packed = name.partition(".")[2]
     try:
         return base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode() or None

@@ -6,7 +6,7 @@ leases run out, as if its own controller had died. Leases are the gateway's own:
 
 A sign of life names the partitions whose part of the bucket is as its controller wants it. Until a partition has been
 named since the connection began, what the table has of it stays: a bucket that is just being filled takes nobody's
-brakes off.
+brakes off. So does a key's other name, until it has gone as well: names held the partition's number once.
 """
 
 from __future__ import annotations
@@ -38,10 +38,9 @@ class Mirror:
         self._lease = lease
         self._exported = exported
         self._writer: Writer | None = None
-        self._wanted: dict[str, tuple[Record, ...]] = {}
+        self._wanted: dict[str, dict[str, tuple[Record, ...]]] = {}  # by key, then by name in the bucket, latest last
         self._changed: set[str] | None = None  # keys; None: all may have
-        self._whole: set[int] = set()  # partitions of which all is known
-        self._partitions = 1
+        self._whole: dict[int, set[int]] = {}  # by how many there are: partitions of which all is known
         self._problem = ""
         self._beaten = 0.0
 
@@ -85,18 +84,20 @@ class Mirror:
         except ValueError as error:
             self._say(f"the record of {key!r:.80} is broken: {error}")
             records = ()
+        named = self._wanted.setdefault(key, {})
+        named.pop(name, None)
         if records:
-            self._wanted[key] = records
-        else:
-            self._wanted.pop(key, None)
+            named[name] = records
+        elif not named:
+            del self._wanted[key]
         if self._changed is not None:
             self._changed.add(key)
 
     def _hear(self, said: _Said) -> None:
         self.generation = max(self.generation, said.generation)
-        self._partitions = max(1, said.partitions)
-        if not said.whole <= self._whole:
-            self._whole |= said.whole
+        whole = self._whole.setdefault(max(1, said.partitions), set())
+        if not said.whole <= whole:
+            whole |= said.whole
             self._changed = None
 
     def _beat(self, now: float) -> None:
@@ -133,10 +134,14 @@ class Mirror:
         """What the table has of partitions of which not all is known."""
         assert self._writer
         listed = ((key, found) for key, found in self._writer.records() if not isinstance(found, Unusable))
-        return {key: found for key, found in listed if partition(key, self._partitions) not in self._whole}
+        return {key: found for key, found in listed if not self._is_known(key)}
+
+    def _is_known(self, key: str) -> bool:
+        return any(partition(key, number) in whole for number, whole in self._whole.items())
 
     def _records(self, key: str, now: float) -> tuple[Record, ...]:
-        return tuple(replace(record, lease=now + self._lease) for record in self._wanted.get(key, ()))
+        latest = next(reversed(self._wanted.get(key, {}).values()), ())
+        return tuple(replace(record, lease=now + self._lease) for record in latest)
 
     def _listed(self) -> Listed:
         assert self._writer

@@ -25,11 +25,11 @@ def record(action: str = "block", until: float = NOW + 7200) -> Record:
 
 
 def entry(key: str, *records: Record, revision: int = 1) -> Entry:
-    return Entry(raw(key, 8), encode(records) if records else None, revision)
+    return Entry(raw(key), encode(records) if records else None, revision)
 
 
-def beat(generation: int, *, whole: Sequence[int] = range(8)) -> Entry:
-    said = {"generation": generation, "partitions": 8, "whole": list(whole)}
+def beat(generation: int, *, whole: Sequence[int] = range(8), partitions: int = 8) -> Entry:
+    said = {"generation": generation, "partitions": partitions, "whole": list(whole)}
     return Entry(BEAT, json.dumps(said).encode(), 9)
 
 
@@ -64,8 +64,8 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 @pytest.mark.parametrize("key", [BOB, "account:bøb @\n", "net:2001:db8::/48", "client:192.0.2.1"])
 def test_any_key_has_a_name_in_the_bucket(key: str) -> None:
-    assert plain(raw(key, 8)) == key
-    assert raw(key, 8).replace(".", "").replace("_", "").replace("-", "").isalnum()
+    assert plain(raw(key)) == key
+    assert raw(key).replace(".", "").replace("_", "").replace("-", "").isalnum()
 
 
 @pytest.mark.parametrize("name", ["beat", "1.", "1.é", "1.gAAA"])
@@ -141,6 +141,31 @@ def test_a_bucket_that_is_just_being_filled_takes_no_brakes_off(gateway: Gateway
     assert gateway.listed(NOW + 2) == {}
 
 
+def test_the_number_of_partitions_may_change_while_a_bucket_is_filled(gateway: Gateway) -> None:
+    """What was named of eight says nothing of as many of twelve."""
+    keys = [f"account:user{number}" for number in range(40)]
+    gateway.mirror.begin([entry(key, record()) for key in keys])
+    gateway.mirror.apply([beat(4)], NOW)
+    gateway.mirror.begin([])
+    gateway.mirror.apply([beat(0, whole=[0])], NOW + 1)
+    gateway.mirror.apply([beat(0, whole=[1], partitions=12)], NOW + 2)
+    said = {key for key in keys if partition(key, 8) == 0 or partition(key, 12) == 1}
+    assert set(gateway.listed(NOW + 2)) == set(keys) - said
+
+
+def test_a_key_under_another_name_is_the_same_key(gateway: Gateway) -> None:
+    """Names held a number once, which changed with that of the partitions: the new one came, then the old one went."""
+    before = Entry("3." + raw(BOB).partition(".")[2], encode([record("tempfail")]), 1)
+    gateway.mirror.begin([before])
+    gateway.mirror.apply([beat(1)], NOW)
+    gateway.mirror.apply([entry(BOB, record(), revision=2)], NOW)
+    assert gateway.listed(NOW) == {BOB: ["block"]}
+    gateway.mirror.apply([before._replace(value=None, revision=3)], NOW)
+    assert gateway.listed(NOW) == {BOB: ["block"]}
+    gateway.mirror.apply([entry(BOB, revision=4)], NOW)
+    assert gateway.listed(NOW) == {}
+
+
 def test_a_table_that_was_removed_is_made_again(gateway: Gateway) -> None:
     gateway.mirror.begin([entry(BOB, record())])
     gateway.mirror.apply([beat(1)], NOW)
@@ -150,7 +175,7 @@ def test_a_table_that_was_removed_is_made_again(gateway: Gateway) -> None:
 
 
 def test_a_broken_record_is_left_out_and_said(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> None:
-    gateway.mirror.begin([Entry(raw(BOB, 8), b"{}", 1), entry("account:alice", record()), Entry("1.gA", b"", 2)])
+    gateway.mirror.begin([Entry(raw(BOB), b"{}", 1), entry("account:alice", record()), Entry("1.gA", b"", 2)])
     gateway.mirror.apply([beat(1)], NOW)
     assert gateway.listed(NOW) == {"account:alice": ["block"]}
     assert "the record of 'account:bob' is broken: action is missing" in caplog.text
