@@ -34,18 +34,22 @@ _STREAM = re.compile(
     r"tls://(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|nats://(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}"
 )
 _LONGEST_PATH = 107  # bytes that fit in a sockaddr_un
+_LONGEST_DURATION = 36500 * 86400  # seconds: dates end with the year 9999
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 SIZES = {"kB": 10**3, "MB": 10**6, "GB": 10**9}
 
 
 def as_duration(value: object) -> int:
-    """Seconds of a duration such as "90s", "10m", "1h", "7d"; ValueError names what is expected."""
+    """Seconds of a duration such as "90s", "10m", "1h", "7d", up to 100 years."""
     found = re.fullmatch(r"([1-9][0-9]{0,8})([smhdw])", value) if isinstance(value, str) else None
     if not found:
         meant = as_written_elsewhere(value) if isinstance(value, str) else ""
         remedy = f'; did you mean "{meant}"?' if meant else ""
         raise ValueError(f'expected a duration such as "90s", "10m", "1h" or "7d", found {value!r}{remedy}')
-    return int(found[1]) * UNITS[found[2]]
+    seconds = int(found[1]) * UNITS[found[2]]
+    if seconds > _LONGEST_DURATION:
+        raise ValueError(f'expected 100 years at most ("36500d"), found {value!r}')
+    return seconds
 
 
 LENGTH = re.compile(

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import pyparsing as pp
 
-from enforce.checks import as_duration
+from enforce.checks import UNITS
 from logwatch.judging.conditions import span
 
 Action = Callable[[str, int, pp.ParseResults], Any]
@@ -66,7 +66,7 @@ def length(limits: tuple[int, int], name: str) -> pp.ParserElement:
     shortest, longest = limits
 
     def seconds(text: str, at: int, tokens: pp.ParseResults) -> int:
-        length = as_duration(tokens[0])
+        length = int(tokens[0][:-1]) * UNITS[tokens[0][-1]]
         if not shortest <= length <= longest:
             what = name.partition(" such")[0]
             refuse(text, at, f'expected {what} from {span(shortest)} to {span(longest)}, found "{tokens[0]}"')

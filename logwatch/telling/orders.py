@@ -22,18 +22,21 @@ from logwatch.telling.journal import TAKEN_BACK, Review
 
 BY_HAND = ("by-hand", "by-hand-cap")  # rules that orders count as one of
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # Crockford's base 32, as of all case references
-_VERDICT = re.compile(rf"ordered ({'|'.join(ACTIONS)})(?: ([0-9.]+))?")
+_VERDICT = re.compile(rf"ordered ({'|'.join(ACTIONS)})(?: ([0-9.]+(?:e[-+]?[0-9]+)?))?")
+
+
+_LAST_DATE = 253_402_300_799.0  # of the year 9999: what ends later can neither be shown nor stand in the table
 
 
 def verdict(action: str, number: float | None = None) -> str:
     """The verdict of the review that orders this; `number` is a throttle's share, a cap's recipients."""
-    return f"ordered {action}" + ("" if number is None else f" {number:g}")
+    return f"ordered {action}" + ("" if number is None else f" {number:.12g}")
 
 
 def decision_of(review: Review) -> Decision | None:
     """The decision that a review orders; None where it says something else."""
     found = _VERDICT.fullmatch(review.verdict)
-    if not found or review.until is None:
+    if not found or review.until is None or review.until > _LAST_DATE:
         return None
     action, number = found[1], float(found[2] or 0)
     return Decision(

@@ -134,6 +134,7 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
         ('[state]\nlease = "1 hour"', f"[state] lease: expected {_DURATIONS}, found '1 hour'; did you mean \"1h\"?"),
         ("[state]\nlease = 3600", f"[state] lease: expected {_DURATIONS}, found 3600"),
         ('[state]\nlease = "0h"', f"[state] lease: expected {_DURATIONS}, found '0h'"),
+        ('[state]\nlease = "9999999d"', "[state] lease: expected 100 years at most (\"36500d\"), found '9999999d'"),
         ('[log]\nkeep_case = "yes"', f"[log] keep_case: expected {_SWITCHES}, found 'yes'"),
         (
             '[log]\nzone = "Berlin"',

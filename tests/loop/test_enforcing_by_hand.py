@@ -110,6 +110,8 @@ def test_an_order_on_a_client_that_is_exempt_says_that_nobody_is_refused(shared:
     [
         (["block", "local:33", "--for", "1h"], "local:33 has no SMTP session that could be refused"),
         (["block", "bob", "--for", "soon"], "--for: expected a duration such as"),
+        (["block", "bob", "--for", "36501d"], "--for: expected 100 years at most"),
+        (["block", "bob", "--for", "999999999w"], "--for: expected 100 years at most"),
         (["throttle", "bob", "--for", "1h", "--share", "2"], "throttle: 2 is out of range"),
         (["cap", "bob", "--for", "1h", "--recipients", "-1"], "cap: -1 is out of range"),
         (["block", "client:bob", "--for", "1h"], "expected an address after client:"),

@@ -17,7 +17,16 @@ def review(id_: int, verdict: str, key: str = BOB, until: float | None = NOW + 3
 
 @pytest.mark.parametrize(
     ("action", "number", "share", "most"),
-    [("block", None, None, None), ("throttle", 0.25, 0.25, None), ("cap", 25, None, 25), ("hold", None, None, None)],
+    [
+        ("block", None, None, None),
+        ("throttle", 0.25, 0.25, None),
+        ("throttle", 0.00001, 0.00001, None),
+        ("throttle", 0.0, 0.0, None),
+        ("cap", 25, None, 25),
+        ("cap", 1_234_567, None, 1_234_567),
+        ("cap", 1_000_000_000, None, 1_000_000_000),
+        ("hold", None, None, None),
+    ],
 )
 def test_an_order_comes_back_as_it_was_given(
     action: str, number: float | None, share: float | None, most: int | None
@@ -34,8 +43,10 @@ def test_what_is_no_order_gives_none(verdict: str) -> None:
     assert orders.decision_of(review(1, verdict)) is None
 
 
-def test_an_order_without_an_end_is_none() -> None:
-    assert orders.decision_of(review(1, "ordered block", until=None)) is None
+@pytest.mark.parametrize("until", [None, NOW + 9_999_999 * 86400])
+def test_an_order_without_an_end_that_has_a_date_is_none(until: float | None) -> None:
+    """Else a controller that finds one in its journal would fail at each start."""
+    assert orders.decision_of(review(1, "ordered block", until=until)) is None
 
 
 def test_an_order_stands_until_it_ends_or_its_key_is_released() -> None:
