@@ -104,7 +104,9 @@ class Writer:
             return _step(txn, files.meta(txn)._replace(heartbeat=now, capped=_has_cap(table)), generation)
 
     def remove(self, key: str) -> bool:
-        """Take `key` off the table; False if it was not listed."""
+        """Take `key` off the table; False if it was not listed, as what has no SMTP session never is."""
+        if not key.startswith(_KINDS):
+            return False
         with self._writing() as txn:
             found = self._set(txn, _raw_key(key), None)
             if found:

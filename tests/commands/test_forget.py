@@ -90,6 +90,12 @@ def test_a_login_without_the_site_s_domain_is_the_same_account(machine: Machine)
     assert "Bob" not in "".join(line for seq in range(9) for line in machine.journalled(Journal.lines, seq))
 
 
+def test_what_no_table_lists_is_forgotten_as_well(machine: Machine) -> None:
+    """A local user has cases, too."""
+    done = mailbrake("forget", "local:33", *config(machine))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_without_a_journal_it_says_so(tmp_path: Path) -> None:
     """And makes none."""
     (tmp_path / "mailbrake.toml").write_text(f'[state]\ndirectory = "{tmp_path}/state"\n')

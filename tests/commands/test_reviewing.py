@@ -65,6 +65,14 @@ class TestReview:
         assert (first.verdict, first.note, second.verdict) == (verdict, "4711", verdict)
         assert first.by
 
+    @pytest.mark.parametrize("command", ["table release", "review release", "review exempt --for 30d"])
+    def test_what_no_table_lists_can_be_taken_back_as_well(self, machine: Machine, command: str) -> None:
+        """A local user, whose web form sent, has cases, too."""
+        for key in ("local:33", "site"):
+            done = mailbrake(*command.split(), key, *config(machine))
+            assert (done.returncode, done.stderr) == (0, "")
+            assert machine.journalled(Journal.reviews, key)
+
     def test_the_table_takes_a_reference_as_well(self, machine: Machine) -> None:
         """The caller has read it to the help desk from his screen; also that of an order."""
         ref = next(str(row["case"]) for row in objects("review", "--json", "--all", *config(machine)))

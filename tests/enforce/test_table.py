@@ -430,6 +430,8 @@ def test_publishing_counts_generations_and_beats_unless_told_not_to(table: Path)
         assert writer.remove(BOB) is False
         assert writer.publish({BOB: [record()]}, NOW + 20, alive=False) == 3
         assert writer.remove(BOB) is True
+        for never in ("local:33", "site", "meta"):
+            assert writer.remove(never) is False
         assert writer.state(NOW + 30).generation == 4
         assert writer.state(NOW + 30).age == 30
     assert peek(table, NOW + 30) == peek(table, NOW + 30)
