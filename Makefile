@@ -4,6 +4,8 @@ SHELL := /bin/sh
 PYTHON ?= python3
 CORPUS ?= ../shared/corpora
 BIN := .venv/bin
+# two at a time: most tests start processes of their own and wait for them; a file's stay together, for what they share
+SUITE := -n 2 --dist loadfile
 
 .PHONY: help demo demo-cluster test check conformance bench-reading format clean bench-detection notebooks
 
@@ -21,13 +23,13 @@ demo-cluster: .venv/cluster
 	@$(BIN)/mailbrake demo --cluster
 
 test: .venv/dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SUITE)
 
 check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SUITE)
 
 conformance: .venv/dev
 	@$(BIN)/python -m tests.reading.conformance $(CORPUS)
