@@ -13,6 +13,8 @@ import zoneinfo
 from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
+from enforce.key import network
+
 REFUSALS = ("cap", "throttle", "tempfail", "block")  # what is said to a client; a held message is accepted
 FORMATS = (
     "postfix-sasl",
@@ -164,7 +166,7 @@ def as_networks(value: object) -> tuple[Network, ...]:
     """A list of addresses and networks, IPv4 and IPv6; it may be empty."""
     try:
         if isinstance(value, list) and all(isinstance(v, str) for v in value):
-            return tuple(ipaddress.ip_network(v, strict=False) for v in value)
+            return tuple(map(network, value))
     except ValueError:
         pass
     raise ValueError(f'expected a list of addresses and networks such as ["127.0.0.0/8", "::1"], found {value!r}')

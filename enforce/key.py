@@ -105,11 +105,26 @@ def _is_network(written: str) -> bool:
     return bool(slash and _address(address))
 
 
+def network(written: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """A network without the bits of a host in it, an IPv4-mapped one as IPv4; ValueError for what is none."""
+    found = ipaddress.ip_network(written, strict=False)
+    mapped = getattr(found.network_address, "ipv4_mapped", None)
+    return ipaddress.ip_network((mapped, found.prefixlen - 96)) if mapped and found.prefixlen >= 96 else found
+
+
 def _network(value: str) -> str:
+    """The key of a network that mail is judged by; of one address, that of the client."""
     try:
-        return f"net:{ipaddress.ip_network(value, strict=False)}"
+        found = network(value)
     except ValueError:
         raise ValueError(f"expected a network such as net:192.0.2.0/24, found {value!r}") from None
+    if found.num_addresses == 1:
+        return f"client:{found.network_address}"
+    if f"net:{found}" not in networks(str(found.network_address)):
+        raise ValueError(
+            f"net:{found} would never be found: mail is judged by networks of /24, and by /64 and /48 in IPv6"
+        )
+    return f"net:{found}"
 
 
 def _address(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

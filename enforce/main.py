@@ -6,8 +6,9 @@ the MTA's default action (`milter_default_action = accept`).
 
 SIGHUP reads the configuration again: what concerns judging and wording, and where the table is, is in effect with the
 next command of every session. Socket, user and syslog need a restart, which it says; a broken file is told, and changes
-nothing. Started as root it can become another user (`[milter] user`): after everything is imported and the socket is
-open, before the first session and before the table is opened.
+nothing. Nor does one that has become empty, as a file is while it is being written, or since the disk is full. Started
+as root it can become another user (`[milter] user`): after everything is imported and the socket is open, before the
+first session and before the table is opened.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class SocketError(Exception):
 
 def main(argv: list[str] | None = None) -> int:
     """The command line; it returns only where the milter could not start: 2 for the configuration, 1 otherwise."""
+    if sys.stderr is None:  # whoever started this has closed it (`2>&-`, a daemon): there is still syslog
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")
     parser = argparse.ArgumentParser(prog="mailbrake-milter", description="The enforcing half of mailbrake, a milter.")
     parser.add_argument("--config", metavar="FILE", help="configuration file (default: every option at its default)")
     try:
@@ -173,11 +176,14 @@ class Again:
             config = configuration.load(self._config.file)
         except ConfigError as error:
             return f"the configuration stays as it was: {error}"
+        if self._config.lines and not config.lines:
+            return f"the configuration stays as it was: {config.file} is empty now; a restart would take it so"
         rules = rules_of(config, self._opened)
         same = config.table == self._config.table  # then its files stay open
         self._brake.rules = rules._replace(table=self._brake.rules.table) if same else rules
         old, self._config = self._config, config
         late = [name for name in _FIXED if getattr(old.milter, name) != getattr(config.milter, name)]
+        late += ["[metrics] milter"] if old.metrics.milter != config.metrics.milter else []
         return "configuration read again" + (f"; only a restart changes {', '.join(late)}" if late else "")
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.checks import FORMATS
 from enforce.config import Config
-from enforce.key import EVERYBODY, networks
+from enforce.key import EVERYBODY
 from enforce.printable import printable
 from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, peek
 from logwatch.commands import Failure, UsageError
@@ -205,8 +205,6 @@ def _beside(config: Config, key: str, record: Record, moment: float) -> tuple[li
 def _check(action: str, key: str, number: float | None) -> None:
     if key.partition(":")[0] not in ("account", "client", "net"):
         raise UsageError(f"{key} has no SMTP session that could be refused: account:, client: and net: have")
-    if key.startswith("net:") and key not in networks(key[4:].partition("/")[0]):
-        raise UsageError(f"{key} would never be found: mail is judged by networks of /24, and by /64 and /48 in IPv6")
     if key == EVERYBODY and action != "cap":
         raise UsageError(f"{action} for everybody is never meant: stop the MTA, or name a key; only a cap may be")
     if number is not None and not 0 <= number <= (1 if action == "throttle" else 1e9):

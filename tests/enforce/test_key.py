@@ -107,6 +107,10 @@ def test_a_client_is_its_own_client_and_in_its_networks(address: object) -> None
         ("192.0.2.0/24", "net:192.0.2.0/24"),
         ("192.0.2.7/24", "net:192.0.2.0/24"),
         ("2001:db8::/48", "net:2001:db8::/48"),
+        ("192.0.2.7/32", "client:192.0.2.7"),
+        ("net:2001:db8::7/128", "client:2001:db8::7"),
+        ("::ffff:192.0.2.0/120", "net:192.0.2.0/24"),
+        ("net:::ffff:192.0.2.7/128", "client:192.0.2.7"),
         ("account:192.0.2.0/24", "account:192.0.2.0/24@example.com"),
         ("room/24", "account:room/24@example.com"),
         ("local:33", "local:33"),
@@ -124,6 +128,18 @@ def test_what_an_operator_writes(written: str, expected: str) -> None:
     [
         ("client:bob", "expected an address after client:, found 'bob'"),
         ("192.0.2.0/33", "expected a network such as net:192.0.2.0/24, found '192.0.2.0/33'"),
+        (
+            "10.0.0.0/8",
+            "net:10.0.0.0/8 would never be found: mail is judged by networks of /24, and by /64 and /48 in IPv6",
+        ),
+        (
+            "net:2001:db8::/56",
+            "net:2001:db8::/56 would never be found: mail is judged by networks of /24, and by /64 and /48 in IPv6",
+        ),
+        (
+            "::ffff:0:0/96",
+            "net:0.0.0.0/0 would never be found: mail is judged by networks of /24, and by /64 and /48 in IPv6",
+        ),
         ("net:bob", "expected a network such as net:192.0.2.0/24, found 'bob'"),
         ("account: ", "expected account:LOGIN, client:ADDRESS or net:PREFIX, found nothing"),
     ],

@@ -290,6 +290,7 @@ def test_a_listener_judges_accounts_or_clients_or_both(tmp_path: Path, judge: st
         ('exempt = ["192.0.2.0/24", "2001:db8::/32"]\n', "192.0.2.9", False),
         ('exempt = ["192.0.2.0/24", "2001:db8::/32"]\n', "2001:db8::9", False),
         ('exempt = ["192.0.2.0/24", "2001:db8::/32"]\n', "127.0.0.1", True),
+        ('exempt = ["::ffff:192.0.2.0/120"]\n', "192.0.2.9", False),
     ],
 )
 def test_an_exempt_client_is_not_refused_but_its_logins_are(
@@ -675,6 +676,38 @@ def test_a_broken_configuration_changes_nothing_at_a_hangup(daemon: Daemon, sess
     daemon.wait_for("the configuration stays as it was: ")
     daemon.wait_for("[mitler]: no such section; did you mean milter?")
     assert session.mail("bob") == TEMPFAIL
+
+
+@pytest.mark.parametrize("text", ["", "[log]\n# nothing\n"])
+def test_a_configuration_that_has_become_empty_changes_nothing_at_a_hangup(
+    daemon: Daemon, session: Session, text: str
+) -> None:
+    """As it is for a moment while an editor writes it, and stays on a full disk: every brake would be off."""
+    daemon.publish(account_bob=record())
+    path = daemon.directory / "mailbrake.toml"
+    path.write_text(text)
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for(f"the configuration stays as it was: {path} is empty now; a restart would take it so\n")
+    assert session.mail("bob") == TEMPFAIL
+
+
+def test_metrics_that_only_a_restart_would_serve_are_said(daemon: Daemon) -> None:
+    daemon.configure("[milter]", '[metrics]\nmilter = "127.0.0.1:9632"\n[milter]')
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_for("configuration read again; only a restart changes [metrics] milter\n")
+
+
+def test_without_a_standard_error_it_serves_mail(tmp_path: Path) -> None:
+    """As it is started by a script that closes what it does not need."""
+    code = "import os, sys; os.execv(sys.executable, [sys.executable, '-m', 'enforce.main', *sys.argv[1:]])"
+    daemon = Daemon(tmp_path, command=("-c", f"import os; os.close(2); {code}"))
+    daemon.publish(account_bob=record())
+    daemon.start()
+    wait_until(daemon.socket.exists, "the milter")
+    with daemon.session() as session:
+        session.connect()
+        assert session.mail("bob") == TEMPFAIL
+    daemon.kill()
 
 
 def test_hangups_under_load_end_nothing(daemon: Daemon, session: Session) -> None:
