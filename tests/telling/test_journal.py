@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
@@ -98,6 +99,21 @@ def test_a_transaction_that_fails_leaves_nothing(journal: Journal) -> None:
         raise RuntimeError
     assert journal.decisions() == []
     assert journal.noted("positions") is None
+
+
+def test_what_the_disk_refuses_is_said_as_it_is(journal: Journal) -> None:
+    """SQLite may have rolled back by itself, and another try would hide why; once there is room, it goes on."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        with pytest.raises(sqlite3.OperationalError, match="disk I/O error"), journal.transaction():
+            for place in range(30):
+                journal.note(f"{place}", "x" * 300_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with journal.transaction():
+        journal.note("after", 1)
+    assert (journal.noted("after"), journal.noted("0")) == (1, None)
 
 
 @pytest.mark.parametrize("part", ["", "-wal", "-shm"])
