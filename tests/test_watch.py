@@ -555,14 +555,49 @@ def test_trouble_is_said_again_after_the_clock_was_set_back(machine: Machine, ca
         assert "decisions are journalled" in caplog.text
 
 
-def test_the_journal_is_tidied_up_after_the_clock_was_set_back(machine: Machine) -> None:
-    """What has been kept for long enough goes, as ever."""
-    machine.more["state"] = {"directory": str(machine.directory / "state"), "keep": "1d"}
-    with machine.controller() as controller:
-        machine.now -= 10 * 86400
+class TestPruning:
+    """What has been kept for long enough goes, once a day."""
+
+    @pytest.fixture
+    def pruned(self, machine: Machine) -> Machine:
+        """A machine with a decision of three days ago, of which one day's are kept."""
+        machine.more["state"] = {"directory": str(machine.directory / "state"), "keep": "1d"}
         machine.send(at=machine.now - 3 * 86400)
-        controller.once()
-        assert machine.journalled(Journal.decisions) == []
+        return machine
+
+    def test_by_one_controller_and_by_one_that_is_started_daily(self, pruned: Machine) -> None:
+        with pruned.controller() as controller:
+            pruned.now += 86400
+            controller.once()
+            assert pruned.journalled(Journal.decisions) == []
+            pruned.send(at=pruned.now - 3 * 86400)
+            controller.once()
+        pruned.now += 86400
+        with pruned.controller():
+            assert pruned.journalled(Journal.decisions) == []
+
+    def test_after_the_clock_was_set_back(self, pruned: Machine) -> None:
+        """As ever; not only when the old time is reached."""
+        with pruned.controller() as controller:
+            pruned.now -= 10 * 86400
+            for _ in range(2):
+                pruned.now += 86400
+                pruned.send(at=pruned.now - 5 * 86400)
+                controller.once()
+        assert len(pruned.journalled(Journal.decisions)) == 1
+
+    def test_not_by_a_clock_that_is_years_ahead(self, machine: Machine) -> None:
+        """As after a start without a battery, until the network is there: all would be gone, exemptions too."""
+        machine.send()
+        with machine.controller():
+            pass
+        machine.now += 5 * 365 * 86400
+        with machine.controller() as controller:
+            machine.now += 86399
+            controller.once()
+            machine.now = NOW + 86400
+            controller.once()
+        assert len(machine.journalled(Journal.decisions)) == 1
 
 
 def test_a_removed_table_is_made_again(machine: Machine) -> None:

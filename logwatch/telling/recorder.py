@@ -32,6 +32,7 @@ PACE = 0.1  # seconds between two transactions while nothing is decided
 _PENDING = 10_000
 _TIDY = 5.0
 _DAY = 86400.0
+_JUMP = 3 * _DAY  # from one day's pruning to the next, by the clock
 
 _LOCK = "controller.lock"
 
@@ -62,12 +63,12 @@ class Recorder:
         self._came_of: list[Effect] = []
         self._changed: list[Change] = []
         self._answered: list[Listing] = []
-        self._taken: list[tuple[Review, float]] = []  # reviews in effect, and from when
+        self._taken: list[tuple[Review, float, int]] = []  # reviews in effect, from when, and after which decision
         self.unwritten = False  # whether the log has been read further than the journal knows
-        self._saved = self._stayed = self._tidied = self._pruned = float("-inf")
+        self._saved = self._stayed = self._tidied = float("-inf")
 
     def attend(self, cases: Iterable[Decision], ordered: Iterable[Decision]) -> None:
-        """Cases and orders that stand when the controller starts: what comes of them is counted from now on."""
+        """Cases and orders that stand where the controller reads on: what comes of them is counted from there."""
         self._effects = Effects(cases)
         for order in ordered:
             self._effects.order(order)
@@ -201,11 +202,18 @@ class Recorder:
         self._tidied = now
         try:
             self._mover.move()
-            if not 0 <= now - self._pruned < _DAY:
-                self._pruned = now
-                self.journal.prune(now - self._keep)
+            self._prune(now)
         except sqlite3.Error as error:
             self._say(f"{self._path}: cannot be tidied up: {error}")
+
+    def _prune(self, now: float) -> None:
+        """Once a day; not within a day after a jump of the clock, by which nearly all might be older than it is."""
+        passed = now - (self.journal.noted("pruned") or float("-inf"))
+        if 0 <= passed < _DAY:
+            return
+        if _DAY <= passed < _JUMP:
+            self.journal.prune(now - self._keep)
+        self.journal.note("pruned", now)
 
     def close(self) -> None:
         """Give file and lock back."""
