@@ -108,7 +108,8 @@ class Controller:
             self._told, self._standing(), self.core.judge.guarded, [(rule.name, rule.action) for rule in policy.rules]
         )
         self._table = ports.table(config, self._standing, self._say, self._written)
-        self._recorder.attend(self._decided(), self._ordered())
+        read = self.core.reader.clock  # what had not ended then counts, though it may have by now
+        self._recorder.attend(self._decided(read), self._ordered(read))
         self._note_lists()
 
     @property
@@ -408,17 +409,18 @@ class Controller:
             self._table.publish([order], self._now(), said)
             self._herald.standing.take([order], self._now())
             self._recorder.ordered(order)
-        self._recorder.reviewed(review, effective)
+        self._recorder.reviewed(review, effective, self.core.judge.seq)
         self._save()
         log.info("%s %s by %s, in effect after %s", review.key, review.verdict, review.by, iso(effective))
 
     # What the table should hold.
 
     def _standing(self) -> list[Decision]:
-        return self._decided() + self._ordered() + self._ceilings()
+        now = self._now()
+        return self._decided(now) + self._ordered(now) + self._ceilings()
 
-    def _ordered(self) -> list[Decision]:
-        return orders.standing(self.journal.reviews(), self._now())
+    def _ordered(self, time: float) -> list[Decision]:
+        return orders.standing(self.journal.reviews(), time)
 
     def _written(self) -> list[published.Change]:
         """The changes after which the table is what it is, by all that is known to have been written to it."""
@@ -430,8 +432,8 @@ class Controller:
         found = self.core.judge.ceilings.standing(self.core.judge.policy)
         return [d for d in found if d.until > self._now() and (d.key == key != EVERYBODY or not key)]
 
-    def _decided(self) -> list[Decision]:
-        found = (self.core.stands(decision) for decision in self._recorder.standing())
+    def _decided(self, time: float) -> list[Decision]:
+        found = (self.core.stands(decision) for decision in self._recorder.standing(time))
         return [decision for decision in found if decision]
 
     def _say(self, about: str, problem: str, quiet: float = _QUIET) -> None:

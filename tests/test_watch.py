@@ -790,6 +790,40 @@ def test_what_came_of_a_case_is_counted(machine: Machine) -> None:
     assert (effect.key, effect.messages, effect.recipients, effect.refused) == (BOB, 2, 7, 0)
 
 
+def test_what_came_of_a_case_while_no_controller_ran_is_counted(machine: Machine) -> None:
+    """The case has ended by the time of the next start, but not by the log's clock, where that reads on."""
+    machine.send()
+    with machine.controller():
+        pass
+    machine.send(recipients=4, at=NOW + 600)
+    machine.now += 7200
+    with machine.controller():
+        pass
+    (effect,) = machine.journalled(Journal.effects).values()
+    assert (effect.messages, effect.recipients) == (1, 4)
+
+
+def test_a_release_by_a_clock_that_was_ahead_takes_no_later_brake_off(machine: Machine) -> None:
+    """Neither at a restart nor after a pause: what was decided since the clock was right again stands."""
+    with machine.controller() as controller:
+        machine.now += 2 * 86400
+        machine.send("carol", recipients=1)
+        controller.once()
+        controller.journal.review(Review(machine.now, BOB, "released", "root"))
+        machine.now += 1
+        machine.send("carol", recipients=1)
+        controller.once()
+        machine.now = NOW + 600
+        machine.send()
+        controller.once()
+        assert machine.listed() == {BOB: ["enforce"]}
+    with machine.controller() as controller:
+        assert machine.listed() == {BOB: ["enforce"]}
+        machine.now += machine.config.state.lease - 500
+        controller.once()
+        assert machine.listed() == {BOB: ["enforce"]}
+
+
 class TestRestartWithAnotherPolicy:
     def test_observe_takes_enforced_decisions_down(self, machine: Machine) -> None:
         """The way out at 3 a.m.: `mode = "observe"` and a restart leave nobody refused."""

@@ -10,7 +10,8 @@ wait for it.
     effects     what came of a case or order: mail accepted while it stood, attempts refused
     published   what was written to the deny table: which record was added, changed, removed, when, and why
     answers     what DNS block lists said of a client, and for which event times it counts
-    reviews     what operators said; `effective`: the event time from which it holds, empty until the controller saw it
+    reviews     what operators said; `effective`: the event time from which it holds, empty until the controller saw it;
+                `latest`: the last decision until then
     memory      what the core remembers by key, one row each
     checkpoint  named JSON values: log positions, facts, when they were written
 
@@ -19,7 +20,6 @@ Each is plain enough for an analyst to read it in a line: `pandas.read_sql("SELE
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from collections import defaultdict
@@ -109,12 +109,16 @@ class Journal(Archive):
         return self._decisions("WHERE ref = ? OR key = ? ORDER BY seq DESC", ref_or_key, ref_or_key)
 
     def standing(self, now: float) -> list[Decision]:
-        """Decisions that have neither ended nor been released, oldest first: the last word on each (rule, key)."""
+        """Decisions that have neither ended nor been released, oldest first: the last word on each (rule, key).
+
+        What was decided after a review had been taken up stands, whatever the clock was then: it may have been ahead.
+        """
         clause = """
             WHERE until > ? AND action != 'release' AND seq IN (SELECT max(seq) FROM decisions GROUP BY rule, key)
             AND NOT EXISTS (SELECT 1 FROM reviews WHERE reviews.key = decisions.key AND verdict IN ('released',
             'exempted')
-                            AND coalesce(effective, reviews.time) >= decisions.time)
+                            AND CASE WHEN latest IS NULL THEN coalesce(effective, reviews.time) >= decisions.time
+                                ELSE latest >= decisions.seq END)
             ORDER BY seq"""
         return self._decisions(clause, now)
 
@@ -236,11 +240,11 @@ class Journal(Archive):
         with self.transaction():
             self._insert(said)
 
-    def _insert(self, said: Review) -> None:
-        self._db.execute(
+    def _insert(self, said: Review) -> int | None:
+        return self._db.execute(
             f"INSERT INTO reviews ({_REVIEW}) VALUES (?,?,?,?,?,?,?)",  # noqa: S608 - a constant
             (said.time, said.key, said.verdict, said.by, said.note, said.until, said.effective),
-        )
+        ).lastrowid
 
     def unseen(self) -> list[Review]:
         """Reviews that the controller has not taken up yet, oldest first."""
@@ -250,11 +254,13 @@ class Journal(Archive):
         """All reviews, of one key if it is given, newest first."""
         return self._reviews("WHERE ? IN ('', key) ORDER BY id DESC", key)
 
-    def seen(self, review: Review, effective: float) -> None:
-        """A review has been taken up and holds from an event time on; one without `id` was written elsewhere."""
-        if not review.id:
-            self._insert(dataclasses.replace(review, effective=effective))
-        self._db.execute("UPDATE reviews SET effective = ? WHERE id = ?", (effective, review.id))
+    def seen(self, review: Review, effective: float, latest: int) -> None:
+        """A review has been taken up, after the decision `latest` (0 for none), and holds from an event time on.
+
+        One without `id` was written elsewhere.
+        """
+        number = review.id or self._insert(review)
+        self._db.execute("UPDATE reviews SET effective = ?, latest = ? WHERE id = ?", (effective, latest, number))
 
     def _reviews(self, clause: str, *values: object) -> list[Review]:
         rows = self._db.execute(f"SELECT {_REVIEW}, id FROM reviews {clause}", values)  # noqa: S608

@@ -59,6 +59,7 @@ INSERT OR REPLACE INTO memory SELECT room, substr(key, instr(key, ' ') + 1), tim
 DELETE FROM memory WHERE room = 'floors' AND instr(key, ' ') > 0 AND instr(substr(key, 1, instr(key, ' ')), ':') = 0;
 """,
     "",  # positions have marks, which no mailbrake before can read
+    "ALTER TABLE reviews ADD COLUMN latest INTEGER;",
 )
 
 

@@ -103,18 +103,18 @@ class Recorder:
         """Answers of DNS block lists."""
         self._answered += listings
 
-    def reviewed(self, review: Review, effective: float) -> None:
-        """A review that has been taken up, and holds from an event time on."""
-        self._taken.append((review, effective))
+    def reviewed(self, review: Review, effective: float, latest: int) -> None:
+        """A review that has been taken up, after the decision `latest`, and holds from an event time on."""
+        self._taken.append((review, effective, latest))
 
     def new(self, reviews: Iterable[Review]) -> list[Review]:
         """Those that have not been taken up: one may be, and the journal not know it yet."""
-        taken = {review.id for review, _ in self._taken}
+        taken = {review.id for review, *_ in self._taken}
         return [review for review in reviews if review.id not in taken or not review.id]
 
-    def standing(self) -> list[Decision]:
-        """Decisions that have not ended, written or not, oldest first."""
-        return self.journal.standing(self._now()) + [decision for decision, _ in self._pending]
+    def standing(self, time: float) -> list[Decision]:
+        """Decisions that have not ended by a time, and those that are not written yet, oldest first."""
+        return self.journal.standing(time) + [decision for decision, _ in self._pending]
 
     def listed(self) -> list[Change]:
         """The changes after which the table is what it is, written or not."""
@@ -158,8 +158,8 @@ class Recorder:
         os.sched_yield()
         self.journal.remember(memories)
         os.sched_yield()
-        for review, effective in self._taken:
-            self.journal.seen(review, effective)
+        for review, effective, latest in self._taken:
+            self.journal.seen(review, effective, latest)
         for name, value in notes.items():
             self.journal.note(name, value)
 

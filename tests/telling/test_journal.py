@@ -85,10 +85,21 @@ def test_a_review_takes_back_what_was_decided_before_it(journal: Journal) -> Non
     assert [one.seq for one in journal.standing(NOW + 110)] == [2]
     (review,) = journal.unseen()
     with journal.transaction():
-        journal.seen(review, NOW + 100)
+        journal.seen(review, NOW + 100, 2)
     assert journal.standing(NOW + 110) == []
     assert journal.unseen() == []
     assert journal.reviews("account:bob@example.com")[0].note == "password changed"
+
+
+def test_a_review_that_a_clock_ahead_dated_takes_back_nothing_later(journal: Journal) -> None:
+    """The order in which things happened counts; one of an older journal, which does not have it, goes by time."""
+    record(journal, decision(1, time=NOW + 9e4, until=NOW + 1e5))
+    journal.review(Review(NOW + 9e4, "account:bob@example.com", "released", "root"))
+    (review,) = journal.unseen()
+    with journal.transaction():
+        journal.seen(review, NOW + 9e4, 1)
+    record(journal, decision(2, time=NOW + 60, until=NOW + 3660))
+    assert [one.seq for one in journal.standing(NOW + 70)] == [2]
 
 
 def test_a_transaction_that_fails_leaves_nothing(journal: Journal) -> None:
@@ -192,7 +203,7 @@ def test_a_journal_of_another_version_is_left_alone(journal: Journal, path: Path
 def test_a_position_that_says_more_is_another_version() -> None:
     """Whoever reads it must know all of its fields: a mailbrake that does not has to refuse the journal, and say so."""
     said = [field.name for field in dataclasses.fields(Position)]
-    assert (len(_VERSIONS), said) == (6, ["offset", "head", "head_length", "inode", "modified", "real", "marks"])
+    assert (len(_VERSIONS), said) == (7, ["offset", "head", "head_length", "inode", "modified", "real", "marks"])
 
 
 @pytest.mark.parametrize("version", [1, 5])
@@ -248,7 +259,7 @@ def test_what_came_of_an_order_is_kept_as_long_as_the_order(journal: Journal) ->
     with journal.transaction():
         journal.affect([Effect("8K2M9Q", "account:bob", "by-hand", 1, 1, 1)])
         journal.affect([Effect("9K2M9Q", "account:bob", "flood", 1, 1, 1)])
-        journal.seen(order, NOW)
+        journal.seen(order, NOW, 0)
     journal.prune(NOW + 60)
     assert [effect.ref for effect in journal.effects().values()] == ["8K2M9Q"]
     journal.prune(NOW + 86400)
