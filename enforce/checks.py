@@ -29,8 +29,8 @@ FORMATS = (
 )
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 NOTICES = ("decision", "guard", "loss", "trouble")  # what notifications are about
-_ADDRESS = re.compile(r"(?!-)[!-?A-~]+@[!-?A-~]+")
-_WEB = re.compile(r"https?://[!-~]+")
+_ADDRESS = re.compile(r"(?!-)[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[A-Za-z0-9._-]+|\[[A-Za-z0-9:.]+\])")
+_WEB = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?(?:[/?#][!-~]*)?")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[!-~]*")
 _STREAM = re.compile(
     r"tls://(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|nats://(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}"
@@ -229,7 +229,8 @@ def as_sender(value: object) -> str:
 def as_web(value: object) -> tuple[str, ...]:
     """A list of URLs that HTTP serves; it may be empty."""
     if not isinstance(value, list) or not all(isinstance(v, str) and _WEB.fullmatch(v) for v in value):
-        raise ValueError('expected a list of URLs such as ["https://example.com/hook"]')  # they may hold secrets
+        such_as = '["https://example.com/hook"], with no user and password in them'
+        raise ValueError(f"expected a list of URLs such as {such_as}")  # what was found may hold secrets
     return tuple(value)
 
 

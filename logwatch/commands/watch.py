@@ -85,7 +85,12 @@ def run(args: argparse.Namespace) -> int:
     notifier = Notifier()
     notifier.ready("following the log")
     end_metrics = _serve_metrics(config, controller, notifications, brain)
-    _follow(controller, wake, lambda: _lives(notifier, garbage) and (stopped() or (brain is not None and brain.over())))
+    _follow(
+        controller,
+        wake,
+        lambda: _lives(notifier, garbage) and (stopped() or (brain is not None and brain.over())),
+        notifications,
+    )
     notifier.stopping()
     if brain:
         brain.close()
@@ -111,13 +116,15 @@ def _learn(controller: Controller, stopped: Callable[[], bool]) -> None:
         raise Failure(str(error)) from None
 
 
-def _follow(controller: Controller, wake: Wake, stopped: Callable[[], bool]) -> None:
+def _follow(controller: Controller, wake: Wake, stopped: Callable[[], bool], notifications: Notifications) -> None:
+    """Until stopped, or until somebody else has taken over the state directory; what waits is told then, too."""
     from logwatch.telling.journal_file import JournalError
     from logwatch.telling.recorder import BusyError
 
     try:
         controller.run(wake, stopped)
-    except (JournalError, BusyError) as error:  # somebody else has taken over the state directory
+    except (JournalError, BusyError) as error:
+        notifications.close()
         raise Failure(str(error)) from None
 
 

@@ -15,6 +15,7 @@ _SOCKETS = '"unix:/run/mailbrake/milter.sock" or "inet:8891@127.0.0.1" (port fir
 _NETWORKS = 'a list of addresses and networks such as ["127.0.0.0/8", "::1"]'
 _TEXTS = 'sentences by action such as { tempfail = "Slow down" }'
 _ADDRESSES = 'a list of addresses such as ["abuse@example.com"]'
+_HOOKS = 'a list of URLs such as ["https://example.com/hook"], with no user and password in them'
 _SERVERS = 'a list of servers such as ["tls://stream.example.com:4222"] (nats:// only for 127.0.0.1)'
 _NAME = 'a name of letters, digits, - and _, such as "mx1"'
 _ENDPOINTS = 'an address and a port such as "127.0.0.1:9631" or "[::1]:9631"'
@@ -193,8 +194,11 @@ def test_the_table_may_stand_elsewhere(written: Path) -> None:
         ),
         (
             '[notify]\nwebhooks = ["file:///etc/passwd"]',
-            '[notify] webhooks: expected a list of URLs such as ["https://example.com/hook"]',
+            f"[notify] webhooks: expected {_HOOKS}",
         ),
+        ('[notify]\nwebhooks = ["https://user:secret@example.com/"]', f"[notify] webhooks: expected {_HOOKS}"),
+        ('[notify]\nwebhooks = ["https://[::1/hook"]', f"[notify] webhooks: expected {_HOOKS}"),
+        ('[notify]\nmail_to = ["a:;b@x"]', f"[notify] mail_to: expected {_ADDRESSES}, found ['a:;b@x']"),
         (
             '[notify]\napprise = ["topic"]',
             '[notify] apprise: expected a list of URLs such as ["ntfys://example.com/topic"]',

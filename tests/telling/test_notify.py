@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from enforce import config as configuration
 from logwatch.commands import main
 from logwatch.schema import Decision
 from logwatch.telling.announcements import Herald
+from logwatch.telling.journal import Journal
+from logwatch.telling.journal_file import JournalError
 from logwatch.telling.notify import Clocks, Grouping, Happening, Message, Notifications, channels_of
 from logwatch.telling.notify.channels import Channel, UnsentError
 from logwatch.telling.notify.grouping import MOST
@@ -401,15 +404,20 @@ class TestMail:
             where = f"127.0.0.1:{unused.getsockname()[1]}"
         assert failure(channel(mail_to=["a@example.com"], smtp=where)).again
 
+    def test_waits_for_a_server_whose_name_is_none(self) -> None:
+        """As for one that is not there: what cannot be looked up must not end the thread that sends."""
+        error = failure(channel(mail_to=["a@example.com"], smtp="mail..example.com:25"))
+        assert error.again
+
     def test_can_go_through_the_sendmail_command(self, tmp_path: Path) -> None:
         """Which gets sender and recipients as arguments, and no shell sees them."""
         script = f"import sys, pathlib; pathlib.Path({str(tmp_path / 'out')!r}).write_text("
         script += "repr(sys.argv[1:]) + chr(10) + sys.stdin.read())"
         channel(
-            mail_to=["a$(id)@example.com"], mail_from="mb@example.com", sendmail=[sys.executable, "-c", script, "-i"]
+            mail_to=["a`id`@example.com"], mail_from="mb@example.com", sendmail=[sys.executable, "-c", script, "-i"]
         ).send(message(braked(1)))
         arguments, _, letter = (tmp_path / "out").read_text().partition("\n")
-        assert arguments == "['-i', '-f', 'mb@example.com', 'a$(id)@example.com']"
+        assert arguments == "['-i', '-f', 'mb@example.com', 'a`id`@example.com']"
         assert "Subject: [mailbrake" in letter
 
     def test_is_not_braked_by_ourselves(self) -> None:
@@ -615,6 +623,39 @@ class TestNotifications:
             notifications.tell(braked(number))
         assert notifications.outcomes() == {("queue", "dropped"): 0}
         notifications.close(10)
+
+
+def test_what_waits_is_told_when_the_controller_has_to_end(tmp_path: Path) -> None:
+    """Somebody has put another journal in its place: a second case waits for its time, which does not come."""
+    machine, told = Machine(tmp_path), tmp_path / "told"
+    code = f"import sys; open({str(told)!r}, 'a').write(sys.stdin.readline())"
+    (tmp_path / "conf").write_text(
+        f'[log]\nfiles = ["{machine.log}"]\n[policy]\nfile = "{machine.policy}"\nmode = "enforce"\n'
+        f'[state]\ndirectory = "{tmp_path}/state"\n'
+        f"[notify]\ncommand = {json.dumps([sys.executable, '-c', code])}\n"
+    )
+    machine.now = time.time()
+    command = [sys.executable, "-m", "logwatch", "watch", "--config", str(tmp_path / "conf")]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        try:
+            for login in ("bob", "carol"):
+                machine.send(login)
+                wait_for(partial(_has_a_case, machine, login), 60, login)
+                wait_for(told.exists, 60, "the first message")
+            assert "carol" not in told.read_text()
+            (tmp_path / "journal").touch()
+            (tmp_path / "journal").rename(machine.config.journal)
+            assert process.wait(60) == 1
+        finally:
+            process.kill()
+    assert "carol" in told.read_text()
+
+
+def _has_a_case(machine: Machine, login: str) -> bool:
+    try:
+        return bool(machine.journalled(Journal.case, f"account:{login}"))
+    except JournalError:  # there is none yet
+        return False
 
 
 _OUTCOMES = ("sent", "failed", "dropped")

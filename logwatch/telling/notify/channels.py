@@ -94,7 +94,7 @@ def _by_smtp(server: str, letter: EmailMessage, sender: str, recipients: Sequenc
         raise UnsentError(f"{server} refuses every recipient ({codes[0]})", again=min(codes) < 500) from None
     except smtplib.SMTPResponseException as error:
         raise UnsentError(f"{server} answers {error.smtp_code}", again=error.smtp_code < 500) from None
-    except (smtplib.SMTPException, OSError) as error:
+    except (smtplib.SMTPException, OSError, ValueError) as error:  # the latter of a name that is none
         raise UnsentError(f"{server}: {error}", again=True) from None
     if refused:
         raise UnsentError(f"{server} refuses {', '.join(refused)}; the others got it", again=False)
