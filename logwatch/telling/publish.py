@@ -49,12 +49,14 @@ class Publisher:
         for decision in standing:
             self._note(decision)
         self._writer.replace({key: self._records(key, now) for key in list(self._standing)}, now)
+        self._drop_empty(list(self._standing))
 
     def publish(self, decisions: Iterable[Decision], now: float) -> None:
         """Take up decisions in their order; one transaction with only what changed."""
         changed = {decision.key: None for decision in decisions if self._note(decision)}
         if changed:
             self._writer.publish({key: self._records(key, now) for key in changed}, now)
+        self._drop_empty(changed)
 
     def forget(self, key: str, now: float) -> None:
         """A key was released: take off what stands on it."""
@@ -76,11 +78,13 @@ class Publisher:
                 self._standing[key] = left
         if changed:
             self._writer.publish({key: self._records(key, now) for key in changed}, now)
-        for key in changed:
-            if not self._standing[key]:
-                del self._standing[key]
+        self._drop_empty(changed)
         ends = (decision.until for rules in self._standing.values() for decision in rules.values())
         self._soonest = min(ends, default=float("inf"))
+
+    def _drop_empty(self, keys: Iterable[str]) -> None:
+        for key in [key for key in keys if not self._standing.get(key)]:
+            self._standing.pop(key, None)
 
     def _note(self, decision: Decision) -> bool:
         """Whether the decision is one for the table."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,33 @@ def test_what_something_more_severe_had_hidden_is_back_when_that_has_ended(
     assert table(writer) == {BOB: [("flood", "tempfail", "enforce")]}
     publisher.beat(NOW + 7200)
     assert table(writer) == {}
+
+
+class Nothing:
+    """A table that keeps nothing."""
+
+    def publish(self, changes: Mapping[str, Sequence[Record]], now: float) -> int:  # noqa: ARG002 - as writers have it
+        """Take changes."""
+        return len(changes)
+
+    def replace(self, table: Mapping[str, Sequence[Record]], now: float) -> int:  # noqa: ARG002
+        """Take a table."""
+        return len(table)
+
+    def beat(self, now: float, lease: float) -> None:
+        """Take a sign of life."""
+
+
+def test_who_was_let_go_takes_no_memory() -> None:
+    """A case may end early: a botnet has a million addresses, each of which has one once."""
+    publisher = Publisher(Nothing(), LEASE)
+    tracemalloc.start()
+    try:
+        for number in range(5000):
+            case = decision(number, key=f"client:{number}")
+            publisher.publish([case], NOW)
+            publisher.publish([replace(case, action="release")], NOW)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < 5000 * 20
