@@ -21,13 +21,12 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from enforce.config import Config
+from enforce.config import Config, ConfigError
 from enforce.key import EVERYBODY
-from logwatch.core import Step
+from logwatch.core import Core, Step
 from logwatch.dnsbl_client import Asker
 from logwatch.judging.language import PolicyError
 from logwatch.judging.pending_reviews import Confirmation, Release
-from logwatch.judging.policy import Policy
 from logwatch.policy_files import Lists
 from logwatch.ports import Ports, Say, Standing, Table, Written
 from logwatch.reading import loss
@@ -334,15 +333,20 @@ class Controller:
         elif policy == known:
             self._lists = lists
             self._exchange(partial(self.core.relist, policy), "policy and lists")
-        elif self._save():
-            self._lists = lists
-            self._exchange(partial(self._renew, policy), "a new policy")
-        else:
+        elif not self._save():
             self._say("list", "what is remembered cannot be written; the policy stays as it was", quiet=0)
+        else:
+            try:
+                core = core_of(self._config, policy, self._start())
+            except ConfigError as error:  # the file of countries, which is being replaced
+                self._say("list", f"{error}; the policy stays as it was", quiet=0)
+                return
+            self._lists = lists
+            self._exchange(partial(self._renew, core), "a new policy")
 
-    def _renew(self, policy: Policy) -> None:
-        """A core with another policy, which remembers what this one has just written down."""
-        self.core = core_of(self._config, policy, self._start())
+    def _renew(self, core: Core) -> None:
+        """Another core, which remembers what this one has just written down."""
+        self.core = core
         self._take_up()
 
     def _note_lists(self) -> None:
@@ -358,7 +362,7 @@ class Controller:
         after = _by_key(self._standing())
         log.info("read again, and in effect after %s: %s", iso(self.core.reader.clock), what)
         self._note_lists()
-        for key in [key for key in before if before[key] != after.get(key, [])]:
+        for key in [key for key in before | after if before.get(key) != after.get(key)]:
             left = after.get(key, [])
             self._table.forget(key, self._now(), published.LISTED)
             self._herald.standing.forget(key)

@@ -30,6 +30,7 @@ from logwatch.telling.journal_file import JournalError
 from logwatch.telling.keeper import BEAT
 from logwatch.telling.recorder import PACE, BusyError
 from logwatch.watch import Controller, LearnedError
+from tests.measuring.test_origin import database
 
 NOW = datetime(2026, 11, 25, 12, 0).timestamp()
 POLICY = "rule flood per account: when recipients in 10m > 20 tempfail for 1h mode enforce\n"
@@ -226,6 +227,17 @@ class TestLists:
             controller.once()
             assert machine.listed() == {"account:alice": ["enforce"]}
 
+    def test_who_is_no_longer_exempt_is_braked_by_what_still_stands(self, machine: Machine, exempted: Path) -> None:
+        """As after a restart: at once, not when a rule holds again."""
+        machine.send()
+        with machine.controller() as controller:
+            until = machine.record().until
+            for login, listed in (("bob", {}), ("alice", {BOB: ["enforce"]})):
+                exempted.write_text(f"{login}\n")
+                self.later(machine, controller)
+                assert machine.listed() == listed
+            assert machine.record().until == until
+
     def test_they_are_read_after_the_clock_was_set_back(self, machine: Machine, exempted: Path) -> None:
         """It was ahead when they were looked at."""
         machine.send()
@@ -387,6 +399,23 @@ class TestReload:
             assert machine.listed() == {BOB: ["enforce"]}
         assert problem in caplog.text
         assert "stay" in caplog.text
+
+    def test_a_file_of_countries_that_is_gone_leaves_the_old_one_in_force(
+        self, machine: Machine, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Whoever brings such files up to date may be putting another one in its place."""
+        countries = database(machine.directory / "countries.mmdb")
+        machine.more = {"log": {"files": [str(machine.log)], "countries": str(countries)}}
+        with machine.controller() as controller:
+            countries.unlink()
+            self.reload(machine, controller, POLICY.replace("20", "90"))
+            machine.send()
+            controller.once()
+            assert machine.listed() == {BOB: ["enforce"]}
+            database(countries)
+            self.reload(machine, controller, "")
+            assert machine.listed() == {}
+        assert f"{countries}: cannot be read" in caplog.text
 
     @pytest.mark.parametrize("content", [None, b"\xff"])
     def test_a_controller_of_a_cluster_goes_on_where_the_text_cannot_be_read(

@@ -32,7 +32,7 @@ def test_countries_come_from_the_registries_unless_said_otherwise() -> None:
 
 def test_countries_may_come_from_a_database_of_ones_own(tmp_path: Path) -> None:
     """A tree with one node: addresses with a first bit of 0 are in DE, the others in no country."""
-    found = mmdb(_database(tmp_path / "countries.mmdb"))
+    found = mmdb(database(tmp_path / "countries.mmdb"))
     assert found("client:8.8.8.8") == "DE"
     assert found("client:192.0.2.1") is None
 
@@ -46,7 +46,7 @@ def test_a_database_that_cannot_be_used_is_an_error_that_names_it(tmp_path: Path
         country_of(Config(log=Log(countries=str(path))))
 
 
-def _database(path: Path) -> Path:
+def database(path: Path) -> Path:
     """MaxMind DB 2.0 (github.com/maxmind/MaxMind-DB), 24-bit records: the left child is the data, the right none."""
     tree = (1 + 16).to_bytes(3) + (1).to_bytes(3)
     country = _map(country=_map(iso_code=_text("DE")))
