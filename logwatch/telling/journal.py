@@ -21,19 +21,20 @@ Each is plain enough for an analyst to read it in a line: `pandas.read_sql("SELE
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from logwatch.memory import Memory
 from logwatch.schema import Decision, Facts, Listing
 from logwatch.telling.edit_distance import one_off
-from logwatch.telling.journal_file import Archive
+from logwatch.telling.journal_file import Archive, JournalError
 from logwatch.telling.published import Change
 
+Naming = Callable[[Sequence[str]], Iterable[int]]  # which of some log lines name somebody
 _ALIKE = 5  # accounts
+_AT_ONCE = 10_000  # log lines that are looked at together
 TAKEN_BACK = ("released", "exempted")  # verdicts that end what was decided
 _CHANGE = ", ".join(Change._fields)
 _REVIEW = "time, key, verdict, by, note, until, effective"
@@ -153,16 +154,17 @@ class Journal(Archive):
             )
         return gone
 
-    def forget(self, key: str, names: re.Pattern[str]) -> Forgotten:
-        """Remove all that is kept under a key, and every log line that `names` is found in; gone from the file, too.
+    def forget(self, key: str, naming: Naming) -> Forgotten:
+        """Remove all that is kept under a key, and every log line that names it; gone from the file, too.
 
-        Only while no controller runs, which would write what it remembers again.
+        Only while no controller runs, which would write what it remembers again. JournalError where somebody reads,
+        for whom the file has to stay as it was: all is removed, but not yet from the file.
         """
         self._db.execute("PRAGMA secure_delete = ON")
         with self.transaction():
             self._db.execute("DELETE FROM lines WHERE seq IN (SELECT seq FROM decisions WHERE key = ?)", (key,))
-            found = [row for row in self._db.execute("SELECT seq, place, line FROM lines") if names.search(row[2])]
-            self._db.executemany("DELETE FROM lines WHERE seq = ? AND place = ?", [row[:2] for row in found])
+            found = list(self._lines_naming(naming))
+            self._db.executemany("DELETE FROM lines WHERE seq = ? AND place = ?", found)
             decisions, effects, reviews, _ = (
                 self._db.execute(f"DELETE FROM {table} WHERE key = ?", (key,)).rowcount  # noqa: S608 - ours
                 for table in ("decisions", "effects", "reviews", "published")
@@ -181,8 +183,21 @@ class Journal(Archive):
                 said = {"releases": releases, "confirmations": confirmations, "answers": answers}
                 self.note("facts", {**facts, **said})
         self._db.execute("VACUUM")
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (busy, *_) = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise JournalError(
+                f"{self._path}: all was removed, but still stands in the file, which somebody reads just now (a query "
+                "that is open, another command): end that, and do this once more"
+            )
         return Forgotten(decisions, effects, reviews, len(found), memories)
+
+    def _lines_naming(self, naming: Naming) -> Iterator[tuple[int, int]]:
+        """Decision and place of each log line that names somebody."""
+        rows = self._db.execute("SELECT seq, place, line FROM lines")
+        while several := rows.fetchmany(_AT_ONCE):
+            for number in naming([line for *_, line in several]):
+                seq, place, _ = several[number]
+                yield seq, place
 
     # Effects.
 

@@ -90,6 +90,52 @@ def test_a_login_without_the_site_s_domain_is_the_same_account(machine: Machine)
     assert "Bob" not in "".join(line for seq in range(9) for line in machine.journalled(Journal.lines, seq))
 
 
+SEVERAL = {
+    "bob@example.org": [
+        "2026-11-25 12:00:00 1tFjzA-000001-2a <= x@example.com H=(a) [192.0.2.1]:555 P=esmtpsa A=plain:bob S=300",
+        "2026-11-25 12:00:00 1tFjzA-000001-2a <= x@example.com H=(a) [192.0.2.1]:555 A=plain:Bob@example.org S=3",
+        "2026-11-25 12:00:00 plain authenticator failed for (a) [192.0.2.1]: 535 Incorrect authentication "
+        "data (set_id=bob)",
+        "Nov 25 12:00:00 mx sm-mta[7]: AUTH=server, relay=[192.0.2.1], authid=bob, mech=PLAIN, bits=0",
+        "Nov 25 12:00:00 mx dovecot: submission-login: Login: user=<bob>, method=PLAIN, rip=192.0.2.1, lip=192.0.2.9",
+        "of no kind that is known: bob@example.org",
+    ],
+    "2001:db8::1": [
+        "Nov 25 12:00:00 mx sm-mta[7]: AUTH=server, relay=[IPv6:2001:db8:0:0:0:0:0:1], authid=eve, mech=PLAIN, bits=0",
+        "Nov 25 12:00:00 mx postfix/smtpd[7]: connect from unknown[2001:db8::1]",
+    ],
+}
+
+
+@pytest.mark.parametrize("who", SEVERAL)
+def test_lines_of_others_name_it_in_every_way(machine: Machine, who: str) -> None:
+    """Whatever server wrote them; a longer name or another address is somebody else."""
+    path = machine.directory / "mailbrake.toml"
+    path.write_text(path.read_text() + '[log]\ndefault_realm = "example.org"\n')
+    others = [
+        line.replace("bob", "kate.bob").replace("Bob", "kate.bob").replace(":1]", ":11]") for line in SEVERAL[who]
+    ]
+    with closing(sqlite3.connect(machine.config.journal)) as journal, journal:
+        journal.execute("DELETE FROM lines")
+        lines = enumerate([*SEVERAL[who], *others])
+        journal.executemany("INSERT INTO lines SELECT max(seq), ?, ? FROM decisions WHERE key LIKE 'client:%'", lines)
+    assert json.loads(mailbrake("forget", who, "--json", *config(machine)).stdout)["lines"] == len(SEVERAL[who])
+    assert [line for seq in range(9) for line in machine.journalled(Journal.lines, seq)] == others
+
+
+def test_that_somebody_reads_the_file_is_said(machine: Machine) -> None:
+    """For him it has to stay as it was, on the disk, too."""
+    with closing(sqlite3.connect(machine.config.journal)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM decisions").fetchone()
+        done = mailbrake("forget", "bob", *config(machine))
+        assert done.returncode == 1
+        assert "still stands in the file, which somebody reads" in done.stderr
+        assert b"bob" in kept(machine).replace(b"bobby", b"")
+    assert mailbrake("forget", "bob", *config(machine)).returncode == 0
+    assert b"bob" not in kept(machine).replace(b"bobby", b"")
+
+
 def test_what_no_table_lists_is_forgotten_as_well(machine: Machine) -> None:
     """A local user has cases, too."""
     done = mailbrake("forget", "local:33", *config(machine))
