@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from enforce.config import Config
-from enforce.key import EVERYBODY
+from enforce.key import EVERYBODY, networks
 from enforce.printable import printable
-from enforce.table import Record, Writer
+from enforce.table import Denied, Reader, Record, Writer
 from logwatch.commands import Failure, subjects
 from logwatch.commands.common import key_of
 from logwatch.commands.output import now
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 def who() -> str:
     """Who gives this command: the user behind sudo, if there is one."""
-    return os.environ.get("SUDO_USER") or getpass.getuser()
+    try:
+        return os.environ.get("SUDO_USER") or getpass.getuser()
+    except (KeyError, OSError):  # a number without a name, as in a container
+        return f"user {os.getuid()}"
 
 
 def subject_of(written: str, config: Config) -> str:
@@ -71,6 +74,18 @@ def say(config: Config, key: str, verdict: str, note: str, until: float | None =
         if verdict not in TAKEN_BACK or not (config.table / "data.mdb").exists():
             return []
         return _written(config, journal, f"{verdict} by {who()}", lambda writer: writer.remove(key))
+
+
+def around(key: str, config: Config) -> str:
+    """Which networks around a client are still listed, and refused or held with it; "" for none."""
+    kind, _, address = key.partition(":")
+    if kind != "client" or not (config.table / "data.mdb").exists():
+        return ""
+    reader = Reader(config.table)
+    answer = reader.look_up(networks(address), now())
+    reader.close()
+    listed = answer.records if isinstance(answer, Denied) else ()
+    return " and ".join(f"{net}: {r.action} (case {r.ref})" for net, r in listed if r.mode == "enforce")
 
 
 def put(config: Config, key: str, records: Sequence[Record], moment: float) -> None:

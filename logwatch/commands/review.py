@@ -10,7 +10,7 @@ from enforce.config import Config
 from enforce.printable import printable
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of, duration_of, json_argument, time_of
-from logwatch.commands.operator import say, subject_of
+from logwatch.commands.operator import around, say, subject_of
 from logwatch.commands.output import clock, now, number, write_json, write_table
 from logwatch.schema import Decision, iso
 from logwatch.settings import zone_of
@@ -57,7 +57,10 @@ def _say(args: argparse.Namespace, config: Config) -> int:
     until = _until(args, config) if args.verdict == "exempt" else None
     listed = say(config, key, verdict, args.note, until)
     ends = f" until {clock(until, zone_of(config))}" if until else ""
-    print(f"{printable(key)}: {verdict}{ends}." + (" It may send again at once." if listed else ""))
+    wider = around(key, config) if args.verdict != "confirm" else ""
+    print(f"{printable(key)}: {verdict}{ends}." + (" It may send again at once." if listed and not wider else ""))
+    if wider:
+        print(f"Its network is still listed, {wider}: release that, too, if it is meant.")
     return 0
 
 
@@ -74,7 +77,10 @@ def _there_is_a_journal(config: Config) -> None:
 def _until(args: argparse.Namespace, config: Config) -> float:
     """Every exemption ends."""
     if args.until:
-        return time_of(args.until, "--until", config)
+        until = time_of(args.until, "--until", config)
+        if until <= now():
+            raise UsageError(f"--until: {args.until} is over: an exemption lasts from now on")
+        return until
     if not args.span:
         raise UsageError("say for how long: --for 30d, or --until 2026-12-24")
     return now() + duration_of(args.span, "--for")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from enforce.table import peek
 from logwatch.commands.common import config_argument, config_of, json_argument, same_config
 from logwatch.commands.daemon import needs_cluster
 from logwatch.commands.output import now, number, when, write_json, write_table
+from logwatch.commands.probe import connect
 from logwatch.schema import Decision
 from logwatch.settings import STREAM
 
@@ -201,23 +201,22 @@ def _disk(config: Config) -> Found:
 def _milter(config: Config) -> Found:
     where = config.milter.socket
     try:
-        _connect(where)
+        connect(where)
+    except PermissionError:
+        return {"socket": f"{where}: whether a milter answers is not known: this user may not ask it"}, []
     except OSError as error:
-        if config.policy.mode == "observe":
-            return {"socket": f"{where}: nobody answers, nor needs to while only observing"}, []
+        if not_needed := _without(config):
+            return {"socket": f"{where}: nobody answers, nor needs to {not_needed}"}, []
         return {"socket": where}, [
             f"{where}: no milter answers ({error.strerror or error}): is `mailbrake milter` running?"
         ]
     return {"socket": f"{where} answers"}, []
 
 
-def _connect(where: str) -> None:
-    kind, _, rest = where.partition(":")
-    if kind == "unix":
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(2)
-            probe.connect(rest)
-        return
-    port, _, host = rest.partition("@")
-    with socket.create_connection((host, int(port)), timeout=2):
-        return
+def _without(config: Config) -> str:
+    """Why no milter is needed; "" where it is."""
+    if config.export.files:
+        return "where the MTA looks into what [export] writes"
+    if config.policy.mode == "observe":
+        return "while only observing; what was ordered by hand waits for one, or for `mailbrake table export`"
+    return ""

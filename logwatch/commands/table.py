@@ -16,8 +16,9 @@ from enforce.printable import printable
 from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, peek
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of, duration_of, json_argument
-from logwatch.commands.operator import put, say, subject_of
+from logwatch.commands.operator import around, put, say, subject_of
 from logwatch.commands.output import clock, now, write_json, write_table
+from logwatch.commands.probe import connect
 from logwatch.settings import zone_of
 from logwatch.telling import export
 
@@ -100,16 +101,19 @@ def _release(args: argparse.Namespace, config: Config) -> int:
         removed = [{"action": one.action, "mode": one.mode, "ref": one.ref} for one in gone]
         write_json([{"key": key, "listed": bool(gone), "removed": removed}])
     else:
-        print(f"{printable(key)} released: {_taken_off(gone) or 'it was not listed; noted all the same.'}")
+        wider = around(key, config)
+        print(f"{printable(key)} released: {_taken_off(gone, wider) or 'it was not listed; noted all the same.'}")
+        if wider:
+            print(f"Its network is still listed, {wider}: release that, too, if it is meant.")
     return 0
 
 
-def _taken_off(gone: Sequence[Change]) -> str:
-    """What was taken off the table, and what that means for its sender."""
+def _taken_off(gone: Sequence[Change], wider: str) -> str:
+    """What was taken off the table, and what that means for its sender; `wider`: what still stands around it."""
     if not gone:
         return ""
     named = " and ".join(f"{one.action} ({one.mode}, case {one.ref})" for one in gone)
-    again = any(one.mode == "enforce" and one.action != "cap" for one in gone)
+    again = any(one.mode == "enforce" and one.action != "cap" for one in gone) and not wider
     return f"{named} taken off" + ("; it may send again at once." if again else ".")
 
 
@@ -157,7 +161,24 @@ def _order(args: argparse.Namespace, config: Config) -> int:
             "unless `mailbrake watch` is started",
             file=sys.stderr,
         )
+    if problem := _unheard(config):
+        print(f"mailbrake: {problem}", file=sys.stderr)
     return 0
+
+
+def _unheard(config: Config) -> str:
+    """Why an order changes no reply, as far as can be seen from here; "" where it may."""
+    if config.cluster.servers or config.export.files:
+        return ""
+    where = config.milter.socket
+    try:
+        connect(where)
+    except PermissionError:
+        return ""
+    except OSError as error:
+        reason = error.strerror or error
+        return f"{where}: no milter answers ({reason}): nobody is refused until one does, but by what was exported"
+    return ""
 
 
 def _exempt(key: str, config: Config) -> str:

@@ -111,7 +111,8 @@ class TestReview:
         def said(whom: str) -> str:
             done = mailbrake(*command.split(), whom, *config(machine))
             assert done.returncode == 0
-            return done.stderr.partition("mailbrake: no controller")[0]
+            lines = done.stderr.splitlines(keepends=True)
+            return "".join(line for line in lines if "no controller" not in line and "no milter" not in line)
 
         assert said("bobb") == "mailbrake: no mail of account:bobb has been seen; did you mean account:bob?\n"
         assert said("BOB@example.org") == (
@@ -161,6 +162,40 @@ class TestReview:
         done = mailbrake("review", "exempt", "bob", "--for", "1 week", *config(machine))
         assert done.returncode == 2
         assert 'did you mean "1w"?' in done.stderr
+        done = mailbrake("review", "exempt", "bob", "--until", "2020-12-24", *config(machine))
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "--until: 2020-12-24 is over" in done.stderr
+
+    @pytest.mark.parametrize("command", ["table release", "review release", "review exempt --for 30d"])
+    def test_a_network_that_still_stands_around_a_client_is_said(self, machine: Machine, command: str) -> None:
+        """The caller is refused as before, whatever was said of his address."""
+        for key in ("192.0.2.7", "192.0.2.0/24"):
+            (order,) = objects("table", "block", key, "--for", "1h", "--json", *config(machine))
+        told = mailbrake(*command.split(), "192.0.2.7", *config(machine)).stdout
+        case = f"net:192.0.2.0/24: block (case {order['ref']})"
+        assert told.endswith(f"\nIts network is still listed, {case}: release that, too, if it is meant.\n")
+        assert "may send again" not in told
+        mailbrake("table", "release", "192.0.2.0/24", *config(machine))
+        assert "network" not in mailbrake(*command.split(), "192.0.2.7", *config(machine)).stdout
+
+    def test_an_order_that_no_milter_hears_of_is_said_to_be_one(self, machine: Machine) -> None:
+        """Unless the MTA looks into what is exported."""
+
+        def said() -> str:
+            return mailbrake("table", "block", "bob", "--for", "1h", *config(machine)).stderr
+
+        settings = machine.directory / "mailbrake.toml"
+        where = machine.directory / "milter.sock"
+        settings.write_text(settings.read_text() + f'[milter]\nsocket = "unix:{where}"\n')
+        nobody = "no milter answers (No such file or directory): nobody is refused until one does"
+        assert said() == f"mailbrake: unix:{where}: {nobody}, but by what was exported\n"
+        with socket.socket(socket.AF_UNIX) as milter:
+            milter.bind(str(where))
+            milter.listen()
+            assert "no milter answers" not in said()
+        assert "no milter answers (Connection refused)" in said()
+        settings.write_text(settings.read_text() + f'[export]\nfiles = {{ text = "{machine.directory}/x" }}\n')
+        assert "no milter answers" not in said()
 
     def test_the_list_is_for_people(self, machine: Machine) -> None:
         """Columns with headings; says so when there is nothing to do."""
@@ -271,6 +306,28 @@ class TestRollout:
         machine.policy.write_text(POLICY + POLICY.replace("flood", "other"))
         rows = [json.loads(row) for row in mailbrake("rollout", "--json", *config(machine)).stdout.splitlines()]
         assert [row["rule"] for row in rows] == ["flood", "other"]
+
+
+def test_status_says_where_a_milter_is_needed(machine: Machine) -> None:
+    """Not where the MTA has maps."""
+
+    def said(more: str = "") -> tuple[str, bool]:
+        settings.write_text(written + more)
+        (status,) = map(json.loads, mailbrake("status", "--json", *config(machine)).stdout.splitlines())
+        return status["milter"]["socket"], any("no milter" in problem for problem in status["problems"])
+
+    settings = machine.directory / "mailbrake.toml"
+    where = machine.directory / "milter.sock"
+    written = settings.read_text() + f'[milter]\nsocket = "unix:{where}"\n'
+    assert said() == (f"unix:{where}", True)
+    needless = f"unix:{where}: nobody answers, nor needs to where the MTA looks into what [export] writes"
+    assert said('[export]\nfiles = { text = "/x" }\n') == (needless, False)
+    with socket.socket(socket.AF_UNIX) as milter:
+        milter.bind(str(where))
+        milter.listen()
+        assert said() == (f"unix:{where} answers", False)
+    written = written.replace(f"unix:{where}", "inet6:1@[::1]")
+    assert said() == ("inet6:1@[::1]", True)
 
 
 def test_status_says_that_the_log_cannot_be_read(machine: Machine) -> None:

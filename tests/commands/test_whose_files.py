@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -66,3 +67,29 @@ def test_of_a_log(machine: Machine) -> None:
     directory = machine.directory / "closed"
     directory.mkdir(mode=0)
     assert f"{directory}/mail.log: Permission denied" in refused("replay", f"{directory}/mail.log")
+
+
+def test_a_milter_that_may_not_be_asked_is_not_said_to_be_away(machine: Machine) -> None:
+    """Its socket is for the MTA; whoever looks on by timer would be told every time that mail is not braked."""
+    where = machine.directory / "milter.sock"
+    settings = machine.directory / "mailbrake.toml"
+    more = f'[milter]\nsocket = "unix:{where}"\n[policy]\nmode = "enforce"\n'
+    settings.write_text(settings.read_text() + more)
+    with socket.socket(socket.AF_UNIX) as milter:
+        milter.bind(str(where))
+        milter.listen()
+        where.chmod(0)
+        command = [*UNPRIVILEGED, sys.executable, "-m", "logwatch"]
+        for words in (["status"], ["table", "block", "bob", "--for", "1h"]):
+            done = subprocess.run([*command, *words, *config(machine)], check=False, capture_output=True, text=True)
+            assert "no milter answers" not in done.stderr
+            assert ("whether a milter answers is not known" in done.stdout) == (words == ["status"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become somebody else")
+def test_whoever_has_a_number_and_no_name_gives_orders_as_well() -> None:
+    """As in a container."""
+    code = "import os; from logwatch.commands.operator import who; os.setuid(54321); print(who())"
+    nameless = {name: value for name, value in os.environ.items() if not name.endswith(("USER", "USERNAME", "LOGNAME"))}
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, env=nameless)
+    assert (done.stdout, done.stderr) == ("user 54321\n", "")
