@@ -30,7 +30,7 @@ from logwatch.cluster.link import PATIENCE, Link, LinkError
 from logwatch.cluster.merging import Limits, Merger
 from logwatch.cluster.names import VERSION, speaks
 from logwatch.cluster.partition_leases import RENEW, Shares
-from logwatch.cluster.stream import Stream, anew
+from logwatch.cluster.stream import Stream, anew, identity
 from logwatch.judging.language import SHIPPED
 from logwatch.ports import Ports, Say, Standing, Written
 from logwatch.settings import STREAM, zone_of
@@ -132,14 +132,14 @@ class Brain:
             )
         for review in journal.unseen():
             if review.id not in self._sent and not (self.link.connected and self._send(review)):
-                break  # one that comes after a later one would be taken for heard
+                break  # an operator's later word may take an earlier one back
         return self.stream().reviews()
 
     def _send(self, review: Review) -> bool:
         """Whether it is in the stream now."""
         said = {name: value for name, value in vars(review).items() if name != "effective"}
         message = json.dumps({**said, "origin": self._origin}).encode()
-        headers = {"Nats-Msg-Id": f"{self._origin} {review.id}"}
+        headers = {"Nats-Msg-Id": identity(message)}
         try:
             self.link.call(lambda client: client.jetstream().publish(REVIEWS, message, headers=headers))
         except LinkError as error:

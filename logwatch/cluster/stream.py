@@ -8,6 +8,7 @@ there is read from the stream once more.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import queue
 import time
@@ -35,7 +36,7 @@ _ANSWER = 2.0  # seconds for one
 _SILENCE = 1.0  # seconds after which the server says that it is there
 _PIECE = 1 << 20  # bytes of lines after which a piece is given out
 _NOTE = 5.0  # seconds after which a position is given out though no lines came
-_ORIGINS = 100
+_HEARD = 500  # reviews that are known if they come again
 _MOMENT = 0.02  # seconds
 
 
@@ -105,7 +106,7 @@ class Stream:
         self._origin = origin
         self._connection = 0
         self._created: str = position.get("created", "")
-        self._heard: dict[str, int] = dict(position.get("heard", {}))  # origin -> its last review
+        self._heard = dict.fromkeys(position.get("heard", ()))  # the latest reviews, oldest first
         self._merger = self._taken_up(position.get("merger", {}))
         self._before = self._total()  # losses of earlier lives
         self._queue: queue.Queue[_Begun | _Message] = queue.Queue(_WAITING)
@@ -161,7 +162,7 @@ class Stream:
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """Where to read on after a restart."""
-        return {STREAM: {"created": self._created, "heard": self._heard, "merger": self._merger.state()}}
+        return {STREAM: {"created": self._created, "heard": list(self._heard), "merger": self._merger.state()}}
 
     def problems(self) -> list[str]:
         """Why the stream cannot be read just now."""
@@ -223,13 +224,11 @@ class Stream:
             review = Review(**said, id=number if origin == self._origin else 0)
         except (ValueError, TypeError, KeyError, AttributeError):
             return None
-        return review if number > self._heard.get(origin, 0) else None
+        return None if identity(data) in self._heard else review
 
     def _hear(self, data: bytes) -> None:
-        said = json.loads(data)
-        self._heard.pop(said["origin"], None)
-        self._heard[said["origin"]] = said["id"]
-        while len(self._heard) > _ORIGINS:
+        self._heard[identity(data)] = None
+        while len(self._heard) > _HEARD:
             del self._heard[next(iter(self._heard))]
 
     def _piece(self) -> bytes:
@@ -309,6 +308,11 @@ class Stream:
         self._handed += len(found.data) if isinstance(found, _Message) else 0
         self._queue.put_nowait(found)
         self._wake()
+
+
+def identity(review: bytes) -> str:
+    """The same for a review that is sent again, and for no other: a journal from a backup gives its numbers anew."""
+    return hashlib.blake2b(review, digest_size=8).hexdigest()
 
 
 def _received(message: Msg) -> _Message:

@@ -272,10 +272,12 @@ class Journal(Archive):
     def seen(self, review: Review, effective: float, latest: int) -> None:
         """A review has been taken up, after the decision `latest` (0 for none), and holds from an event time on.
 
-        One without `id` was written elsewhere.
+        One that is not here is added: written elsewhere (without `id`), or here, after the backup that this journal is.
         """
-        number = review.id or self._insert(review)
-        self._db.execute("UPDATE reviews SET effective = ?, latest = ? WHERE id = ?", (effective, latest, number))
+        mark = "UPDATE reviews SET effective = ?, latest = ? WHERE (id, time, key, verdict) = (?,?,?,?)"
+        said = (review.time, review.key, review.verdict)
+        if not self._db.execute(mark, (effective, latest, review.id, *said)).rowcount:
+            self._db.execute(mark, (effective, latest, self._insert(review), *said))
 
     def _reviews(self, clause: str, *values: object) -> list[Review]:
         rows = self._db.execute(f"SELECT {_REVIEW}, id FROM reviews {clause}", values)  # noqa: S608

@@ -60,6 +60,16 @@ DELETE FROM memory WHERE room = 'floors' AND instr(key, ' ') > 0 AND instr(subst
 """,
     "",  # positions have marks, which no mailbrake before can read
     "ALTER TABLE reviews ADD COLUMN latest INTEGER;",
+    # a number that was given to a review is given to no other, though the review be forgotten
+    """
+CREATE TABLE numbered (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, key TEXT NOT NULL, verdict TEXT NOT NULL,
+    by TEXT NOT NULL, note TEXT NOT NULL, until REAL, effective REAL,
+    latest INTEGER);
+INSERT INTO numbered SELECT * FROM reviews;
+DROP TABLE reviews;
+ALTER TABLE numbered RENAME TO reviews;
+""",
 )
 
 

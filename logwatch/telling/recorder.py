@@ -109,8 +109,8 @@ class Recorder:
 
     def new(self, reviews: Iterable[Review]) -> list[Review]:
         """Those that have not been taken up: one may be, and the journal not know it yet."""
-        taken = {review.id for review, *_ in self._taken}
-        return [review for review in reviews if review.id not in taken or not review.id]
+        taken = {review for review, *_ in self._taken}
+        return [review for review in reviews if review not in taken or not review.id]
 
     def standing(self, time: float) -> list[Decision]:
         """Decisions that have not ended by a time, and those that are not written yet, oldest first."""

@@ -203,7 +203,7 @@ def test_a_journal_of_another_version_is_left_alone(journal: Journal, path: Path
 def test_a_position_that_says_more_is_another_version() -> None:
     """Whoever reads it must know all of its fields: a mailbrake that does not has to refuse the journal, and say so."""
     said = [field.name for field in dataclasses.fields(Position)]
-    assert (len(_VERSIONS), said) == (7, ["offset", "head", "head_length", "inode", "modified", "real", "marks"])
+    assert (len(_VERSIONS), said) == (8, ["offset", "head", "head_length", "inode", "modified", "real", "marks"])
 
 
 @pytest.mark.parametrize("version", [1, 5])
@@ -384,6 +384,32 @@ def test_a_journal_of_the_first_version_is_brought_up_to_date(tmp_path: Path) ->
     Journal.open(tmp_path / "new.sqlite").close()
     assert schema(old) == schema(tmp_path / "new.sqlite")
     assert schema(old)[0] > 1
+
+
+@pytest.mark.parametrize("lose", [lambda j: j.prune(NOW + 10), lambda j: j.forget("account:eve", lambda _: ())])
+def test_the_number_of_a_review_is_not_given_twice(tmp_path: Path, lose: Callable[[Journal], object]) -> None:
+    """In a cluster the second one would be held for the first, and be lost; an older journal gave them again."""
+    old = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(old)) as db:
+        db.executescript(FIRST)
+    with Journal.open(old) as journal:
+        journal.review(Review(NOW, "account:eve", "released", "root"))
+        (*_, latest) = journal.unseen()
+        journal.seen(latest, NOW, 0)
+        lose(journal)
+        assert [review.id for review in journal.reviews()] == [1]
+        journal.review(Review(NOW, "account:bob@example.com", "released", "root"))
+        assert [review.id for review in journal.reviews()] == [3, 1]
+
+
+def test_a_review_that_a_backup_does_not_know_is_added(journal: Journal) -> None:
+    """It was given a number here before; another one may have it now, and stays unseen."""
+    journal.review(Review(NOW + 9, "account:bob", "released", "root"))
+    journal.seen(Review(NOW, "account:eve", "released", "root", id=1), NOW, 0)
+    assert [(review.key, review.effective) for review in journal.reviews()] == [
+        ("account:eve", NOW),
+        ("account:bob", None),
+    ]
 
 
 def test_what_the_guard_held_back_is_kept_as_long_as_its_decision(journal: Journal) -> None:
