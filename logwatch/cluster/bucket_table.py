@@ -35,6 +35,7 @@ _UNTOLD = 15.0  # seconds for which a decision may be told by whoever takes its 
 _MOST = 1000
 _CHANGES = 100_000  # written and not yet asked for
 _PAUSE = 0.2
+_STUCK = EVERY + RENEW * 5  # seconds after which a controller that gave no sign is not one that decides
 
 log = logging.getLogger("mailbrake.shared")
 
@@ -192,6 +193,10 @@ class Shared:
         """Whether it is known what the table should hold."""
         return self._wanted.known
 
+    def lives(self, moment: float) -> bool:
+        """Whether the controller gives signs of life: its thread may wait for a disk, while the link's goes on."""
+        return moment - self._living < _STUCK
+
     def shares_changed(self) -> None:
         """Look at what is held anew; called by the link's thread."""
         self._work.set()
@@ -301,7 +306,7 @@ class Shared:
         while True:
             moment = time.monotonic()
             whole = sorted(self._whole & self._shares.held(moment))
-            if whole and moment - self._living < EVERY + RENEW * 5:
+            if whole and self.lives(moment):
                 said = {"generation": self.generation, "partitions": self._partitions, "whole": whole}
                 value = json.dumps(said).encode()
                 await client.jetstream().publish(f"$KV.table.{BEAT}", value, stream=TABLE)

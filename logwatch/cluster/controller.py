@@ -160,7 +160,7 @@ class Brain:
         while True:
             asked = time.monotonic()
             entries = await bucket.snapshot(client, SHARES)
-            fit = self.stream().current() and self._shared.known()
+            fit = self.stream().current() and self._shared.known() and self._shared.lives(asked)
             said = {"fit": fit, "seq": self.stream().judged(), "rules": self._rules, "version": VERSION}
             sign = self.shares.renew(entries, said, asked)
             if sign and await bucket.put(client, SHARES, *sign) is not None:
