@@ -113,6 +113,14 @@ class Gate:
             self.mta.run("-qQ", f"-qI{queue_id}", "-Q")
             self.mta.run("-q")
 
+    def delete(self, queue_id: str) -> None:
+        """Delete a held message, as docs/enforcing.md says."""
+        if isinstance(self.mta, Postfix):
+            self.mta.run("postsuper", "-d", queue_id)
+        else:
+            for name in (f"hf{queue_id}", f"df{queue_id}"):
+                (self.mta.directory / "queue" / name).unlink()
+
     def wait_for_delivery(self, queue_id: str) -> None:
         """Until the next host has taken a message."""
         taken = "status=sent" if isinstance(self.mta, Postfix) else "stat=Sent"

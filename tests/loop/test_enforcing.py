@@ -86,6 +86,16 @@ def test_a_held_message_is_accepted_waits_and_is_released(gate: Gate) -> None:
     assert gate.verdicts("verdict: hold, ", "stage=EOM", "ref=HOLD1")
 
 
+def test_a_held_message_may_be_deleted(gate: Gate) -> None:
+    """Whole: what is left of it would be tried for days, or told to the postmaster."""
+    gate.deny(bob=record("hold"))
+    (reply,) = gate.send("bob")
+    wait_for(lambda: gate.held() == [reply.queue_id], 60, "the message on hold", gate.mta.log_path)
+    gate.delete(reply.queue_id)
+    assert gate.held() == []
+    assert not list(gate.mta.directory.rglob(f"*{reply.queue_id}"))
+
+
 @pytest.mark.parametrize("action", ["cap", "throttle", "tempfail", "hold", "block"])
 def test_an_observed_login_is_accepted_whatever_the_action(gate: Gate, action: str) -> None:
     gate.deny(bob=record(action, "observe", ref=f"OBS{action}", share=0.0, max_recipients=1))
