@@ -190,7 +190,8 @@ class Reader:
         if not os.access(lock, os.R_OK | os.W_OK):
             read_only = os.statvfs(self._path).f_flag & os.ST_RDONLY
             raise BrokenError(
-                "the file system is read-only: mount it writable, or configure another state directory"
+                "the file system is read-only: mount it writable, or configure another state directory; under systemd "
+                "restart the milter, for which only what was there when it started is writable"
                 if read_only
                 else "lock.mdb must be there and writable by the milter's user (it is by the directory's group)"
             )

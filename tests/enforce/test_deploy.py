@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from enforce.config import Config
 from logwatch.commands import parser as mailbrake
 from tests.enforce.gate import PATIENT, SOCKET, Gate
 from tests.enforce.records import record
@@ -54,6 +55,18 @@ def test_a_unit_may_give_to_a_group_what_it_makes(path: Path) -> None:
     """By chown(2), which systemd.exec(5) counts among @privileged: the later line decides."""
     filters = re.findall(r"^SystemCallFilter=(.*)$", path.read_text(), re.MULTILINE)
     assert [one for one in filters if {"@privileged", "@chown"} & set(one.strip("~").split())][-1] == "@chown"
+
+
+def test_the_milters_unit_lets_it_use_a_table_that_is_made_anew() -> None:
+    """systemd binds what is writable when the milter starts: another directory in the table's place is not."""
+    paths = re.findall(r"^ReadWritePaths=-?(.*)$", (DEPLOY / "mailbrake-milter.service").read_text(), re.MULTILINE)
+    assert str(Config().table.parent) in paths
+
+
+def test_the_milters_unit_is_started_again_however_often_it_fails() -> None:
+    """Five starts in ten seconds are systemd's limit, and this one comes every second."""
+    parsed = unit(DEPLOY / "mailbrake-milter.service")
+    assert (parsed["Unit"]["StartLimitIntervalSec"], parsed["Service"]["RestartSec"]) == ("0", "1")
 
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
