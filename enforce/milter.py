@@ -182,7 +182,9 @@ def login_of(macro: str, version: str | None) -> str:
     """The login that `{auth_authen}` stands for, given the macro `v`; bytes that are no UTF-8 as PEP 383 escapes."""
     if version and not version[0].isdigit():
         return macro
-    decoded = re.sub(rb"\+([0-9A-F]{2})", lambda found: bytes.fromhex(found[1].decode()), macro.encode())
+    decoded = re.sub(
+        rb"\+([0-9A-F]{2})", lambda found: bytes.fromhex(found[1].decode()), macro.encode(errors="surrogateescape")
+    )
     return decoded.decode(errors="surrogateescape")
 
 
@@ -265,7 +267,12 @@ class Brake:
         return PASS["EOM"]
 
     def _account(self, context: Context, here: Connection) -> str | None:
-        macro = context.getsymval("{auth_authen}")
+        try:
+            macro = context.getsymval("{auth_authen}")
+        except (
+            UnicodeDecodeError
+        ) as error:  # pymilter takes it for UTF-8: who may type his login otherwise is judged, too
+            macro = error.object.decode(errors="surrogateescape")
         if not macro:
             return None
         here.login = login_of(macro, context.getsymval("v")) if "+" in macro else macro

@@ -338,6 +338,19 @@ def test_xtext_is_decoded_where_the_mta_is_not_postfix(daemon: Daemon, version: 
     daemon.wait_for(verdict("tempfail", login=expected))
 
 
+@pytest.mark.parametrize("version", ["Postfix 3.7.11", "8.17.1.9"])
+@pytest.mark.parametrize("login", [b"m\xfcller", b"m\xfcller+x"])
+def test_a_login_that_is_no_utf_8_is_judged_as_well(daemon: Daemon, version: str, login: bytes) -> None:
+    """Else whoever may write his login in more than one way would write it so, and pass all brakes."""
+    name = login.decode(errors="surrogateescape")
+    daemon.publish_keys({str(key.account(name, "example.com")): [record()]})
+    with daemon.session() as session:
+        session.connect(version=version)
+        session.raw(constants.SMFIC_MACRO, b"M{auth_authen}\0" + login + b"\0", answered=False)
+        assert session.raw(constants.SMFIC_MAIL, b"<a@example.org>\0", answered=True) == TEMPFAIL
+    assert daemon.verdicts(1)[0].endswith(f"sasl_username={login.decode('ascii', 'backslashreplace')}")
+
+
 def test_a_login_cannot_forge_a_log_line(daemon: Daemon, session: Session) -> None:
     login = "x, key=client\r\nmailbrake: verdict: block"
     daemon.publish_keys({"account:x, key=client\\x0d\\x0amailbrake: verdict: block@example.com": [record()]})
@@ -583,9 +596,9 @@ def test_doubts_of_any_number_of_kinds_are_remembered_within_bounds() -> None:
 
 
 def test_an_exception_in_a_callback_lets_mail_through_and_is_told(daemon: Daemon, session: Session) -> None:
-    """pymilter decodes macros as UTF-8 and raises where they are not."""
+    """pymilter decodes macros as UTF-8 and raises where they are not; here it is the name of the MTA."""
     daemon.publish(account_bob=record())
-    session.raw(constants.SMFIC_MACRO, b"M{auth_authen}\0b\xffb\0", answered=False)
+    session.raw(constants.SMFIC_MACRO, b"M{auth_authen}\0bob+2B\0v\0\xff\0", answered=False)
     assert session.raw(constants.SMFIC_MAIL, b"<a@example.org>\0", answered=True) == "accept"
     daemon.wait_for("mail let through: UnicodeDecodeError at milter.py:")
     assert session.mail("bob") == TEMPFAIL
