@@ -64,20 +64,21 @@ class Outlet:
 
 
 class Syslog:
-    """Writes lines to the syslog socket at `path`, facility mail, severity info; OSError while there is none."""
+    """Writes lines to the syslog socket at `path`; OSError while there is none."""
 
-    def __init__(self, path: str, ident: str) -> None:
+    def __init__(self, path: str, ident: str, facility: int = SysLogHandler.LOG_MAIL) -> None:
         self._path = path
         self._ident = ident
+        self._facility = facility
         self._handler: _Handler | None = None
 
-    def __call__(self, line: str) -> None:
-        """Write one line."""
+    def __call__(self, line: str, level: int = logging.INFO) -> None:
+        """Write one line; `level` is one of logging's."""
         if self._handler is None:
-            self._handler = _Handler(self._path, facility=SysLogHandler.LOG_MAIL)
+            self._handler = _Handler(self._path, facility=self._facility)
             self._handler.ident = self._ident
             self._handler.append_nul = self._handler.socktype == socket.SOCK_STREAM  # a datagram needs no end mark
-        self._handler.emit(logging.LogRecord("", logging.INFO, "", 0, line, None, None))
+        self._handler.emit(logging.LogRecord("", level, "", 0, line, None, None))
 
     def close(self) -> None:
         """Close the connection; the next line opens it again."""

@@ -32,6 +32,7 @@ BRIDGES = {
     "enforce.exposition": {"telling/metrics.py", "commands/watch.py", "cluster/figures.py"},
     "enforce.main": {"commands/milter.py"},
     "enforce.start": {"start.py"},
+    "enforce.syslog": {"commands/daemon.py"},  # lines that leave from a thread, as the milter's do
     "enforce.notify": {"commands/watch.py", "commands/ship.py", "commands/sync.py"},
     "enforce": None,
 }

@@ -12,7 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from enforce.config import Config, effective
+from enforce.syslog import Outlet, Syslog
 from logwatch.commands import Failure, UsageError
+
+_PATIENCE = 0.4  # seconds for syslog to take the last lines
 
 
 def log_to(config: Config, command: str) -> None:
@@ -23,12 +26,39 @@ def log_to(config: Config, command: str) -> None:
     here.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root.addHandler(here)
     if config.milter.syslog and Path(config.milter.syslog).is_socket():
-        # not facility mail: what is said about the log must not stand in it
-        syslog = logging.handlers.SysLogHandler(config.milter.syslog, logging.handlers.SysLogHandler.LOG_DAEMON)
-        syslog.ident = f"mailbrake-{command}: "
-        root.addHandler(syslog)
+        root.addHandler(_Syslog(config.milter.syslog, f"mailbrake-{command}: ", here))
     for row in effective(config):
         root.info("%s", row)
+
+
+class _Syslog(logging.Handler):
+    """syslog behind a thread: one that is restarted, or takes no lines, holds up nothing."""
+
+    def __init__(self, path: str, ident: str, errors: logging.Handler) -> None:
+        """`errors` is told when syslog takes no lines."""
+        super().__init__()
+        self._path, self._errors = path, errors
+        # not facility mail: what is said about the log must not stand in it
+        self._write = Syslog(path, ident, logging.handlers.SysLogHandler.LOG_DAEMON)
+        self._outlet = Outlet(self._pass_on, self._trouble)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._outlet.put(f"{record.levelno}\t{self.format(record)}")
+
+    def close(self) -> None:
+        self._outlet.close(_PATIENCE)
+        super().close()
+
+    def _pass_on(self, line: str) -> None:
+        level, tab, text = line.partition("\t")
+        if tab:
+            self._write(text, int(level))
+        else:  # the outlet's own, on lines that were lost
+            self._write(line, logging.WARNING)
+
+    def _trouble(self, why: str) -> None:
+        said = f"syslog at {self._path} does not take lines ({why}); trying again with each line"
+        self._errors.handle(logging.makeLogRecord({"msg": said, "levelno": logging.WARNING, "levelname": "WARNING"}))
 
 
 def allow_many_files() -> None:

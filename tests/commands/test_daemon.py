@@ -1,0 +1,64 @@
+"""Commands that stay: what they say goes to syslog, too, and whatever becomes of that holds up nothing."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from tests.enforce.daemon import wait_until
+
+
+@contextmanager
+def watching(directory: Path) -> Iterator[Path]:
+    """`watch`, with a syslog in this directory; what it says on standard error."""
+    (directory / "mail.log").touch()
+    settings = directory / "mailbrake.toml"
+    settings.write_text(
+        f'[log]\nfiles = ["{directory}/mail.log"]\n[state]\ndirectory = "{directory}/state"\n'
+        f'[milter]\nsyslog = "{directory}/log"\n'
+    )
+    errors = directory / "stderr"
+    with errors.open("wb") as file:
+        command = [sys.executable, "-m", "logwatch", "watch", "--config", str(settings)]
+        with subprocess.Popen(command, stderr=file) as watch:
+            try:
+                wait_until((directory / "state" / "table" / "data.mdb").exists, "the table", 60)
+                yield errors
+            finally:
+                watch.send_signal(signal.SIGTERM)
+                assert watch.wait(60) == 0
+
+
+def syslog(directory: Path) -> socket.socket:
+    bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    bound.bind(str(directory / "log"))
+    bound.settimeout(10)
+    return bound
+
+
+def test_a_syslog_that_takes_no_lines_holds_up_nothing(tmp_path: Path) -> None:
+    """As rsyslog does while the host that it sends to is away: a controller that waits for it renews no lease."""
+    with closing(syslog(tmp_path)), watching(tmp_path):
+        pass
+
+
+def test_a_syslog_that_is_away_is_said_once(tmp_path: Path) -> None:
+    """It left its socket behind; each line was a traceback of forty."""
+    syslog(tmp_path).close()
+    with watching(tmp_path) as errors:
+        wait_until(lambda: "does not take lines" in errors.read_text(), "the trouble")
+    assert "Traceback" not in errors.read_text()
+    assert errors.read_text().count(f"WARNING syslog at {tmp_path}/log does not take lines") == 1
+
+
+def test_lines_have_facility_daemon_and_their_severity(tmp_path: Path) -> None:
+    with closing(syslog(tmp_path)) as bound, watching(tmp_path):
+        said = [bound.recv(65536).decode() for _ in range(10)]
+        assert all(re.match(r"<30>mailbrake-watch: (configuration: |\[)", line) for line in said)
+        wait_until(lambda: bound.recv(65536).startswith(b"<28>mailbrake-watch: "), "a warning: there was no table")
