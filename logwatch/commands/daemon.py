@@ -9,43 +9,57 @@ import resource
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from enforce.config import Config, effective
 from enforce.syslog import Outlet, Syslog
 from logwatch.commands import Failure, UsageError
 
-_PATIENCE = 0.4  # seconds for syslog to take the last lines
+_PATIENCE = 0.4  # seconds for each log to take the last lines
 
 
 def log_to(config: Config, command: str) -> None:
     """Standard error, and syslog where there is one."""
     root = logging.getLogger("mailbrake")
     root.setLevel(logging.INFO)
-    here = logging.StreamHandler(sys.stderr)
+    here = _Outgoing(_say, lambda _: None)
     here.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     root.addHandler(here)
-    if config.milter.syslog and Path(config.milter.syslog).is_socket():
-        root.addHandler(_Syslog(config.milter.syslog, f"mailbrake-{command}: ", here))
+    path = config.milter.syslog
+    if path and Path(path).is_socket():
+        # not facility mail: what is said about the log must not stand in it
+        write = Syslog(path, f"mailbrake-{command}: ", logging.handlers.SysLogHandler.LOG_DAEMON)
+        root.addHandler(_Outgoing(write, partial(_without_syslog, here, path)))
     for row in effective(config):
         root.info("%s", row)
 
 
-class _Syslog(logging.Handler):
-    """syslog behind a thread: one that is restarted, or takes no lines, holds up nothing."""
+def _say(line: str, _level: int) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
-    def __init__(self, path: str, ident: str, errors: logging.Handler) -> None:
-        """`errors` is told when syslog takes no lines."""
+
+def _without_syslog(errors: logging.Handler, path: str, why: str) -> None:
+    said = f"syslog at {path} does not take lines ({why}); trying again with each line"
+    errors.handle(logging.makeLogRecord({"msg": said, "levelno": logging.WARNING, "levelname": "WARNING"}))
+
+
+class _Outgoing(logging.Handler):
+    """Lines behind a thread: whoever takes none, as a logger whose own way out is blocked, holds up nothing."""
+
+    def __init__(self, write: Callable[[str, int], None], trouble: Callable[[str], None]) -> None:
+        """`write` takes a line and its level; `trouble` is told why it cannot."""
         super().__init__()
-        self._path, self._errors = path, errors
-        # not facility mail: what is said about the log must not stand in it
-        self._write = Syslog(path, ident, logging.handlers.SysLogHandler.LOG_DAEMON)
-        self._outlet = Outlet(self._pass_on, self._trouble)
+        self._write = write
+        self._outlet = Outlet(self._pass_on, trouble)
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Hand a line over; returns at once."""
         self._outlet.put(f"{record.levelno}\t{self.format(record)}")
 
     def close(self) -> None:
+        """Have what waits written, if it takes no longer than a moment."""
         self._outlet.close(_PATIENCE)
         super().close()
 
@@ -55,10 +69,6 @@ class _Syslog(logging.Handler):
             self._write(text, int(level))
         else:  # the outlet's own, on lines that were lost
             self._write(line, logging.WARNING)
-
-    def _trouble(self, why: str) -> None:
-        said = f"syslog at {self._path} does not take lines ({why}); trying again with each line"
-        self._errors.handle(logging.makeLogRecord({"msg": said, "levelno": logging.WARNING, "levelname": "WARNING"}))
 
 
 def allow_many_files() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import signal
 import socket
@@ -62,3 +64,26 @@ def test_lines_have_facility_daemon_and_their_severity(tmp_path: Path) -> None:
         said = [bound.recv(65536).decode() for _ in range(10)]
         assert all(re.match(r"<30>mailbrake-watch: (configuration: |\[)", line) for line in said)
         wait_until(lambda: bound.recv(65536).startswith(b"<28>mailbrake-watch: "), "a warning: there was no table")
+
+
+def test_a_standard_error_that_takes_no_lines_holds_up_nothing(tmp_path: Path) -> None:
+    """As of a container whose logs are taken away too slowly."""
+    (tmp_path / "mail.log").touch()
+    settings = tmp_path / "mailbrake.toml"
+    log = f'[log]\nfiles = ["{tmp_path}/mail.log"]\n[milter]\nsyslog = ""\n'
+    settings.write_text(f'{log}[state]\ndirectory = "{tmp_path}/state"\n')
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"." * 4096)
+    os.set_blocking(writing, True)
+    command = [sys.executable, "-m", "logwatch", "watch", "--config", str(settings)]
+    with subprocess.Popen(command, stderr=writing) as watch:
+        try:
+            wait_until((tmp_path / "state" / "table" / "data.mdb").exists, "the table", 60)
+        finally:
+            watch.send_signal(signal.SIGTERM)
+            assert watch.wait(60) == 0
+    os.close(reading)
+    os.close(writing)
