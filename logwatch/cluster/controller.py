@@ -2,8 +2,9 @@
 
 All controllers of a cluster must have the same memory, or they would not decide alike. A fresh one may begin where the
 others began, if the stream still has all since then; otherwise it takes a copy of another's state directory. Which
-memory it is has a name, `lineage`, that stands in the journal and in the bucket. When the servers have lost all, the
-first controller to come gives it a new one, for all that had read the old stream as far as itself.
+memory it is has a name, `lineage`, that stands in the journal and in the bucket. When the servers have lost the lines,
+or the latest of them (an image of their disk was put back), the first controller to come gives it a new one, for all
+that had read the old stream as far as itself. What else they lose, every controller puts back on its next connection.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 from nats.aio.client import Client
+from nats.js import api
 
 from enforce.config import Config
 from logwatch.cluster import bucket, layout
@@ -30,7 +33,7 @@ from logwatch.cluster.link import PATIENCE, Link, LinkError
 from logwatch.cluster.merging import Limits, Merger
 from logwatch.cluster.names import VERSION, speaks
 from logwatch.cluster.partition_leases import RENEW, Shares
-from logwatch.cluster.stream import Stream, anew, identity
+from logwatch.cluster.stream import Stream, anew, identity, is_another, which
 from logwatch.judging.language import SHIPPED
 from logwatch.ports import Ports, Say, Standing, Written
 from logwatch.settings import STREAM, zone_of
@@ -51,7 +54,7 @@ class LineageError(Exception):
 class Brain:
     """What a controller stands on in a cluster; `open` makes it."""
 
-    def __init__(self, config: Config, origin: str) -> None:
+    def __init__(self, config: Config, origin: str, lineage: str) -> None:
         """LinkError if the credentials cannot be used."""
         cluster = config.cluster
         self.link = Link(config)
@@ -59,6 +62,7 @@ class Brain:
         self.shares = Shares(self.link.name, cluster.partitions, place)
         self._config = config
         self._origin = f"{self.link.name} {origin}"  # a copy of a state directory has the same
+        self._lineage = lineage
         self._rules = _fingerprint(config)
         self._sent: set[int] = set()
         self._say: Say = lambda *_: None
@@ -78,10 +82,10 @@ class Brain:
             with Journal.open(config.journal) as journal:
                 origin = str(journal.noted("origin") or secrets.token_hex(8))
                 journal.note("origin", origin)
-                _join(link, journal, _Memory.of(journal, learns=learns))
+                lineage = _join(link, journal, _Memory.of(journal, learns=learns))
         finally:
             link.close()
-        return cls(config, origin)
+        return cls(config, origin, lineage)
 
     def ports(self) -> Ports:
         """For the controller."""
@@ -89,6 +93,7 @@ class Brain:
 
     def start(self) -> None:
         """Connect for good, once the controller has been made."""
+        self.link.begin(self._put_back)
         self.link.serve(self._hold)
         self.link.start()
 
@@ -154,6 +159,14 @@ class Brain:
 
     # What the link's thread does.
 
+    async def _put_back(self, client: Client) -> None:
+        """What the servers have lost beside the lines."""
+        await layout.prepare_buckets(client, self._config.cluster)
+        found = await bucket.get(client, SHARES, _LINEAGE)
+        if found is None or found.value is None:
+            value = _Memory(self._lineage).as_another(self._lineage)
+            await bucket.put(client, SHARES, _LINEAGE, value, found.revision if found else 0)
+
     async def _hold(self, client: Client) -> None:
         """Renew the lease once a second, and see to partitions without a holder."""
         assert self._shared
@@ -195,10 +208,10 @@ class _Memory(NamedTuple):
     """Whose memory a journal has: its lineage ("": none yet), whether it has any, and what it has read."""
 
     lineage: str
-    remembers: bool
-    position: Mapping[str, Any]
-    lines: int
-    clock: float
+    remembers: bool = True
+    position: Mapping[str, Any] = MappingProxyType({})
+    lines: int = 0
+    clock: float = 0.0
 
     @classmethod
     def of(cls, journal: Journal, *, learns: bool) -> _Memory:
@@ -211,38 +224,46 @@ class _Memory(NamedTuple):
     @property
     def read(self) -> list[Any]:
         """Which stream, how many of its lines, and the time that the last had."""
-        return [self.position.get("created", ""), self.lines, self.clock]
+        return [which(self.position), self.lines, self.clock]
+
+    def as_another(self, lineage: str) -> bytes:
+        """What to put down of a lineage that begins with this memory."""
+        said = {"lineage": lineage, "before": self.lineage, "fresh": not self.remembers, "read": self.read}
+        return json.dumps(said).encode()
+
+    def is_of_another(self, found: api.StreamInfo) -> bool:
+        """Whether the stream that was read is another than this one."""
+        return bool(self.position) and is_another(self.position, found)
 
 
-def _join(link: Link, journal: Journal, memory: _Memory) -> None:
-    """Become one of the controllers whose memory is the same; LineageError if it is not."""
-    lineage, created = _insist(link, lambda client: _lineage(client, memory))
-    if lineage == memory.lineage:
-        return
-    with journal.transaction():
-        journal.note(_LINEAGE, lineage)
-        if memory.position:
-            log.warning("the servers have lost the stream; lines that were in it and had not been read are lost")
-            journal.note("positions", {STREAM: anew(memory.position, created)})
+def _join(link: Link, journal: Journal, memory: _Memory) -> str:
+    """Become one of the controllers whose memory is the same, and its name; LineageError if it is not."""
+    lineage, found = _insist(link, lambda client: _lineage(client, memory))
+    if lineage != memory.lineage:
+        with journal.transaction():
+            journal.note(_LINEAGE, lineage)
+            if memory.position:
+                log.warning("the servers have lost the stream, or its end; lines that had not been read are lost")
+                journal.note("positions", {STREAM: anew(memory.position, found)})
+    return lineage
 
 
-async def _lineage(client: Client, memory: _Memory) -> tuple[str, str]:
-    """The lineage of the cluster, which is ours as well, and when its stream was made."""
+async def _lineage(client: Client, memory: _Memory) -> tuple[str, api.StreamInfo]:
+    """The lineage of the cluster, which is ours as well, and its stream."""
     info = await client.jetstream().stream_info(LINES)
-    created = str(info.created)
     found = await bucket.get(client, SHARES, _LINEAGE)
-    if found is None or found.value is None:
-        said = {"lineage": secrets.token_hex(8), "before": memory.lineage, "fresh": not memory.remembers}
-        value = json.dumps({**said, "read": memory.read}).encode()
+    said = json.loads(found.value) if found and found.value else {}
+    ours = said.get("lineage") == memory.lineage
+    if not said or (ours and memory.is_of_another(info)):
+        lineage = secrets.token_hex(8)
+        value = memory.as_another(lineage)
         if await bucket.put(client, SHARES, _LINEAGE, value, found.revision if found else 0) is None:
             return await _lineage(client, memory)
-        return str(said["lineage"]), created
-    said = json.loads(found.value)
-    ours = said["lineage"] == memory.lineage
+        return lineage, info
     followed = memory.lineage != "" and said["before"] == memory.lineage and said["read"] == memory.read
     whole = not memory.lineage and not memory.remembers and said["fresh"] and info.state.first_seq <= 1
     if ours or followed or whole:
-        return str(said["lineage"]), created
+        return str(said["lineage"]), info
     raise LineageError(
         "this controller does not remember what the others of the cluster do, and would decide otherwise: "
         "stop it, copy the state directory of one that is stopped too or has been backed up, and start both"

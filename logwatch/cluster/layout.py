@@ -33,7 +33,6 @@ _TABLE_BYTES = 1 << 30
 
 async def prepare(client: Client, cluster: Cluster) -> None:
     """Make what is missing, and bring what is there up to the configuration."""
-    jetstream = client.jetstream(timeout=_PATIENCE)
     lines = api.StreamConfig(
         name=LINES,
         subjects=["lines.*", REVIEWS],
@@ -45,8 +44,14 @@ async def prepare(client: Client, cluster: Cluster) -> None:
         num_replicas=cluster.replicas,
         deny_delete=True,
     )
-    for stream in (lines, _bucket("table", cluster, republish=True), _bucket("shares", cluster)):
-        await _prepare(jetstream, stream)
+    await _prepare(client.jetstream(timeout=_PATIENCE), lines)
+    await prepare_buckets(client, cluster)
+
+
+async def prepare_buckets(client: Client, cluster: Cluster) -> None:
+    """The same, of those alone that can be filled again from any controller's memory."""
+    for stream in (_bucket("table", cluster, republish=True), _bucket("shares", cluster)):
+        await _prepare(client.jetstream(timeout=_PATIENCE), stream)
 
 
 async def _prepare(jetstream: JetStreamContext, wanted: api.StreamConfig) -> None:

@@ -49,6 +49,7 @@ class Link:
         self._servers = list(config.cluster.servers)
         self._tls = _tls(Path(config.cluster.credentials), self.name) if _needs_tls(self._servers) else None
         self._wake = wake
+        self._first: list[Task] = []
         self._tasks: list[Task] = []
         self._client: Client | None = None
         self._attempts = secrets.randbelow(len(self._servers))  # not everybody begins with the same one
@@ -60,6 +61,10 @@ class Link:
     def serve(self, task: Task) -> None:
         """Have a task run on each connection; before `start`. One that fails ends the connection."""
         self._tasks.append(task)
+
+    def begin(self, task: Task) -> None:
+        """Have a task done on each connection before those that run on it; before `start`."""
+        self._first.append(task)
 
     def start(self) -> None:
         """Begin to connect."""
@@ -170,10 +175,15 @@ class Link:
     async def _serve(self, client: Client, ended: asyncio.Event) -> None:
         """Run all tasks until one of them, or the connection, ends."""
         try:
-            await first(self._stop.wait(), ended.wait(), _lives(client), *(task(client) for task in self._tasks))
+            await first(self._stop.wait(), ended.wait(), self._work(client))
         finally:
             if not self._stop.is_set() and not self.problem:
                 self.problem = f"{', '.join(self._servers)}: the connection was lost"
+
+    async def _work(self, client: Client) -> None:
+        for task in self._first:
+            await task(client)
+        await first(_lives(client), *(task(client) for task in self._tasks))
 
 
 async def _lives(client: Client) -> None:

@@ -2,7 +2,8 @@
 
 What a controller decides hangs on the stream alone, so that all of them decide alike; a review is no exception, and
 takes effect where it stands between the lines. A position is that of the merger: after a restart, what still waits
-there is read from the stream once more.
+there is read from the stream once more. An image of the servers' disk that was put back has other messages under the
+numbers of those that were read since: so the one that was read last is looked at again on each connection.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ _PIECE = 1 << 20  # bytes of lines after which a piece is given out
 _NOTE = 5.0  # seconds after which a position is given out though no lines came
 _HEARD = 500  # reviews that are known if they come again
 _MOMENT = 0.02  # seconds
+_CUT = ", whose end is lost"  # what follows in a position on when a stream was made
 
 
 class _Begun(NamedTuple):
@@ -106,6 +108,7 @@ class Stream:
         self._origin = origin
         self._connection = 0
         self._created: str = position.get("created", "")
+        self._stamp: float | None = position.get("stamp")  # of the last message taken in
         self._heard = dict.fromkeys(position.get("heard", ()))  # the latest reviews, oldest first
         self._merger = self._taken_up(position.get("merger", {}))
         self._before = self._total()  # losses of earlier lives
@@ -115,6 +118,8 @@ class Stream:
         self._said: list[tuple[_Message, Review]] = []
         self._given = time.monotonic()
         self._next = self._needed = self._merger.resume
+        self._last = self._merger.seq, self._stamp  # handed to the controller
+        self._cut = False  # whether the stream has lost what was read last
         self._end = -1  # the stream's last message when the connection began; -1: there is none
         self._losses: Counter[str] = Counter()
         self._notice = ""
@@ -154,7 +159,7 @@ class Stream:
         """What operators said, where it stands in the stream; it is passed with this call."""
         found = []
         for message, review in self._said:
-            self._merger.take(message.seq, message.time, None)
+            self._pass(message, None)
             self._hear(message.data)
             found.append(review)
         self._said.clear()
@@ -162,7 +167,8 @@ class Stream:
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """Where to read on after a restart."""
-        return {STREAM: {"created": self._created, "heard": list(self._heard), "merger": self._merger.state()}}
+        read = {"created": self._created + _CUT * self._cut, "stamp": self._stamp, "heard": list(self._heard)}
+        return {STREAM: {**read, "merger": self._merger.state()}}
 
     def problems(self) -> list[str]:
         """Why the stream cannot be read just now."""
@@ -204,7 +210,7 @@ class Stream:
         if not message.host:
             if message.seq > self._merger.seq and (review := self._review(message.data)):
                 return review
-            self._merger.take(message.seq, message.time, None)
+            self._pass(message, None)
             return None
         try:
             batch = wire.decode(message.data)
@@ -214,8 +220,13 @@ class Stream:
             batch = None
             if message.seq > self._merger.seq:
                 self._merger.refuse(message.host)
-        self._merger.take(message.seq, message.time, batch)
+        self._pass(message, batch)
         return None
+
+    def _pass(self, message: _Message, batch: wire.Batch | None) -> None:
+        self._merger.take(message.seq, message.time, batch)
+        if message.seq == self._merger.seq:
+            self._stamp = message.time
 
     def _review(self, data: bytes) -> Review | None:
         try:
@@ -258,21 +269,19 @@ class Stream:
         jetstream = client.jetstream(timeout=_ANSWER)
         try:
             info = await jetstream.stream_info(LINES)
-            created = str(info.created)
         except NotFoundError:
-            created = "never"
-        self.anew = self._created not in ("", created)
-        if self.anew:
-            raise nats.errors.Error(
-                "the stream that was read is gone, or was made anew: `mailbrake watch` starts again"
-            )
-        await self._hand(_Begun(self._connection, created, info.state.first_seq, info.state.last_seq))
+            info = None
+        self._cut = self._cut or (info is not None and self._last[0] > info.state.last_seq)
+        self.anew = self._cut or info is None or self._created not in ("", str(info.created))
+        if info is None or self.anew:
+            raise _gone()
+        await self._hand(_Begun(self._connection, str(info.created), info.state.first_seq, info.state.last_seq))
         inbox = client.new_inbox()
         messages = await client.subscribe(inbox, pending_msgs_limit=-1, pending_bytes_limit=-1)
         config = api.ConsumerConfig(
             deliver_subject=inbox,
             deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
-            opt_start_seq=max(1, self._next),
+            opt_start_seq=max(1, min(self._next, self._last[0])),
             ack_policy=api.AckPolicy.NONE,
             max_deliver=1,
             flow_control=True,
@@ -292,8 +301,14 @@ class Stream:
             if place.consumer != delivered + 1:
                 raise nats.errors.Error(f"{place.consumer - delivered - 1} messages of the stream were missed")
             delivered = place.consumer
-            await self._hand(_received(message))
-            self._next = place.stream + 1
+            found = _received(message)
+            if found.seq == self._last[0] and self._last[1] not in (None, found.time):
+                self._cut = self.anew = True
+                raise _gone()
+            self._last = (found.seq, found.time) if found.seq > self._last[0] else self._last
+            if found.seq >= self._next:
+                await self._hand(found)
+                self._next = found.seq + 1
 
     async def _answer(self, client: Client, message: Msg) -> None:
         """The server asks how far we are, or says that it is there."""
@@ -320,8 +335,25 @@ def _received(message: Msg) -> _Message:
     return _Message(message.metadata.sequence.stream, message.metadata.timestamp.timestamp(), host, message.data)
 
 
-def anew(position: Mapping[str, Any], created: str) -> dict[str, Any]:
+def _gone() -> nats.errors.Error:
+    return nats.errors.Error(
+        "the stream that was read is gone, made anew, or has lost its end: `mailbrake watch` starts again"
+    )
+
+
+def is_another(position: Mapping[str, Any], found: api.StreamInfo) -> bool:
+    """Whether a stream is not the one that a position is in: the servers have lost that, or its end."""
+    seq: int = position["merger"]["seq"]
+    return position["created"] not in ("", str(found.created)) or seq > found.state.last_seq
+
+
+def which(position: Mapping[str, Any]) -> str:
+    """Which stream a position is in, whether its end is lost or not."""
+    return str(position.get("created", "")).removesuffix(_CUT)
+
+
+def anew(position: Mapping[str, Any], found: api.StreamInfo) -> dict[str, Any]:
     """A position in a stream that is gone, as one in another: what waited is lost, where each log is, is known."""
     state = position["merger"]
     logs = [[*row[:-2], 0, 0] for row in state["logs"]]
-    return {**position, "created": created, "merger": {**state, "seq": 0, "logs": logs}}
+    return {**position, "created": str(found.created), "stamp": None, "merger": {**state, "seq": 0, "logs": logs}}
