@@ -39,7 +39,7 @@ class Step:
 
     `caps`: how many recipients a message may have, of everybody and of those who need more; they are no cases. `cut`:
     messages that had more. `tips`: by `seq`, the row of the event that tipped a decision; of a release, the last row
-    before it.
+    before it. `held`: by `seq`, those that the guard turned into observe.
 
     It was judged piece by piece: `rates` has an entry for each, `begins` the first row of each among the events.
     """
@@ -51,6 +51,7 @@ class Step:
     caps: list[Decision] = field(default_factory=list)
     cut: list[Cut] = field(default_factory=list)
     tips: dict[int, int] = field(default_factory=dict)
+    held: list[int] = field(default_factory=list)
 
 
 class Core:
@@ -170,10 +171,12 @@ class Core:
             self.rates.listings.learn(self.answers.pop(0), clock)
         step.rates.append(self.rates.add(events, self._needs))
         self.judge.restraint.admission.active = self.rates.habits.active
-        decided = self.judge.decide(events, step.rates[-1])
+        rulings = self.judge.decide(events, step.rates[-1])
+        decided = [ruling.decision for ruling in rulings]
         self.rates.condemn(decided)
         step.decisions.extend(decided)
-        step.tips.update((seq, begin + row) for seq, row in self.judge.tips.items())
+        step.tips.update((ruling.decision.seq, begin + ruling.tip) for ruling in rulings)
+        step.held.extend(ruling.decision.seq for ruling in rulings if ruling.held)
         policy, ceilings, accounts = self.judge.policy, self.judge.ceilings, step.rates[-1].get("account")
         capped = ceilings.decide(policy, events, accounts, self.judge.excused)
         step.caps.extend(capped.caps)

@@ -267,8 +267,7 @@ class Controller:
         step = self.core.feed(chunk)
         self._publish(step)
         os.sched_yield()  # to whoever looks at the table
-        self._recorder.take(chunk, step.events, step.decisions, self.core.judge.held, step.tips)
-        self.core.judge.held.clear()
+        self._recorder.take(chunk, step.events, step.decisions, step.held, step.tips)
         self._save_in_time()
         if ask:
             self._ask(step)
@@ -297,8 +296,8 @@ class Controller:
             self._table.publish([*effective, *step.caps], self._now())
         for decision in step.decisions:
             log.info("%s", line(decision))
-        judge, told = self.core.judge, self._table.to_tell(effective, self._now())
-        self._herald.decided(told, judge.held, judge.guarded, self._now())
+        told = self._table.to_tell(effective, self._now())
+        self._herald.decided(told, step.held, self.core.judge.guarded, self._now())
 
     def _told(self, happening: Happening) -> None:
         """Pass on what people are to hear of, once, whichever controllers see it."""

@@ -19,7 +19,6 @@ would have a million cases.
 from __future__ import annotations
 
 import dataclasses
-from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -35,9 +34,16 @@ from logwatch.schema import Columns, Decision, History, Rates
 
 SPARED = "spared"  # the memory of what exemptions were needed for: [epoch seconds, rule] by key
 _EXTEND_AFTER = 0.1  # of a decision's duration
-_HELD = 10_000
 _DAY = 86400.0
 _SPARED = 182 * 86400.0  # how long it is remembered that an exemption was needed
+
+
+class Ruling(NamedTuple):
+    """A decision; `tip`: the row of the event that tipped it; `held`: the guard turned it into observe."""
+
+    decision: Decision
+    tip: int
+    held: bool
 
 
 class Judge:
@@ -46,8 +52,6 @@ class Judge:
     def __init__(self, policy: Policy, mode: str = ENFORCE) -> None:
         self.policy = policy
         self.seq = 0
-        self.tips: dict[int, int] = {}  # of what was decided last, by `seq`: the row of the event that tipped it
-        self.held: deque[int] = deque(maxlen=_HELD)  # decisions that the guard turned into observe, until somebody asks
         self.restraint = Restraint(policy, mode)
         self.ceilings = Ceilings(min(mode, policy.mode, _mode_of(policy.ceiling), key=MODES.index))
         self._cases = Cases()
@@ -73,24 +77,23 @@ class Judge:
         """The score of a client's key by the policy's lists as they are now, and by what DNS block lists answered."""
         return self.policy.reputation(client, answers)
 
-    def decide(self, events: Columns, histories: Mapping[str, History]) -> list[Decision]:
+    def decide(self, events: Columns, histories: Mapping[str, History]) -> list[Ruling]:
         """What changes at these events, in their order; at one event, in the order of the rules."""
-        decisions: list[Decision] = []
-        self.tips = {}
+        rulings: list[Ruling] = []
         seen = 0  # rows at which it was looked whether the guard opens
         for hit in sorted(self._hits(histories, events["clock"]), key=lambda hit: hit[:3]):
-            decisions += self._let_in(events["clock"][: hit.row + 1], seen)
+            rulings += self._let_in(events["clock"][: hit.row + 1], seen)
             seen = hit.row + 1
             key, time = histories[hit.rule.kind].keys[hit.place], float(events["clock"][hit.row])
             if not self.policy.scoped(hit.rule, key):
                 continue
             if not (self.policy.exempt(key) or self._excused(key, time)):
-                decisions += self._judged(hit, key, events)
+                rulings += self._judged(hit, key, events)
             elif hit.holds:
                 self._spared.put(key, [time, hit.rule.name], time)
-        decisions += self._let_in(events["clock"], seen)
+        rulings += self._let_in(events["clock"], seen)
         self._expire(float(events["clock"][-1]) if len(events["clock"]) else 0.0)
-        return decisions
+        return rulings
 
     def _hits(self, histories: Mapping[str, History], clocks: Any) -> Iterator[_Hit]:
         """Rows at which a rule may have something to say, rule after rule."""
@@ -156,7 +159,7 @@ class Judge:
         enforced = self.restraint.allows(rule, decision.key)
         return decision if enforced else dataclasses.replace(decision, mode=OBSERVE)
 
-    def _judged(self, hit: _Hit, key: str, events: Columns) -> Iterator[Decision]:
+    def _judged(self, hit: _Hit, key: str, events: Columns) -> Iterator[Ruling]:
         """What a rule has to say about a key at an event: begin a case, extend it, change its share, or nothing."""
         rule, time = hit.rule, float(events["clock"][hit.row])
         case = self._cases.open(rule, key, time)
@@ -174,8 +177,8 @@ class Judge:
             now = dataclasses.replace(case, written=time, share=share)
         else:
             return
-        self.tips[self.seq + 1] = hit.row
-        yield self._written(rule, key, now, events["queue_id"][hit.row], _evidence(hit, rates))
+        decision = self._written(rule, key, now, events["queue_id"][hit.row], _evidence(hit, rates))
+        yield Ruling(decision, hit.row, held=self.restraint.admission.waits(rule.name, key))
 
     def _is_covered(self, rule: Rule, key: str, time: float) -> bool:
         """Whether a client's network has a case that does as much as this one would."""
@@ -201,7 +204,7 @@ class Judge:
         else:
             self.restraint.admission.leave(rule.name, key)
 
-    def _let_in(self, clocks: Any, begin: int) -> Iterator[Decision]:
+    def _let_in(self, clocks: Any, begin: int) -> Iterator[Ruling]:
         """Enforce what the guard held back, at the first event from a row on at which it opens, and so on."""
         admission = self.restraint.admission
         while (opens := admission.opens()) is not None:
@@ -213,8 +216,7 @@ class Judge:
                 if admission.admits(key, time):
                     admission.leave(rule.name, key)
                     now = dataclasses.replace(case, written=time, mode=ENFORCE)
-                    self.tips[self.seq + 1] = begin
-                    yield self._written(rule, key, now, None, evidence)
+                    yield Ruling(self._written(rule, key, now, None, evidence), begin, held=False)
 
     def _queue(self, time: float) -> list[tuple[Rule, str, Case, _Numbers]]:
         """The cases that the guard holds back, in the order in which they are let in; what has ended is left out."""
@@ -237,8 +239,6 @@ class Judge:
 
     def _written(self, rule: Rule, key: str, case: Case, queue_id: bytes | None, evidence: _Numbers) -> Decision:
         self._cases.keep(rule, key, case)
-        if self.restraint.admission.waits(rule.name, key):
-            self.held.append(self.seq + 1)
         return self._next(
             time=case.written,
             key=key,

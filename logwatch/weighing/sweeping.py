@@ -137,11 +137,11 @@ def _outcome(step: Step, policy: Policy, mail: _Mail) -> _Outcome:
         clock = float(events["clock"][0])
         ended = judge.turn_back(clock) if clock < before else []  # as the core does
         before = float(events["clock"][-1])
-        decisions = judge.decide(events, histories)
-        for decision in decisions:
+        rulings = judge.decide(events, histories)
+        for decision, *_ in rulings:
             cases.setdefault((decision.ref, decision.key), decision.time)
-        tips = {**dict.fromkeys((release.seq for release in ended), -1), **judge.tips}
-        for _, rows in following.stood(events, [*ended, *decisions], tips):
+        tips = dict.fromkeys((release.seq for release in ended), -1) | {one.decision.seq: one.tip for one in rulings}
+        for _, rows in following.stood(events, [*ended, *(one.decision for one in rulings)], tips):
             stopped[begin + rows] = True
     return _Outcome([(key, time) for (_, key), time in cases.items()], stopped[mail.rows])
 

@@ -21,6 +21,7 @@ class Bench:
 
     def __init__(self, policy: str, mode: str = "enforce") -> None:
         self.judge = Judge(parse(policy), mode)
+        self.held: list[int] = []  # decisions that the guard turned into observe
         needs = self.judge.needs()
         self.rates = Rates(
             {86400, *(w for columns in needs.values() for _, w in columns if w)},
@@ -31,7 +32,9 @@ class Bench:
         table = events(rows)
         histories = self.rates.add(table, self.judge.needs())
         self.judge.restraint.admission.active = self.rates.habits.active
-        decisions = self.judge.decide(table, histories)
+        rulings = self.judge.decide(table, histories)
+        decisions = [ruling.decision for ruling in rulings]
+        self.held += [ruling.decision.seq for ruling in rulings if ruling.held]
         self.rates.condemn(decisions)
         return decisions
 

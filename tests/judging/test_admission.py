@@ -119,7 +119,7 @@ class TestWaiting:
         bench = spent()
         bench.send(100, 10, "boss")
         (again,) = bench.send(2000, 30, "boss")
-        assert (again.mode, bench.judge.guarded, len(bench.judge.held)) == ("observe", 2, 2)
+        assert (again.mode, bench.judge.guarded, len(bench.held)) == ("observe", 2, 2)
         (let_in,) = bench.send(3600.5, 1, "quiet")
         assert (let_in.evidence, let_in.until) == (again.evidence, again.until)
 
@@ -127,7 +127,7 @@ class TestWaiting:
         bench = spent(MORE)
         found = [*bench.send(100, 10, "boss"), *bench.feed(*(message(120, 0, "boss") for _ in range(20)))]
         assert [d.mode for d in found] == ["observe"] * len(found)
-        assert set(bench.judge.held) == {d.seq for d in found}
+        assert set(bench.held) == {d.seq for d in found}
 
     def test_an_account_on_which_something_is_enforced_is_not_newly_denied(self) -> None:
         """However long ago that began."""
