@@ -17,6 +17,7 @@ from enforce.config import Config
 from logwatch.judging import language
 from logwatch.judging.policy import Policy
 from logwatch.settings import policy_of
+from logwatch.wall_clock import lately
 
 EVERY = 2.0  # seconds between two looks
 THREAD = "lists"  # what the name of the thread that reads begins with
@@ -45,7 +46,7 @@ class Lists:
         """
         if self._reading:
             return self._taken(self._reading) if self._reading.done() else None
-        if 0 <= now - self._looked < EVERY:  # a clock may be set back
+        if lately(self._looked, now, EVERY):
             return None
         self._looked = now
         seen, before = self._look(), self._seen

@@ -44,6 +44,7 @@ from logwatch.telling.metrics import Seen, Snapshot
 from logwatch.telling.notify import Happening
 from logwatch.telling.recorder import PACE, Recorder
 from logwatch.telling.verdicts import CONFIRMED
+from logwatch.wall_clock import lately
 
 POLL = 1.0  # seconds after which files are looked at though nothing woke us
 _LATELY = 3600.0  # seconds: clients of older lines are not asked about
@@ -154,7 +155,7 @@ class Controller:
     def _is_time(self) -> bool:
         """Whether to see to what need not be seen to at each wake of a busy log: `PACE` after the last time."""
         now = self._now()
-        if 0 < now - self._looked < PACE:  # not by a clock that stands still, or was set back
+        if now != self._looked and lately(self._looked, now, PACE):  # a clock that stands still tells nothing
             return False
         self._looked = now
         return True
@@ -441,7 +442,7 @@ class Controller:
 
     def _say(self, about: str, problem: str, quiet: float = _QUIET) -> None:
         now = self._now()
-        if not 0 <= now - self._troubles.get(about, float("-inf")) < quiet:  # a clock may be set back
+        if not lately(self._troubles.get(about, float("-inf")), now, quiet):
             self._troubles[about] = now
             log.warning("%s", problem)
             self._herald.trouble(about, problem, now)

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("reading", "measuring", "judging", "telling")
-SHARED = {"logwatch.schema", "logwatch.memory"}
+SHARED = {"logwatch.schema", "logwatch.memory", "logwatch.wall_clock"}
 # both halves read one configuration and name accounts alike; the table is for those who publish or show it
 BRIDGES = {
     "enforce.checks": None,

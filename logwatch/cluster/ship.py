@@ -25,6 +25,7 @@ from logwatch.cluster import wire
 from logwatch.cluster.names import VERSION, name_of
 from logwatch.cluster.spool import Spool
 from logwatch.cluster.wire import Batch
+from logwatch.wall_clock import lately
 
 LINES = 100
 EVERY = 0.1
@@ -111,7 +112,7 @@ class Shipper:
                     self.send(send)
         finally:
             self._warn()
-        due = not 0 <= started - self._promised < PROMISE  # a clock may be set back
+        due = not lately(self._promised, started, PROMISE)
         if due and not self._spool.waiting():
             self._promised = started
             self._put(wire.ALL, _Read(), b"", 0, started - SETTLED)
@@ -128,7 +129,7 @@ class Shipper:
                     self._acknowledged[head["log"]] = head["from"]
                 self.sent += 1
         finally:
-            if not 0 <= self._now() - self._saved < _SAVE:  # a clock may be set back
+            if not lately(self._saved, self._now(), _SAVE):
                 self.save()
 
     def save(self) -> None:
@@ -174,7 +175,7 @@ class Shipper:
 
     def _fares(self) -> dict[str, float]:
         now = self._now()
-        if not 0 <= now - self._looked < _NOTE:  # a clock may be set back
+        if not lately(self._looked, now, _NOTE):
             self._looked = now
             state = peek(self._table, now)
             self._state = {} if state.reason else {"table": state.generation, "age": max(0.0, state.age)}
@@ -190,7 +191,7 @@ class Shipper:
 
     def say(self, about: str, problem: str) -> None:
         """Say what is wrong, once a minute."""
-        if not 0 <= self._now() - self._said.get(about, float("-inf")) < _QUIET:  # a clock may be set back
+        if not lately(self._said.get(about, float("-inf")), self._now(), _QUIET):
             self._said[about] = self._now()
             log.warning("%s", problem)
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from logwatch.schema import Facts
+from logwatch.wall_clock import lately
 
 # what is counted, and what stands before their number
 KINDS = {
@@ -115,7 +116,7 @@ class Warner:
         `notices` are added: the latest losses in words.
         """
         new = {kind: count - self._said[kind] for kind, count in found.items() if count > self._said[kind]}
-        if not new or 0 <= now - self._when < QUIET:  # a clock may be set back
+        if not new or lately(self._when, now, QUIET):
             return ""
         self._said, self._when = Counter(found), now
         words = KINDS | ON_THE_WAY

@@ -36,6 +36,7 @@ from enforce.config import Config
 from enforce.table import Record
 from enforce.verdict import Wording, reply_of
 from logwatch.schema import iso
+from logwatch.wall_clock import lately
 
 Listed = tuple[str, Record]
 _AT_MOST = 600.0  # seconds that an export is trusted: leases move on without a change
@@ -296,8 +297,8 @@ class Exporter:
         command = self._config.export.command
         if self._running is not None:
             self._look_after(self._running, command[0], now)
-        lately = 0 <= now - self._failed < _AGAIN  # a clock may be set back
-        if not (command and self._due and self._running is None) or lately:
+        waiting = self._running is not None or lately(self._failed, now, _AGAIN)
+        if not (command and self._due) or waiting:
             return
         self._due, self._started = False, now
         try:

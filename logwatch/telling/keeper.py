@@ -17,6 +17,7 @@ from logwatch.schema import Decision
 from logwatch.telling.export import Exporter
 from logwatch.telling.publish import Publisher
 from logwatch.telling.published import DECIDED, ENDED, FOUND, OPENED, Change, changes, together, unsaid
+from logwatch.wall_clock import lately
 
 BEAT = 5.0  # seconds between signs of life
 
@@ -69,10 +70,9 @@ class Keeper:
         After a jump of the clock (this process stood still, or the clock was set) leases may have run out of what still
         stands, or last too long: all that stands is written anew.
         """
-        passed = now - self._beaten
-        if 0 <= passed < BEAT:
+        if lately(self._beaten, now, BEAT):
             return
-        self._beaten = now
+        passed, self._beaten = now - self._beaten, now
         jumped = not 0 <= passed <= max(self._lease / 4, 2 * BEAT)
         if jumped or self._writer is None or not self._writer.in_place():
             self._open(now)

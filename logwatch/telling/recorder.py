@@ -27,6 +27,7 @@ from logwatch.telling.journal_file import JournalError, reason
 from logwatch.telling.keeper import BEAT
 from logwatch.telling.published import Change
 from logwatch.telling.wal_checkpoint import Mover
+from logwatch.wall_clock import lately
 
 PACE = 0.1  # seconds between two transactions while nothing is decided
 _PENDING = 10_000
@@ -126,8 +127,9 @@ class Recorder:
 
     def due(self) -> bool:
         """Whether to save now."""
-        lately = 0 < self._now() - self._saved < PACE  # not by a clock that stands still, or was set back
-        return bool(self._pending or self._changed) or (self.unwritten and not lately)
+        now = self._now()
+        saved = now != self._saved and lately(self._saved, now, PACE)  # a clock that stands still tells nothing
+        return bool(self._pending or self._changed) or (self.unwritten and not saved)
 
     def save(self, memories: Iterable[Memory[Any]], notes: Mapping[str, object]) -> bool:
         """All that waits, with what the core remembers and named values of the checkpoint: all or nothing."""
@@ -179,7 +181,7 @@ class Recorder:
         JournalError, BusyError where somebody else has taken over the state directory.
         """
         now = self._now()
-        if 0 <= now - self._stayed < BEAT or self.journal.in_place():
+        if lately(self._stayed, now, BEAT) or self.journal.in_place():
             return
         self._stayed = now
         self._mover.close()  # who closes the old file last removes what is called its log, which would be the new one's
@@ -197,7 +199,7 @@ class Recorder:
     def tidy(self) -> None:
         """Once in a while tidy up the journal, and forget what it need not keep."""
         now = self._now()
-        if 0 <= now - self._tidied < _TIDY:  # a clock may be set back
+        if lately(self._tidied, now, _TIDY):
             return
         self._tidied = now
         try:
