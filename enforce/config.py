@@ -56,10 +56,13 @@ from enforce.checks import (
     as_zone,
     nearest,
 )
+from enforce.errors import ReportedError
 
 
-class ConfigError(Exception):
+class ConfigError(ReportedError):
     """A configuration that cannot be used: which file and line, which key, what is wrong and what would be right."""
+
+    status = 2
 
     def __init__(self, file: str, key: str, problem: str, line: int = 0) -> None:
         self.file, self.key, self.problem, self.line = file, key, problem, line

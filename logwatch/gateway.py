@@ -6,8 +6,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from enforce.config import ConfigError
-from logwatch.commands import Failure, UsageError, ship, sync
+from enforce.errors import ReportedError
+from logwatch.commands import ship, sync
 
 _COMMANDS = {"ship": ship, "sync": sync}
 
@@ -24,9 +24,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = top.parse_args(argv)
     try:
         return int(args.run(args))
-    except (UsageError, ConfigError) as error:
+    except ReportedError as error:
         print(f"mailbrake-gateway: {error}", file=sys.stderr)
-        return 2
-    except Failure as error:
-        print(f"mailbrake-gateway: {error}", file=sys.stderr)
-        return 1
+        return error.status

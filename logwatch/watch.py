@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from enforce.config import Config, ConfigError
+from enforce.errors import ReportedError
 from enforce.key import EVERYBODY
 from logwatch.core import Core, Step
 from logwatch.dnsbl_client import Asker
@@ -57,7 +58,7 @@ _COMMON = ("guard", "loss")  # what every controller on the same lines sees
 log = logging.getLogger("mailbrake.watch")
 
 
-class LearnedError(Exception):
+class LearnedError(ReportedError):
     """There is a past already, so that older logs cannot be read any more."""
 
 

@@ -17,6 +17,7 @@ SHARED = {"logwatch.schema", "logwatch.memory", "logwatch.wall_clock"}
 BRIDGES = {
     "enforce.checks": None,
     "enforce.config": None,
+    "enforce.errors": None,
     "enforce.key": None,
     "enforce.printable": None,
     "enforce.table": {

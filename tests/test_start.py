@@ -38,7 +38,7 @@ def started(script: str, home: Path, *arguments: str, before: str = "") -> subpr
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_ctrl_c_while_it_is_imported_ends_it_in_silence(script: str, tmp_path: Path) -> None:
     """As it does a program that has not said anything of signals."""
-    (tmp_path / "tomllib.py").write_text(CTRL_C)
+    (tmp_path / "argparse.py").write_text(CTRL_C)
     done = started(script, tmp_path, "--help")
     assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from enforce.errors import ReportedError
 from enforce.table.record import Record, decode, is_number
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ READERS: Final = 4096  # concurrent read transactions on the machine; 64 bytes o
 Identity = tuple[int, int]  # device, inode
 
 
-class TableError(Exception):
+class TableError(ReportedError):
     """The table cannot be used for what was asked: which one, why, and what to do."""
 
     def __init__(self, path: Path, problem: str) -> None:

@@ -26,6 +26,7 @@ from nats.aio.client import Client
 from nats.js import api
 
 from enforce.config import Config
+from enforce.errors import ReportedError
 from logwatch.cluster import bucket, layout
 from logwatch.cluster.bucket_table import Shared
 from logwatch.cluster.layout import LINES, REVIEWS, SHARES
@@ -47,7 +48,7 @@ _ATTEMPTS = 5
 _PAUSE = 1.0
 
 
-class LineageError(Exception):
+class LineageError(ReportedError):
     """This controller's memory is not that of the others: what to do."""
 
 

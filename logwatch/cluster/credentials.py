@@ -28,6 +28,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from enforce.errors import ReportedError
 from logwatch.cluster.names import lines_of
 
 PORT = 4222
@@ -40,8 +41,10 @@ _SERVES = (ExtendedKeyUsageOID.SERVER_AUTH, *_ASKS)  # a server asks others
 _SERVER = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9a-fA-F:.]{2,45}")
 
 
-class RosterError(Exception):
+class RosterError(ReportedError):
     """Who is to be in the cluster cannot be: what is wrong."""
+
+    status = 2
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ import nats.js.errors
 from nats.aio.client import Client
 
 from enforce.config import Config
+from enforce.errors import ReportedError
 from logwatch.cluster.names import name_of
 from logwatch.cluster.tasks import first, within
 
@@ -35,7 +36,7 @@ PATIENCE = 3.0  # seconds for an answer
 TROUBLES = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError, EOFError)
 
 
-class LinkError(Exception):
+class LinkError(ReportedError):
     """The servers cannot be reached, or did not do what was asked: why, and what to do."""
 
 

@@ -20,8 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from enforce.config import ConfigError
-from enforce.table import TableError
+from enforce.errors import ReportedError
 from logwatch.commands.parser import Parser
 
 COLLECTING = (100_000, 50, 1000)
@@ -49,12 +48,14 @@ COMMANDS = (
 _RUNS_ON = ("pandas", "numpy", "lmdb", "pyparsing", "watchdog", "pymilter", "pyarrow", "nats-py")
 
 
-class UsageError(Exception):
-    """What was asked for cannot be meant: exit status 2."""
+class UsageError(ReportedError):
+    """What was asked for cannot be meant."""
+
+    status = 2
 
 
-class Failure(Exception):  # noqa: N818 - it is not an error of the program
-    """It ran, but something is wrong: exit status 1."""
+class Failure(ReportedError):  # noqa: N818 - it is not an error of the program
+    """It ran, but something is wrong."""
 
 
 class _Version(argparse.Action):
@@ -106,15 +107,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         args = parser().parse_args(argv)
         status = int(args.run(args))
         sys.stdout.flush()
-    except (UsageError, ConfigError) as error:
-        return _say(error, 2)
-    except (Failure, TableError) as error:
-        return _say(error, 1)
+    except ReportedError as error:
+        return _say(error)
     except BrokenPipeError:  # `mailbrake events … | head`
         _write_nowhere()
         return 1
     except OSError as error:
-        return _say(_of_this_machine(error), 1)
+        return _say(_of_this_machine(error))
     return status
 
 
@@ -147,6 +146,6 @@ def _write_nowhere() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _say(error: Exception, status: int) -> int:
+def _say(error: ReportedError) -> int:
     print(f"mailbrake: {error}", file=sys.stderr)
-    return status
+    return error.status

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config
 from enforce.printable import printable
-from logwatch.commands import Failure
 from logwatch.commands.common import (
     config_of,
     followed,
@@ -25,7 +24,7 @@ from logwatch.commands.common import (
 )
 from logwatch.commands.operator import subject_of
 from logwatch.commands.output import clock, counted, now, number, progress, write_json
-from logwatch.reading.source import DamageError, SourceError, chunks, despite
+from logwatch.reading.source import DamageError, chunks, despite
 from logwatch.schema import Columns, iso
 from logwatch.settings import zone_of
 
@@ -58,11 +57,8 @@ def run(args: argparse.Namespace) -> int:
     logs = logs_of(args) if args.log else followed(config)
     since = now() - 86400 if args.since is None else time_of(args.since, "--since", config)
     damage: list[DamageError] = []
-    try:
-        account = key_of(args.account, config) if args.log else subject_of(args.account, config)
-        found = _collected(account, logs, config, since, damage)
-    except SourceError as error:
-        raise Failure(str(error)) from None
+    account = key_of(args.account, config) if args.log else subject_of(args.account, config)
+    found = _collected(account, logs, config, since, damage)
     if found.begin is None:
         read_whole(damage)
         raise nothing_known(logs)

@@ -7,7 +7,7 @@ import dataclasses
 import importlib.util
 from pathlib import Path
 
-from logwatch.commands import Failure, UsageError
+from logwatch.commands import Failure
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,6 @@ def run(args: argparse.Namespace) -> int:
     if importlib.util.find_spec("cryptography") is None:
         raise Failure("this needs one more package: pip install 'mailbrake[cluster]'")
     from logwatch.cluster import credentials
-    from logwatch.cluster.credentials import RosterError
 
     directory = Path(args.directory)
     kinds = ("servers", "gateways", "controllers")
@@ -42,8 +41,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         roster = dataclasses.replace(roster, **given).checked()
         credentials.make(directory, roster)
-    except RosterError as error:
-        raise UsageError(str(error)) from None
     except OSError as error:
         raise Failure(f"{directory}: cannot be written: {error.strerror}") from None
     for server in roster.servers:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from enforce.printable import escaped
-from logwatch.commands import Failure
 from logwatch.commands.common import (
     config_of,
     log_arguments,
@@ -21,7 +20,7 @@ from logwatch.commands.common import (
 )
 from logwatch.commands.output import now, parquet_is_there, progress, write_json, write_parquet
 from logwatch.reading.scan import Scanner, readable, text_of
-from logwatch.reading.source import DamageError, SourceError, chunks, despite
+from logwatch.reading.source import DamageError, chunks, despite
 from logwatch.reading.stamp import Stamps
 from logwatch.rerun import apart, start_of
 from logwatch.schema import Columns, iso
@@ -40,18 +39,15 @@ def run(args: argparse.Namespace) -> int:
     """Print or write the events."""
     logs, names = logs_of(args), pseudonyms_of(args)
     zone = zone_of(config_of(args))
-    try:
-        scanner, met, damage = Scanner(Stamps(zone, now())), set[str](), list[DamageError]()
-        with progress(logs) as seen:
-            found = (readable(columns) for columns in _tables(scanner, logs, seen, met, damage))
-            tables = map(names.columns, found) if names else found
-            if args.parquet:
-                _parquet(tables, args.parquet)
-            else:
-                for table in tables:
-                    write_json(_objects(table, zone))
-    except SourceError as error:
-        raise Failure(str(error)) from None
+    scanner, met, damage = Scanner(Stamps(zone, now())), set[str](), list[DamageError]()
+    with progress(logs) as seen:
+        found = (readable(columns) for columns in _tables(scanner, logs, seen, met, damage))
+        tables = map(names.columns, found) if names else found
+        if args.parquet:
+            _parquet(tables, args.parquet)
+        else:
+            for table in tables:
+                write_json(_objects(table, zone))
     if met or scanner.unreadable:
         _report(scanner, shown=names is None)
     read_whole(damage)

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from enforce.config import Config
-from logwatch.commands import Failure, UsageError
+from logwatch.commands import Failure
 from logwatch.commands.common import nothing_known, read_whole, same_config, say_unreadable
 from logwatch.commands.output import now
 from logwatch.commands.replay import core_for, steps_of
 from logwatch.commands.summary import said
 from logwatch.core import Core
-from logwatch.judging.language import PolicyError
 from logwatch.judging.policy import ENFORCE, Policy
 from logwatch.reading.loss import KINDS as LOSSES
 from logwatch.reading.loss import totals
@@ -23,7 +22,6 @@ from logwatch.schema import Facts
 from logwatch.settings import core_of, policy_of, zone_of
 from logwatch.telling import orders
 from logwatch.telling.journal import Journal
-from logwatch.telling.journal_file import JournalError
 from logwatch.telling.report.findings import Case, Findings, Guard, Nearby, Sender, Written
 from logwatch.telling.report.tally import Tally, cases, put_by_rule
 from logwatch.weighing.nearest import Nearest
@@ -68,18 +66,13 @@ def of_logs(logs: list[str], config: Config, args: argparse.Namespace, damage: l
 
 def of_journal(path: Path, config: Config, title: str) -> Findings:
     """What a controller decided, by its journal, and whom it counted most for within its last day."""
-    try:
-        policy = policy_of(config)
-        with Journal.read(path) as journal:
-            reviews, facts = journal.reviews()[::-1], journal.facts()
-            effects = journal.effects()
-            decisions = sorted((*journal.decisions(), *orders.decisions(reviews)), key=lambda decision: decision.time)
-            published = put_by_rule(journal.published(), decisions)
-            losses, memories = journal.noted("losses") or {}, journal.remembered()
-    except PolicyError as error:
-        raise UsageError(str(error)) from None
-    except JournalError as error:
-        raise Failure(str(error)) from None
+    policy = policy_of(config)
+    with Journal.read(path) as journal:
+        reviews, facts = journal.reviews()[::-1], journal.facts()
+        effects = journal.effects()
+        decisions = sorted((*journal.decisions(), *orders.decisions(reviews)), key=lambda decision: decision.time)
+        published = put_by_rule(journal.published(), decisions)
+        losses, memories = journal.noted("losses") or {}, journal.remembered()
     if facts is None:
         raise Failure(f"{path}: no log line has been read yet")
     core = core_of(config, policy, facts["clock"])

@@ -33,7 +33,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Remove it; Failure while a controller runs."""
     from logwatch.telling.journal import Journal
-    from logwatch.telling.journal_file import JournalError
     from logwatch.telling.recorder import BusyError, alone
 
     config = config_of(args)
@@ -46,8 +45,6 @@ def run(args: argparse.Namespace) -> int:
         os.close(lock)
     except BusyError as error:
         raise Failure(f"{error}: stop it first, as it remembers what it has read") from None
-    except JournalError as error:
-        raise Failure(str(error)) from None
     if (config.table / "data.mdb").exists():
         with Writer(config.table) as writer:
             writer.remove(key)

@@ -60,18 +60,14 @@ def asked(args: argparse.Namespace, config: Config) -> str:
 
 @contextmanager
 def journal_of(args: argparse.Namespace, config: Config) -> Iterator[tuple[Journal, float]]:
-    """The journal, and what is now for it: of logs, their end. Failure if there is none or a log cannot be read."""
+    """The journal, and what is now for it: of logs, their end. JournalError if there is none, SourceError of a log."""
     from logwatch.telling.journal import Journal
-    from logwatch.telling.journal_file import JournalError
 
     if not args.log:
         if args.policy:
             raise UsageError("--policy needs LOG: a running controller has decided by its own")
-        try:
-            with Journal.read(config.journal) as journal:
-                yield journal, now()
-        except JournalError as error:
-            raise Failure(str(error)) from None
+        with Journal.read(config.journal) as journal:
+            yield journal, now()
         return
     damage: list[DamageError] = []
     with _scratch() as directory:
@@ -98,21 +94,14 @@ def _scratch() -> Iterator[str]:
 
 def _read(config: Config, directory: str, logs: list[str], damage: list[DamageError]) -> float:
     """Have a controller read logs; the clock at their end."""
-    from logwatch.judging.language import PolicyError
-    from logwatch.reading.source import SourceError
     from logwatch.watch import MACHINE, Controller
 
     logging.getLogger("mailbrake").setLevel(logging.CRITICAL)  # what it would say while following
-    try:
-        with closing(Controller(_within(config, directory), now, past=logs, ports=MACHINE)) as controller:
-            with progress(logs):
-                _learn(controller, damage)
-            end, known = controller.core.reader.clock, bool(controller.core.events)
-            unreadable = controller.core.reader.scanner.unreadable
-    except PolicyError as error:
-        raise UsageError(str(error)) from None
-    except SourceError as error:
-        raise Failure(str(error)) from None
+    with closing(Controller(_within(config, directory), now, past=logs, ports=MACHINE)) as controller:
+        with progress(logs):
+            _learn(controller, damage)
+        end, known = controller.core.reader.clock, bool(controller.core.events)
+        unreadable = controller.core.reader.scanner.unreadable
     say_unreadable(unreadable)
     if not known:
         read_whole(damage)

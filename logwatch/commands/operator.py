@@ -9,8 +9,7 @@ import getpass
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from enforce.config import Config
@@ -99,18 +98,12 @@ def put(config: Config, key: str, records: Sequence[Record], moment: float) -> N
         )
 
 
-@contextmanager
-def _journal(config: Config) -> Iterator[Journal]:
+def _journal(config: Config) -> Journal:
     from logwatch.telling.journal import Journal
-    from logwatch.telling.journal_file import JournalError
 
     if config.cluster.servers and not config.journal.exists():
         raise Failure("in a cluster this is said where `mailbrake watch` runs: its journal is not on this machine")
-    try:
-        with Journal.open(config.journal) as journal:
-            yield journal
-    except JournalError as error:
-        raise Failure(str(error)) from None
+    return Journal.open(config.journal)
 
 
 def _written(config: Config, journal: Journal, why: str, act: Callable[[Writer], object]) -> list[Change]:

@@ -6,7 +6,6 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from logwatch.commands import Failure
 from logwatch.commands.common import (
     config_of,
     duration_of,
@@ -28,7 +27,6 @@ from logwatch.commands.output import (
     write_parquet,
     write_table,
 )
-from logwatch.reading.source import SourceError
 from logwatch.schema import KINDS
 from logwatch.settings import zone_of
 
@@ -75,11 +73,8 @@ def run(args: argparse.Namespace) -> int:
     config = config_of(args)
     windows = _windows(args.window)
     at = None if args.at is None else time_of(args.at, "--at", config)
-    try:
-        with progress(logs) as seen:
-            frame, end, damage, unreadable = prompt.rates_of(logs, config, windows, at, seen)
-    except SourceError as error:
-        raise Failure(str(error)) from None
+    with progress(logs) as seen:
+        frame, end, damage, unreadable = prompt.rates_of(logs, config, windows, at, seen)
     say_unreadable(unreadable)
     if not end:
         read_whole(damage)

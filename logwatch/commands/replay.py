@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +22,7 @@ from logwatch.commands.common import (
     time_of,
 )
 from logwatch.commands.output import now, parquet_is_there, progress, write_json, write_rows
-from logwatch.reading.source import DamageError, SourceError, despite
+from logwatch.reading.source import DamageError, despite
 from logwatch.schema import ALWAYS, Decision, Span
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ def _compared(args: argparse.Namespace, logs: list[str], config: Config, span: S
     comparison, reading = Comparison(span), Reading(core, span)
     cuts = Cuts(core, span), Cuts(other, span)
     damage: list[DamageError] = []
-    with _read(logs) as seen:
+    with progress(logs) as seen:
         for after, before in despite(damage, side_by_side(core, other, logs, now(), seen)):
             comparison.take(after.events, before.decisions, after.decisions, (before.tips, after.tips))
             reading.add(after)
@@ -173,34 +172,20 @@ def judged_by(policy: str | None, config: Config) -> Config:
 
 
 def core_for(logs: list[str], config: Config, args: argparse.Namespace) -> Core:
-    """A core for these logs and this policy; UsageError if the policy cannot be used, Failure if a log cannot."""
+    """A core for these logs and this policy; PolicyError if that cannot be used, SourceError if a log cannot."""
     from logwatch.rerun import start_of
-    from logwatch.settings import zone_of
+    from logwatch.settings import policy_of, zone_of
 
-    policy = _policy(config)
-    try:
-        start = start_of(logs, zone_of(config), now())
-    except SourceError as error:
-        raise Failure(str(error)) from None
-    return _core(config, args, start, policy)
-
-
-def _policy(config: Config) -> Policy:
-    from logwatch.judging.language import PolicyError
-    from logwatch.settings import policy_of
-
-    try:
-        return policy_of(config)
-    except PolicyError as error:
-        raise UsageError(str(error)) from None
+    policy = policy_of(config)
+    return _core(config, args, start_of(logs, zone_of(config), now()), policy)
 
 
 def _core(config: Config, args: argparse.Namespace, start: float, policy: Policy | None = None) -> Core:
     from logwatch.judging.policy import ENFORCE
-    from logwatch.settings import core_of
+    from logwatch.settings import core_of, policy_of
 
     # without a configuration nothing caps the rules' own modes
-    core = core_of(config, policy or _policy(config), start, config.policy.mode if args.config else ENFORCE)
+    core = core_of(config, policy or policy_of(config), start, config.policy.mode if args.config else ENFORCE)
     if getattr(args, "state", None):
         _remember(core, Path(args.state))
     if getattr(args, "answers", None):
@@ -210,39 +195,23 @@ def _core(config: Config, args: argparse.Namespace, start: float, policy: Policy
 
 
 def steps_of(core: Core, logs: list[str], damage: list[DamageError], span: Span = ALWAYS) -> Iterator[Step]:
-    """The core's steps over the logs up to the end of a span, with a progress bar; Failure if one cannot be read.
+    """The core's steps over the logs up to the end of a span, with a progress bar; SourceError if one cannot be read.
 
     What is damaged is put into `damage`.
     """
     from logwatch.rerun import rerun
 
-    with _read(logs) as seen:
+    with progress(logs) as seen:
         for step in despite(damage, rerun(core, logs, now(), seen)):
             yield step
             if core.reader.clock >= span.end:
                 break
 
 
-@contextmanager
-def _read(logs: list[str]) -> Iterator[Callable[[int], None]]:
-    """A progress bar while logs are read, and a Failure if one cannot be."""
-    try:
-        with progress(logs) as seen:
-            yield seen
-    except SourceError as error:
-        raise Failure(str(error)) from None
-
-
-@contextmanager
-def _journal(directory: Path) -> Iterator[Journal]:
+def _journal(directory: Path) -> Journal:
     from logwatch.telling.journal import Journal
-    from logwatch.telling.journal_file import JournalError
 
-    try:
-        with Journal.read(directory / "journal.sqlite") as journal:
-            yield journal
-    except JournalError as error:
-        raise Failure(str(error)) from None
+    return Journal.read(directory / "journal.sqlite")
 
 
 def _remember(core: Core, directory: Path) -> None:

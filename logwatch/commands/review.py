@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.config import Config
 from enforce.printable import printable
-from logwatch.commands import Failure, UsageError
+from logwatch.commands import UsageError
 from logwatch.commands.common import config_argument, config_of, duration_of, json_argument, time_of
 from logwatch.commands.operator import around, say, subject_of
 from logwatch.commands.output import clock, now, number, write_json, write_table
@@ -66,12 +66,8 @@ def _say(args: argparse.Namespace, config: Config) -> int:
 
 def _there_is_a_journal(config: Config) -> None:
     from logwatch.telling.journal import Journal
-    from logwatch.telling.journal_file import JournalError
 
-    try:
-        Journal.read(config.journal).close()
-    except JournalError as error:
-        raise Failure(str(error)) from None
+    Journal.read(config.journal).close()
 
 
 def _until(args: argparse.Namespace, config: Config) -> float:
@@ -88,15 +84,11 @@ def _until(args: argparse.Namespace, config: Config) -> float:
 
 def _list(args: argparse.Namespace, config: Config) -> int:
     from logwatch.telling.journal import Journal
-    from logwatch.telling.journal_file import JournalError
 
-    try:
-        with Journal.read(config.journal) as journal:
-            decisions = journal.decisions() if args.all else _cases(journal)
-            reviews = journal.reviews()
-            effects, held = journal.effects(), journal.held_back()
-    except JournalError as error:
-        raise Failure(str(error)) from None
+    with Journal.read(config.journal) as journal:
+        decisions = journal.decisions() if args.all else _cases(journal)
+        reviews = journal.reviews()
+        effects, held = journal.effects(), journal.held_back()
     said = {review.key: review for review in reversed(reviews)}
     rows = [_row(case, effects, reviews, config) for case in _urgent(decisions, said, held, everything=args.all)]
     if args.json:

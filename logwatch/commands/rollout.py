@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from enforce.config import Config
 from enforce.printable import printable
-from logwatch.commands import UsageError
 from logwatch.commands.common import config_argument, config_of, duration_of, json_argument, same_config
 from logwatch.commands.journalled import asked, journal_of, logs_argument
 from logwatch.commands.output import clock, counted, number, write_json, write_table
@@ -59,14 +58,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print each rule's stand; nothing is promoted by itself."""
-    from logwatch.judging.language import PolicyError
-
     config = judged_by(args.policy, config_of(args))
     last = duration_of(args.last, "--last")
-    try:
-        policy = policy_of(config)
-    except PolicyError as error:
-        raise UsageError(str(error)) from None
+    policy = policy_of(config)
     with journal_of(args, config) as (journal, end):
         seen = _seen(config, policy, journal, args, (end - last, end))
         if args.json:

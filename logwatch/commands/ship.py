@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
     config = config_of(args)
     needs_cluster(config)
-    from logwatch.cluster.link import Link, LinkError
+    from logwatch.cluster.link import Link
     from logwatch.cluster.ship import Shipper
     from logwatch.reading.follow import Wake
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
         shipper = Shipper(config, follow, begun(config), time.time)
         wake = Wake(followers[0].directories)
         link = Link(config, wake.wake)
-    except (LinkError, OSError) as error:
+    except OSError as error:
         raise Failure(str(error)) from None
     followers[0].notify(wake.wake)
     link.start()

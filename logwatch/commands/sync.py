@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from enforce.config import Config
 from enforce.notify import Notifier
-from logwatch.commands import Failure
 from logwatch.commands.common import config_argument, config_of
 from logwatch.commands.daemon import log_to, needs_cluster, until_signal
 
@@ -36,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     needs_cluster(config)
     from logwatch.cluster import bucket
     from logwatch.cluster.layout import TABLE
-    from logwatch.cluster.link import Link, LinkError
+    from logwatch.cluster.link import Link
     from logwatch.cluster.sync import Mirror
 
     log_to(config, "sync")
@@ -48,10 +47,7 @@ def run(args: argparse.Namespace) -> int:
             changes.put((first, entries))
             first = False
 
-    try:
-        link = Link(config, lambda: changes.put(None))
-    except LinkError as error:
-        raise Failure(str(error)) from None
+    link = Link(config, lambda: changes.put(None))
     mirror = Mirror(config.table, config.state.lease, _exported(config))
     link.serve(follow)
     link.start()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from enforce import exposition
 from enforce.config import Config, Notify
+from enforce.errors import ReportedError
 from enforce.notify import Notifier
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import asks_in_cluster, config_argument, config_of, said_twice
@@ -45,13 +46,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
     config = config_of(args)
-    from logwatch.judging.language import PolicyError
     from logwatch.reading.follow import Wake
     from logwatch.reading.names import expanded
-    from logwatch.reading.source import SourceError
-    from logwatch.telling.journal_file import JournalError, reason
-    from logwatch.telling.recorder import BusyError
-    from logwatch.watch import MACHINE, Controller, LearnedError
+    from logwatch.telling.journal_file import reason
+    from logwatch.watch import MACHINE, Controller
 
     log_to(config, "watch")
     allow_many_files()
@@ -60,10 +58,6 @@ def run(args: argparse.Namespace) -> int:
     try:
         ports = brain.ports() if brain else MACHINE
         controller = Controller(config, now, notifications.tell, ports, expanded(args.learn))
-    except PolicyError as error:
-        raise UsageError(str(error)) from None
-    except (JournalError, BusyError, LearnedError, SourceError) as error:
-        raise Failure(str(error)) from None
     except sqlite3.Error as error:
         raise Failure(f"{config.journal}: cannot be read: {reason(error)}") from None
     if brain and controller.asker:
@@ -111,21 +105,18 @@ def _learn(controller: Controller, stopped: Callable[[], bool]) -> None:
     except DamageError as error:
         for problem in error.args:
             logging.getLogger("mailbrake").warning("%s", problem)
-    except SourceError as error:
+    except SourceError:
         controller.close()
-        raise Failure(str(error)) from None
+        raise
 
 
 def _follow(controller: Controller, wake: Wake, stopped: Callable[[], bool], notifications: Notifications) -> None:
     """Until stopped, or until somebody else has taken over the state directory; what waits is told then, too."""
-    from logwatch.telling.journal_file import JournalError
-    from logwatch.telling.recorder import BusyError
-
     try:
         controller.run(wake, stopped)
-    except (JournalError, BusyError) as error:
+    except ReportedError:
         notifications.close()
-        raise Failure(str(error)) from None
+        raise
 
 
 def _again(controller: Controller, wake: Wake) -> None:
@@ -145,14 +136,9 @@ def _brain(config: Config, *, learns: bool) -> Brain | None:
     if not config.cluster.servers:
         return None
     needs_cluster(config)
-    from logwatch.cluster.controller import Brain, LineageError
-    from logwatch.cluster.link import LinkError
-    from logwatch.telling.journal_file import JournalError
+    from logwatch.cluster.controller import Brain
 
-    try:
-        return Brain.open(config, learns=learns)
-    except (LinkError, LineageError, JournalError) as error:
-        raise Failure(str(error)) from None
+    return Brain.open(config, learns=learns)
 
 
 def _same(config: Config) -> str:

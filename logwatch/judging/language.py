@@ -15,6 +15,7 @@ from pathlib import Path
 import pyparsing as pp
 
 from enforce import key
+from enforce.errors import ReportedError
 from logwatch.judging import reputation
 from logwatch.judging.dnsbl import Dnsbl
 from logwatch.judging.exemptions import Entry, Naming, entry, gather, together
@@ -50,8 +51,10 @@ _DIGITS = 16  # of the digest of a list
 _LONGEST = 60  # characters of a word shown in a message
 
 
-class PolicyError(Exception):
+class PolicyError(ReportedError):
     """A policy that cannot be used: file, line and column (0: of no one line), what is wrong there, and a remedy."""
+
+    status = 2
 
     def __init__(self, file: str, line: int, column: int, problem: str) -> None:
         self.file, self.line, self.column, self.problem = file, line, column, _printable(problem)

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self, TypeVar, cast
 
+from enforce.errors import ReportedError
 from logwatch.reading.journald_json import plain
 from logwatch.reading.names import PACKED
 from logwatch.reading.repeated import spelled_out
@@ -32,7 +33,7 @@ T = TypeVar("T")
 Seen = Callable[[int], None]  # is told of bytes of files that have been read, packed as they are
 
 
-class SourceError(Exception):
+class SourceError(ReportedError):
     """A log that cannot be read: which file, why, and what to do."""
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from enforce.errors import ReportedError
+
 _WAL = 16_000  # pages: at 64 MB the write-ahead log is moved into the file, whatever the moment
 _PATIENCE = 1.0  # seconds for another writer to finish; the controller must not stand still
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -73,7 +75,7 @@ ALTER TABLE numbered RENAME TO reviews;
 )
 
 
-class JournalError(Exception):
+class JournalError(ReportedError):
     """The journal cannot be used: which file, why, and what to do."""
 
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from enforce.errors import ReportedError
 from logwatch.memory import Memory
 from logwatch.schema import Columns, Decision, Listing
 from logwatch.telling.effects import Effects, Tips
@@ -38,7 +39,7 @@ _JUMP = 3 * _DAY  # from one day's pruning to the next, by the clock
 _LOCK = "controller.lock"
 
 
-class BusyError(Exception):
+class BusyError(ReportedError):
     """Another controller runs on the same state directory."""
 
 
