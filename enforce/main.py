@@ -35,7 +35,7 @@ from enforce.notify import Notifier
 from enforce.repeats import Repeats
 from enforce.syslog import Outlet, Syslog
 from enforce.table import Reader, import_all
-from enforce.verdict import Said, Wording
+from enforce.verdict import LoggedVerdict, Wording
 
 if TYPE_CHECKING:
     from enforce.milter import Brake, Doubts, Rules, Table
@@ -210,7 +210,7 @@ def _tell(outlets: dict[str, Outlet], line: str) -> None:
         outlet.put(line)
 
 
-def _both(first: Callable[[Said], None], second: Callable[[Said], None], said: Said) -> None:
+def _both(first: Callable[[LoggedVerdict], None], second: Callable[[LoggedVerdict], None], said: LoggedVerdict) -> None:
     first(said)
     second(said)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from enforce.exposition import PLAIN, Metric, Snapshot
 from enforce.table import Answer, Denied, NotListed, Reader, State, Unusable
-from enforce.verdict import Said
+from enforce.verdict import LoggedVerdict
 
 STALE = 30.0  # seconds without a heartbeat: six were missed
 METRICS = (
@@ -52,7 +52,7 @@ class Meter:
             self._verdicts[action, "enforce", stage] = self._verdicts[f"would-{action}", "observe", stage] = 0
         self._answers: Counter[tuple[str, ...]] = Counter({(answer,): 0 for answer in _ANSWERS.values()})
 
-    def said(self, said: Said) -> None:
+    def said(self, said: LoggedVerdict) -> None:
         """A verdict was given."""
         with self._lock:
             self._verdicts[said.note.action, said.note.mode, said.stage] += 1

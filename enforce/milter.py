@@ -45,7 +45,7 @@ import milter
 from enforce import key
 from enforce.printable import printable
 from enforce.table import NOT_LISTED, Answer, State, Unusable
-from enforce.verdict import ACCEPT, Attempt, Cap, Note, Reply, Said, Verdict, Wording, capped, decide
+from enforce.verdict import ACCEPT, Attempt, Cap, LoggedVerdict, Note, Reply, Verdict, Wording, capped, decide
 
 _UNWANTED = (
     milter.P_NOHELO
@@ -191,7 +191,9 @@ def login_of(macro: str, version: str | None) -> str:
 class Brake:
     """The callbacks. `rules` may be replaced at any time; `said` gets the verdicts that are to be logged."""
 
-    def __init__(self, rules: Rules, clock: Callable[[], float], said: Callable[[Said], None], doubts: Doubts) -> None:
+    def __init__(
+        self, rules: Rules, clock: Callable[[], float], said: Callable[[LoggedVerdict], None], doubts: Doubts
+    ) -> None:
         self.rules = rules
         self._clock = clock
         self._said = said
@@ -289,7 +291,7 @@ class Brake:
 
     def _tell(self, notes: Sequence[Note], unenforced: Sequence[Note], stage: str, here: Connection) -> None:
         for note in notes:
-            self._said(Said(note, stage, here.client_ip, here.login))
+            self._said(LoggedVerdict(note, stage, here.client_ip, here.login))
         for note in unenforced:
             self._doubts.add(f"{note.action} without what it needs (rule {note.rule})")
 

@@ -25,7 +25,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from enforce import key
-from enforce.verdict import Said, line
+from enforce.verdict import LoggedVerdict, line
 
 _LINES = 100  # a second: of first ones, and of those with a count
 _MOST = 2048  # verdicts remembered, and cases
@@ -39,7 +39,7 @@ class Repeats:
     def __init__(self, tell: Callable[[str], None]) -> None:
         self._tell = tell
         self._lock = threading.Lock()
-        self._untold: OrderedDict[Said, int] = OrderedDict()  # in the order in which they are to be told; how many
+        self._untold: OrderedDict[LoggedVerdict, int] = OrderedDict()  # how many, in the order in which to tell them
         self._cases: OrderedDict[str, None] = OrderedDict()  # that a line has been told of
         self._room = _LINES
         self._flushes = 0
@@ -47,7 +47,7 @@ class Repeats:
     def __len__(self) -> int:
         return len(self._untold)
 
-    def add(self, said: Said) -> None:
+    def add(self, said: LoggedVerdict) -> None:
         """Take up one verdict."""
         with self._lock:
             at_once = said not in self._untold and self._takes(said.note.ref)
@@ -103,7 +103,7 @@ class Repeats:
                 self._untold[less] = self._untold.get(less, 0) + count
 
 
-def _less(said: Said) -> Said | None:
+def _less(said: LoggedVerdict) -> LoggedVerdict | None:
     """The verdict with less that sets it apart from others on the same key; None where nothing is left."""
     if said.note.kind == "account":
         return said._replace(client_ip=_UNKNOWN) if said.client_ip != _UNKNOWN else None

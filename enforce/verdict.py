@@ -98,7 +98,7 @@ class Note(NamedTuple):
     kind: str
 
 
-class Said(NamedTuple):
+class LoggedVerdict(NamedTuple):
     """A verdict as it is logged: a note, where in the session, by which client, with which login if any."""
 
     note: Note
@@ -228,7 +228,7 @@ def _ascii(text: str) -> str:
     return "".join(c if " " <= c <= "~" else "?" for c in letters)
 
 
-def line(said: Said, count: int = 1) -> str:
+def line(said: LoggedVerdict, count: int = 1) -> str:
     """The log line of `count` equal verdicts, without time, host and program; the login may hold anything."""
     note, stage, client_ip, login = said
     fields = f"verdict: {note.action}, mode={note.mode}, stage={stage}, ref={note.ref}, rule={note.rule}"

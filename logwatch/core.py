@@ -17,7 +17,7 @@ import numpy as np
 
 from logwatch.judging.ceiling import Cut
 from logwatch.judging.decide import Judge
-from logwatch.judging.pending_reviews import Confirmation, Said, Word
+from logwatch.judging.pending_reviews import Confirmation, PendingReviews, Word
 from logwatch.judging.policy import Policy
 from logwatch.measuring import signals
 from logwatch.measuring.origin import Country, Site, registered
@@ -76,7 +76,7 @@ class Core:
             site=Site(zone, country, judge.policy.price, judge.reputation),
         )
         self.judge = judge
-        self.said = Said()
+        self.said = PendingReviews()
         self.answers: list[Listing] = []  # of DNS block lists, in order of time, not yet reached by the log's clock
         self.events: Counter[str] = Counter()
         self.messages = 0  # accepted, each once

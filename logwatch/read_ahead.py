@@ -13,12 +13,12 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from logwatch.reading.reader import Reader
-from logwatch.reading.source import Seen, SourceError
+from logwatch.reading.source import Progress, SourceError
 from logwatch.schema import Columns
 
 
 def read(
-    reader: Reader, lines: Callable[[Seen], Iterable[bytes]], seen: Seen = lambda _: None
+    reader: Reader, lines: Callable[[Progress], Iterable[bytes]], seen: Progress = lambda _: None
 ) -> Generator[tuple[float, Columns]]:
     """The clock before each chunk, and its events.
 
@@ -50,7 +50,7 @@ def _received(ours: Connection) -> Any:
         return SourceError("the process that reads the logs has ended early: killed, for want of memory perhaps?")
 
 
-def _send(to: Connection, others: Connection, reader: Reader, lines: Callable[[Seen], Iterable[bytes]]) -> None:
+def _send(to: Connection, others: Connection, reader: Reader, lines: Callable[[Progress], Iterable[bytes]]) -> None:
     others.close()  # a fork holds it too, and a pipe breaks only when nobody does
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to both; we end when nobody listens
     sizes: list[int] = []

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from logwatch import read_ahead
 from logwatch.reading.merge import merged
 from logwatch.reading.names import current_name, ordered
-from logwatch.reading.source import CHUNK, STDIN, DamageError, Seen, SourceError, all_of, chunks, despite, stamps
+from logwatch.reading.source import CHUNK, STDIN, DamageError, Progress, SourceError, all_of, chunks, despite, stamps
 from logwatch.reading.stamp import Stamps, first_year
 
 if TYPE_CHECKING:  # whoever only wants to know when a log begins must not wait for numpy and the grammar
@@ -36,7 +36,9 @@ def start_of(paths: Iterable[str], zone: tzinfo | None, newest: float) -> float:
     return min((_start(log, zone, newest) for log in apart(paths)), default=newest)
 
 
-def lines_of(paths: Iterable[str], zone: tzinfo | None, newest: float, seen: Seen = lambda _: None) -> Iterator[bytes]:
+def lines_of(
+    paths: Iterable[str], zone: tzinfo | None, newest: float, seen: Progress = lambda _: None
+) -> Iterator[bytes]:
     """All whole lines of logs, some megabytes at a time: a log's parts oldest first, several logs merged by stamp.
 
     `zone` and `newest` as for `start_of`; `seen` is told of bytes read (source.chunks). What is damaged is read as far
@@ -83,7 +85,7 @@ def _up_to_a_year(found: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def events_of(
-    reader: Reader, paths: Iterable[str], newest: float, seen: Seen = lambda _: None
+    reader: Reader, paths: Iterable[str], newest: float, seen: Progress = lambda _: None
 ) -> Iterator[tuple[float, Columns]]:
     """The events of these logs (`lines_of`), and the clock before each piece; much is read by another process."""
     logs = list(paths)
@@ -96,13 +98,13 @@ def events_of(
         yield before, reader.read(chunk)
 
 
-def rerun(core: Core, paths: Iterable[str], newest: float, seen: Seen = lambda _: None) -> Iterator[Step]:
+def rerun(core: Core, paths: Iterable[str], newest: float, seen: Progress = lambda _: None) -> Iterator[Step]:
     """The core's steps over all lines of these logs."""
     return (_taken(core, events, before) for before, events in events_of(core.reader, paths, newest, seen))
 
 
 def side_by_side(
-    core: Core, other: Core, paths: Iterable[str], newest: float, seen: Seen = lambda _: None
+    core: Core, other: Core, paths: Iterable[str], newest: float, seen: Progress = lambda _: None
 ) -> Iterator[tuple[Step, Step]]:
     """The steps of two cores over these logs, which are read once: only measuring and judging are done by each."""
     pieces = events_of(core.reader, paths, newest, seen)

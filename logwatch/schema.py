@@ -243,14 +243,14 @@ class ReaderFacts(TypedDict):
     off: NotRequired[Mapping[str, float]]  # by how many seconds hosts are off
 
 
-class PendingReviews(TypedDict):
+class PendingReviewFacts(TypedDict):
     """What operators said that the log's clock has not passed yet: each a list of key, event time and more."""
 
     releases: Sequence[Sequence[Any]]
     confirmations: NotRequired[Sequence[Sequence[Any]]]
 
 
-class Facts(ReaderFacts, PendingReviews):
+class Facts(ReaderFacts, PendingReviewFacts):
     """What the core remembers that has no key, as JSON values: the journal keeps it, commands tell from it."""
 
     layouts: NotRequired[Mapping[str, str]]  # of memories, by name

@@ -1,9 +1,9 @@
 """The live controller: follow the log, decide, write the journal, publish.
 
 For every piece of log, in this order: judge it; publish; write decisions, log position and memory to the journal in one
-transaction: at once where something was decided, else ten times a second (`telling.recorder.PACE`). Killed between any
-two steps, the next start reads on from the journal, decides the same again where it had not been written, and makes the
-table equal to it: nothing is lost, nothing counted twice, no reference changes.
+transaction: at once where something was decided, else ten times a second (`telling.recorder.SAVE_EVERY`). Killed
+between any two steps, the next start reads on from the journal, decides the same again where it had not been written,
+and makes the table equal to it: nothing is lost, nothing counted twice, no reference changes.
 
 What cannot be written does not stop it: while the journal fails, decisions wait in memory (`telling.recorder`) and are
 published all the same; while the table fails, it is tried again at every beat. Both are said once a minute.
@@ -41,9 +41,9 @@ from logwatch.telling.announcements import Herald, Tell, line
 from logwatch.telling.export import Exporter
 from logwatch.telling.journal import TAKEN_BACK, Journal, Review
 from logwatch.telling.keeper import Keeper
-from logwatch.telling.metrics import Seen, Snapshot
+from logwatch.telling.metrics import ControllerState, Snapshot
 from logwatch.telling.notify import Happening
-from logwatch.telling.recorder import PACE, Recorder
+from logwatch.telling.recorder import SAVE_EVERY, Recorder
 from logwatch.telling.verdicts import CONFIRMED
 from logwatch.wall_clock import lately
 
@@ -128,7 +128,7 @@ class Controller:
             self.once(stopped)
             if wake.problem:
                 self._say("wake", wake.problem)
-            wake.wait(PACE if self._recorder.unwritten else POLL)
+            wake.wait(SAVE_EVERY if self._recorder.unwritten else POLL)
         self.close()
 
     def once(self, stopped: Callable[[], bool] = lambda: False) -> None:
@@ -154,9 +154,9 @@ class Controller:
             self._recorder.tidy()
 
     def _is_time(self) -> bool:
-        """Whether to see to what need not be seen to at each wake of a busy log: `PACE` after the last time."""
+        """Whether to see to what need not be seen to at each wake of a busy log: `SAVE_EVERY` after the last time."""
         now = self._now()
-        if now != self._looked and lately(self._looked, now, PACE):  # a clock that stands still tells nothing
+        if now != self._looked and lately(self._looked, now, SAVE_EVERY):  # a clock that stands still tells nothing
             return False
         self._looked = now
         return True
@@ -197,7 +197,7 @@ class Controller:
 
     def _measure(self) -> None:
         now = self._now()
-        seen = Seen(
+        seen = ControllerState(
             now=now,
             clock=self.core.reader.clock,
             lines=self.core.reader.lines,

@@ -14,7 +14,7 @@ from benchmarks.reading_log import START, lines
 from logwatch import read_ahead
 from logwatch.core import COLUMNS
 from logwatch.reading.reader import Reader
-from logwatch.reading.source import Seen, SourceError, chunks
+from logwatch.reading.source import Progress, SourceError, chunks
 
 
 def reader() -> Reader:
@@ -55,7 +55,7 @@ def test_a_damaged_archive_is_said_after_what_stands_before(tmp_path: Path) -> N
 
 
 def test_that_the_other_process_was_killed_is_said() -> None:
-    def killed(_: Seen) -> Iterator[bytes]:
+    def killed(_: Progress) -> Iterator[bytes]:
         yield b"".join(lines(10))
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -66,7 +66,7 @@ def test_that_the_other_process_was_killed_is_said() -> None:
 
 
 def test_whoever_wants_no_more_ends_the_other_process() -> None:
-    def endless(_: Seen) -> Iterator[bytes]:
+    def endless(_: Progress) -> Iterator[bytes]:
         while True:
             yield b"".join(lines(1000))
 

@@ -28,7 +28,7 @@ from logwatch.settings import core_of, policy_of
 from logwatch.telling.journal import Journal, Review
 from logwatch.telling.journal_file import JournalError
 from logwatch.telling.keeper import BEAT
-from logwatch.telling.recorder import PACE, BusyError
+from logwatch.telling.recorder import SAVE_EVERY, BusyError
 from logwatch.watch import Controller, LearnedError
 from tests.measuring.test_origin import database
 
@@ -765,7 +765,7 @@ class TestExemption:
         assert machine.journalled(Journal.unseen) == []
 
 
-@pytest.mark.parametrize("waited", [PACE / 2, 2 * PACE])
+@pytest.mark.parametrize("waited", [SAVE_EVERY / 2, 2 * SAVE_EVERY])
 def test_killed_while_something_is_unwritten_it_decides_the_same(machine: Machine, waited: float) -> None:
     """What was read since the last transaction is read again, whatever of it had been written."""
     state, kept = machine.directory / "state", machine.directory / "kept"
@@ -792,7 +792,11 @@ def test_what_is_decided_is_written_at_once(machine: Machine) -> None:
     """What is not, a tenth of a second after the last transaction."""
     machine.send(recipients=1)
     with machine.controller() as controller:
-        for recipients, passed, written in ((1, PACE / 2, False), (2, PACE, True), (25, PACE / 2, True)):
+        for recipients, passed, written in (
+            (1, SAVE_EVERY / 2, False),
+            (2, SAVE_EVERY, True),
+            (25, SAVE_EVERY / 2, True),
+        ):
             machine.now += passed
             machine.send(recipients=recipients)
             controller.once()

@@ -36,7 +36,7 @@ Rooms: record (one decision, and its bytes), files (what both sides see of the f
 from enforce.table.files import FORMAT, State, TableError, Unusable
 from enforce.table.reader import NOT_LISTED, Answer, Denied, NotListed, Reader, import_all, peek
 from enforce.table.record import ACTIONS, MODES, Record, decode, encode
-from enforce.table.writer import Seen, Swept, Writer
+from enforce.table.writer import OnChange, Swept, Writer
 
 __all__ = [
     "ACTIONS",
@@ -46,9 +46,9 @@ __all__ = [
     "Answer",
     "Denied",
     "NotListed",
+    "OnChange",
     "Reader",
     "Record",
-    "Seen",
     "State",
     "Swept",
     "TableError",

@@ -55,7 +55,7 @@ class _File:
         return os.lseek(self._descriptor, 0, os.SEEK_END)
 
 
-class _Seen(NamedTuple):
+class _KnownFiles(NamedTuple):
     """What a reader knows of the files: valid for this `stamp` of data.mdb, until `recheck` (monotonic).
 
     Without an environment each look-up looks at the files; with one, it is open on a file of `size`, and they are
@@ -92,7 +92,7 @@ class Reader:
         self._data = str(self._path / "data.mdb")
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._seen = _Seen()
+        self._seen = _KnownFiles()
 
     def look_up(self, keys: Sequence[str], now: float) -> Answer:
         """The records of `keys` that count at `now`, all from one snapshot of the table."""
@@ -134,7 +134,7 @@ class Reader:
 
     def close(self) -> None:
         """Let go of the files; a later look-up opens them again."""
-        self._seen = _Seen()
+        self._seen = _KnownFiles()
 
     def _unusable(self, error: Exception) -> Unusable:
         if isinstance(error, lmdb.Error):  # in files that passed the checks: open anew, but not at every look-up
@@ -167,7 +167,7 @@ class Reader:
         try:
             found = os.stat(self._data)  # noqa: PTH116  half the price of Path.stat
         except (FileNotFoundError, NotADirectoryError):
-            self._seen = _Seen()  # so that a removed file's space is given back
+            self._seen = _KnownFiles()  # so that a removed file's space is given back
             raise BrokenError("no table there; the controller (mailbrake watch) makes it") from None
         return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
@@ -180,9 +180,9 @@ class Reader:
             file = self._seen.file or _File(self._data)
             with env.begin() as txn:
                 files.meta(txn)
-            self._seen = _Seen(stamp, recheck, env, lock, now + _LOOK, file, stamp[2])
+            self._seen = _KnownFiles(stamp, recheck, env, lock, now + _LOOK, file, stamp[2])
         except (lmdb.Error, OSError, BrokenError) as error:
-            self._seen = _Seen(stamp, recheck, reason=_reason(error))
+            self._seen = _KnownFiles(stamp, recheck, reason=_reason(error))
 
     def _checked(self) -> Identity:
         files.check_shape(self._data)
@@ -200,7 +200,7 @@ class Reader:
     def _let_go_unless(self, stamp: tuple[int, int, int, int], lock: Identity) -> None:
         seen = self._seen
         if seen.stamp is None or seen.stamp[:2] != stamp[:2] or seen.lock != lock:
-            self._seen = _Seen()
+            self._seen = _KnownFiles()
 
     def _open(self) -> lmdb.Environment:
         env = lmdb.open(

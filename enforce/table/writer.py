@@ -33,7 +33,7 @@ _BATCH = 20_000  # records visited in one transaction, so that another writer ge
 _AT_LEAST = 200  # records visited in a beat: 1 ms
 _AHEAD = 128  # pages that the file is longer than needed after a beat: some thousand records
 
-Seen = Callable[[str, Sequence[Record], Sequence[Record]], None]  # a key, its records before and after
+OnChange = Callable[[str, Sequence[Record], Sequence[Record]], None]  # a key, its records before and after
 
 
 class Swept(NamedTuple):
@@ -52,7 +52,7 @@ class Writer:
     Every method raises TableError when the table cannot be written. A context manager: closed at the end.
     """
 
-    def __init__(self, path: str | Path, clock: Callable[[], float] = time.time, seen: Seen | None = None) -> None:
+    def __init__(self, path: str | Path, clock: Callable[[], float] = time.time, seen: OnChange | None = None) -> None:
         """`seen` is told of every key whose value was replaced, once that is committed; not of mere renewals."""
         self._path = Path(path)
         self._seen = seen

@@ -9,9 +9,9 @@ restarts. So every controller reads the same log, and a replay of that log decid
   promise (`wire.Batch.promise`), which a gateway gives several times a second while it has nothing to send.
 * Nobody waits for a host from which nothing has come for PRESENCE seconds, and no line waits longer than `hold`
   seconds after it has come. Both are told by the stamps of the server, which are in the stream too, but only while it
-  lives: gateways give a sign several times a second, so of a gap between two stamps PACE seconds count at most, and of
-  a step back none. After a gap of more than PRESENCE seconds it was the server that was away; hosts that were there
-  before have RETURN seconds to come back.
+  lives: gateways give a sign several times a second, so of a gap between two stamps GAP_AT_MOST seconds count at most,
+  and of a step back none. After a gap of more than PRESENCE seconds it was the server that was away; hosts that were
+  there before have RETURN seconds to come back.
 * What comes after its turn is `late`: it is passed on at once and judged as of the core's clock. What is later than
   `late` seconds would tell of rates that never were, and is left out (`stale`).
 * A host whose clock is ahead would pull that of all others: its lines are left out (`ahead`) as long as their stamps
@@ -43,7 +43,7 @@ from logwatch.cluster.wire import Batch
 from logwatch.reading.stamp import BSD_STAMP, ISO_STAMP, Stamps
 
 PRESENCE = 3.0
-PACE = 1.0
+GAP_AT_MOST = 1.0
 RETURN = 10.0
 AHEAD = 60.0
 HOSTS = 1000
@@ -72,7 +72,7 @@ class _Clock(NamedTuple):
     time: float
 
     def after(self, stamp: float) -> _Clock:
-        return _Clock(stamp, self.time + min(max(0.0, stamp - self.stamp), PACE))
+        return _Clock(stamp, self.time + min(max(0.0, stamp - self.stamp), GAP_AT_MOST))
 
 
 class _Known(NamedTuple):

@@ -18,10 +18,10 @@ from logwatch.settings import STREAM
 
 _OLD = 30.0  # seconds
 _SLOW = 5.0
-Found = tuple[dict[str, Any], list[str]]
+Section = tuple[dict[str, Any], list[str]]
 
 
-def gateways_of(positions: Mapping[str, Any], saved: float, now: float) -> Found:
+def gateways_of(positions: Mapping[str, Any], saved: float, now: float) -> Section:
     """Every gateway, as of the stream; `positions` and when they were `saved`, as the journal has them."""
     found = gateways(positions.get(STREAM, {}).get("merger", {}))
     problems = [f"{name}: {problem}" for name, gateway in found.items() for problem in _problems(gateway)]
@@ -59,7 +59,7 @@ def _problems(gateway: Gateway) -> list[str]:
     return [words for true, words in said if true]
 
 
-def controllers_of(config: Config) -> Found:
+def controllers_of(config: Config) -> Section:
     """Every controller that has given a sign of life, and what it holds; asked of the stream itself.
 
     `silent`: seconds from its last sign until the latest of anybody.
@@ -115,7 +115,7 @@ def _dead(controller: Mapping[str, Any]) -> bool:
     return bool(controller["silent"] > _OLD)
 
 
-def spooled(config: Config) -> Found:
+def spooled(config: Config) -> Section:
     """What waits on this gateway's disk."""
     directory = Path(config.state.directory) / "spool"
     try:

@@ -93,7 +93,7 @@ class Mirror:
         if self._changed is not None:
             self._changed.add(key)
 
-    def _hear(self, said: _Said) -> None:
+    def _hear(self, said: _SignOfLife) -> None:
         self.generation = max(self.generation, said.generation)
         whole = self._whole.setdefault(max(1, said.partitions), set())
         if not said.whole <= whole:
@@ -159,7 +159,7 @@ class Mirror:
             log.warning("%s", problem)
 
 
-class _Said(NamedTuple):
+class _SignOfLife(NamedTuple):
     """A sign of life: the newest change of the table, how many partitions there are, and those that are whole."""
 
     generation: int
@@ -167,9 +167,9 @@ class _Said(NamedTuple):
     whole: frozenset[int]
 
 
-def _said(value: bytes | None) -> _Said:
+def _said(value: bytes | None) -> _SignOfLife:
     try:
         found = json.loads(value or b"{}")
-        return _Said(int(found["generation"]), int(found["partitions"]), frozenset(map(int, found["whole"])))
+        return _SignOfLife(int(found["generation"]), int(found["partitions"]), frozenset(map(int, found["whole"])))
     except (ValueError, LookupError, TypeError):
-        return _Said(0, 1, frozenset())
+        return _SignOfLife(0, 1, frozenset())

@@ -22,7 +22,7 @@ from logwatch.schema import Facts
 from logwatch.settings import core_of, policy_of, zone_of
 from logwatch.telling import orders
 from logwatch.telling.journal import Journal
-from logwatch.telling.report.findings import Case, Findings, Guard, Nearby, Sender, Written
+from logwatch.telling.report.findings import Findings, Guard, Nearby, ReportedCase, Sender, Written
 from logwatch.telling.report.tally import Tally, cases, put_by_rule
 from logwatch.weighing.nearest import Nearest
 
@@ -115,7 +115,7 @@ def _mode(policy: Policy, rule: Any, config: Config | None) -> str:
 _RANK = ("observe", "enforce")
 
 
-def _read(core: Core, tally: Tally, made: Iterable[Case]) -> dict[str, int]:
+def _read(core: Core, tally: Tally, made: Iterable[ReportedCase]) -> dict[str, int]:
     hours = tally.hours().values()
     return {
         "lines read": core.reader.lines,
@@ -128,7 +128,7 @@ def _read(core: Core, tally: Tally, made: Iterable[Case]) -> dict[str, int]:
     }
 
 
-def _made(made: Iterable[Case]) -> dict[str, int]:
+def _made(made: Iterable[ReportedCase]) -> dict[str, int]:
     found = list(made)
     return {
         "cases": len(found),

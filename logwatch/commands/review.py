@@ -100,7 +100,7 @@ def _list(args: argparse.Namespace, config: Config) -> int:
     return 0
 
 
-class Case(NamedTuple):
+class OpenCase(NamedTuple):
     """The decision that began a case; in which mode it stands, and whether the guard holds it back."""
 
     begun: Decision
@@ -122,12 +122,12 @@ def _cases(journal: Journal) -> list[Decision]:
 
 def _urgent(
     decisions: Iterable[Decision], said: dict[str, Any], held: Container[int], *, everything: bool
-) -> list[Case]:
+) -> list[OpenCase]:
     """Enforced and held back ones first, severe ones first, then the latest; reviewed ones on request."""
-    cases: dict[tuple[str, str, str], Case] = {}
+    cases: dict[tuple[str, str, str], OpenCase] = {}
     for one in decisions:
         name = (one.ref, one.key, one.rule)
-        cases[name] = Case(cases[name].begun if name in cases else one, one.mode, one.seq in held)
+        cases[name] = OpenCase(cases[name].begun if name in cases else one, one.mode, one.seq in held)
     wanted = [case for case in cases.values() if everything or _is_open(case.begun, said)]
     return sorted(wanted, key=_urgency)
 
@@ -136,13 +136,13 @@ def _is_open(begun: Decision, said: dict[str, Any]) -> bool:
     return begun.key not in said or bool(said[begun.key].time < begun.time)
 
 
-def _urgency(case: Case) -> tuple[bool, int, float]:
+def _urgency(case: OpenCase) -> tuple[bool, int, float]:
     action = case.begun.action
     severity = _URGENCY.index(action) if action in _URGENCY else len(_URGENCY)
     return case.mode != "enforce" and not case.guarded, severity, -case.begun.time
 
 
-def _row(found: Case, effects: dict[Any, Any], reviews: list[Review], config: Config) -> dict[str, Any]:
+def _row(found: OpenCase, effects: dict[Any, Any], reviews: list[Review], config: Config) -> dict[str, Any]:
     from logwatch.telling.verdicts import found_out
 
     case = found.begun

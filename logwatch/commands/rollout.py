@@ -21,14 +21,14 @@ from logwatch.settings import policy_of, zone_of
 if TYPE_CHECKING:
     from logwatch.judging.policy import Policy, Rule
     from logwatch.telling.journal import Journal
-    from logwatch.weighing.promotion import Case, Exempt, Next, Stand
+    from logwatch.weighing.promotion import Exempt, JournalledCase, Next, Stand
 
 _BORDERLINE = 3
 _NAMED = 5  # senders in a line
 _SAID = 2  # numbers of a case
 
 
-class Seen(NamedTuple):
+class Rollout(NamedTuple):
     """All that is shown."""
 
     source: str
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _seen(
     config: Config, policy: Policy, journal: Journal, args: argparse.Namespace, span: tuple[float, float]
-) -> Seen:
+) -> Rollout:
     from logwatch.judging import language
     from logwatch.weighing.promotion import Stand, exemptions, following, mode_of, stands
 
@@ -85,7 +85,9 @@ def _seen(
     for rule in policy.rules:
         stand = found.get(rule.name, Stand())
         rows.append(Row(rule, mode_of(rule, policy, config.policy.mode), stand, following(rule, stand, text)))
-    return Seen(source, not args.log, asked(args, config), since, rows, exemptions(policy, reviews, spared, since, end))
+    return Rollout(
+        source, not args.log, asked(args, config), since, rows, exemptions(policy, reviews, spared, since, end)
+    )
 
 
 def _spared(journal: Journal) -> dict[str, tuple[float, str]]:
@@ -123,7 +125,7 @@ def _amounts(stand: Stand) -> dict[str, int]:
     }
 
 
-def _case(case: Case) -> dict[str, Any]:
+def _case(case: JournalledCase) -> dict[str, Any]:
     return {"case": case.begun.ref, "key": case.begun.key, "evidence": dict(case.begun.evidence)}
 
 
@@ -157,7 +159,7 @@ def _exemption(one: Exempt, config: Config) -> dict[str, Any]:
 # For people.
 
 
-def _tell(seen: Seen, config: Config) -> None:
+def _tell(seen: Rollout, config: Config) -> None:
     print(f"Since {clock(seen.since, zone_of(config))}, by {seen.source}:\n")
     write_table([_summary(row, config) for row in seen.rules], ["rule", "stands", "cases", "senders", "not looked at"])
     for row in seen.rules:
@@ -190,7 +192,7 @@ def _summary(row: Row, config: Config) -> dict[str, object]:
     return {"not looked at": unseen, **{name: shown[name] for name in ("rule", "stands", "cases", "senders")}}
 
 
-def _tell_rule(row: Row, config: Config, seen: Seen) -> None:
+def _tell_rule(row: Row, config: Config, seen: Rollout) -> None:
     shown = _rule(row, config)
     reviewed = f"{number(shown['confirmed'])} confirmed, {number(shown['released'])} released or exempt"
     print(f"\n{row.rule.name} per {row.rule.kind}: {row.rule.deed}; {row.stands}")
@@ -243,7 +245,7 @@ def _tell_exemptions(exempt: list[Exempt], config: Config) -> None:
         print(f"  {printable(one.what)}{ends}: {needed}")
 
 
-def _numbers(case: Case) -> str:
+def _numbers(case: JournalledCase) -> str:
     evidence = list(case.begun.evidence.items())
     shown = [f"{what} {number(e['value'])}, {side(e)} {number(e['threshold'])}" for what, e in evidence[:_SAID]]
     return "; ".join(shown) + (f"; and {len(evidence) - _SAID} more" if len(evidence) > _SAID else "")

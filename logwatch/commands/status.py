@@ -24,7 +24,7 @@ _NAMED = 3  # cases
 _ROOM = 64_000_000  # bytes: what the journal's write-ahead log may take for a while
 _OLD = 30.0  # seconds without a heartbeat: six were missed
 
-Found = tuple[dict[str, Any], list[str]]
+Section = tuple[dict[str, Any], list[str]]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
-def _parts(config: Config) -> tuple[Callable[[Config], Found], ...]:
+def _parts(config: Config) -> tuple[Callable[[Config], Section], ...]:
     """What there is to look at on this machine."""
     here = (_controller, _log, _table, _disk, _milter)
     if not config.cluster.servers:
@@ -74,7 +74,7 @@ def _shown(value: Any) -> str:
     return number(value) if isinstance(value, int) else str(value)
 
 
-def _controller(config: Config) -> Found:
+def _controller(config: Config) -> Section:
     from logwatch.telling import orders
     from logwatch.telling.journal import Journal
     from logwatch.telling.journal_file import JournalError
@@ -115,7 +115,7 @@ def _guarded(turned: int, waiting: Sequence[Decision], config: Config) -> str:
     return f"{said}: {why}. Held back now: {who}{more}; `mailbrake review{same}` lists them, {confirm}"
 
 
-def _log(config: Config) -> Found:
+def _log(config: Config) -> Section:
     from logwatch.reading.journald import NAME as JOURNALD
     from logwatch.reading.loss import clocks_off, totals
     from logwatch.telling.journal import Journal
@@ -147,7 +147,7 @@ def _log(config: Config) -> Found:
     return found, [*problems.values(), *(said for said in hindered if not said.startswith(tuple(problems)))]
 
 
-def _gateways(config: Config) -> Found:
+def _gateways(config: Config) -> Section:
     from logwatch.cluster.status import gateways_of
     from logwatch.telling.journal import Journal
     from logwatch.telling.journal_file import JournalError
@@ -160,19 +160,19 @@ def _gateways(config: Config) -> Found:
     return gateways_of(positions, saved, now())
 
 
-def _controllers(config: Config) -> Found:
+def _controllers(config: Config) -> Section:
     from logwatch.cluster.status import controllers_of
 
     return controllers_of(config)
 
 
-def _spool(config: Config) -> Found:
+def _spool(config: Config) -> Section:
     from logwatch.cluster.status import spooled
 
     return spooled(config)
 
 
-def _table(config: Config) -> Found:
+def _table(config: Config) -> Section:
     state = peek(config.table, now())
     if state.reason:
         return {}, [state.reason]
@@ -185,7 +185,7 @@ def _table(config: Config) -> Found:
     return found, []
 
 
-def _disk(config: Config) -> Found:
+def _disk(config: Config) -> Section:
     where = config.state.directory
     try:
         free = shutil.disk_usage(where).free
@@ -198,7 +198,7 @@ def _disk(config: Config) -> Found:
     return {"free": left}, [f"{where}: the disk is full, or soon will be ({left} are free): make room; {until}"]
 
 
-def _milter(config: Config) -> Found:
+def _milter(config: Config) -> Section:
     where = config.milter.socket
     try:
         connect(where)

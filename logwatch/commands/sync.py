@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from logwatch.cluster.bucket import Entry
     from logwatch.cluster.sync import Listed, Mirror
 
-Found = tuple[bool, "list[Entry]"]  # whether it is all that there is, and what
+Update = tuple[bool, "list[Entry]"]  # whether it is all that there is, and what
 log = logging.getLogger("mailbrake.sync")
 
 
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     from logwatch.cluster.sync import Mirror
 
     log_to(config, "sync")
-    changes: queue.SimpleQueue[Found | None] = queue.SimpleQueue()  # None: look around; handlers of signals put it, too
+    changes: queue.SimpleQueue[Update | None] = queue.SimpleQueue()  # None: look around; signals' handlers put it, too
 
     async def follow(client: Client) -> None:
         first = True
@@ -67,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _apply(changes: queue.SimpleQueue[Found | None], mirror: Mirror) -> None:
+def _apply(changes: queue.SimpleQueue[Update | None], mirror: Mirror) -> None:
     """The next changes, if some come within a second."""
     try:
         found = changes.get(timeout=1.0)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from logwatch.schema import Decision, PendingReviews
+from logwatch.schema import Decision, PendingReviewFacts
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Confirmation:
 Word = Release | Confirmation
 
 
-class Said:
+class PendingReviews:
     """Words that are not in effect yet, in order of time."""
 
     def __init__(self) -> None:
@@ -63,14 +63,14 @@ class Said:
         releases = (word for word in self._words if isinstance(word, Release))
         return any(release.key == decision.key and decision.time <= release.time for release in releases)
 
-    def facts(self) -> PendingReviews:
+    def facts(self) -> PendingReviewFacts:
         """All of it, as JSON values."""
         return {
             "releases": [[word.key, word.time, word.until] for word in self._words if isinstance(word, Release)],
             "confirmations": [[word.key, word.time] for word in self._words if isinstance(word, Confirmation)],
         }
 
-    def restore(self, facts: PendingReviews) -> None:
+    def restore(self, facts: PendingReviewFacts) -> None:
         """Take up what `facts` gave."""
         releases = [Release(*release) for release in facts["releases"]]
         confirmations = [Confirmation(*confirmation) for confirmation in facts.get("confirmations", ())]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from enforce import key as keys
 from logwatch.measuring.distinct import marks_of
 from logwatch.measuring.factorize import coded
-from logwatch.measuring.signals import NEEDS, Seen, amounts, shown
+from logwatch.measuring.signals import NEEDS, EventChunk, amounts, shown
 from logwatch.measuring.timeline import MICRO, Ints, ranges, told_apart
 from logwatch.schema import ADDITIVE, KEY_COLUMNS, Columns
 
@@ -53,7 +53,7 @@ class Batch(NamedTuple):
     @classmethod
     def of(cls, events: Columns, rows: Ints, steps: Sequence[int], distincts: Iterable[str]) -> Batch:
         """Of events as habits have seen them; `steps` are the buckets of all windows, none if nobody asks for any."""
-        seen = Seen(events)
+        seen = EventChunk(events)
         amount, found = amounts(seen), shown(distincts, seen)
         counting = np.flatnonzero(amount.any(axis=1))
         looked_at = ("clock", *KEY_COLUMNS, *(name for name, _ in found.values()))

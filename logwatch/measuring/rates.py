@@ -34,7 +34,7 @@ from logwatch.measuring.signals import noticed
 from logwatch.measuring.small_batch import FEW, Few, Glimpses
 from logwatch.measuring.timeline import MICRO, Coded, Ints, bucket_step
 from logwatch.measuring.usual import Usual
-from logwatch.measuring.view import Found, Values, View
+from logwatch.measuring.view import EventRates, Values, View
 from logwatch.memory import Memory
 from logwatch.schema import (
     ADDITIVE,
@@ -137,7 +137,7 @@ class Rates:
         few.heard(ledger, rows, names, slots)
         return _history(few.batch.rows[positions], keys, Values(wanted, values, found.within), found)
 
-    def _beside(self, keyed: _Keyed, found: Found, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:
+    def _beside(self, keyed: _Keyed, found: EventRates, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:
         """The wanted columns that are no counts, and some of those that are."""
         values = self._compared(keyed, found, wanted) | self._timed(keyed, wanted)
         if (PACE, 0) in wanted:
@@ -146,7 +146,9 @@ class Rates:
             values[PACE, 0] = attempt_rate.learn(pool, keyed.slots, keyed.coded, clocks, attempts)
         return values
 
-    def _compared(self, keyed: _Keyed, found: Found, wanted: Sequence[RateColumn]) -> dict[RateColumn, NDArray[Any]]:
+    def _compared(
+        self, keyed: _Keyed, found: EventRates, wanted: Sequence[RateColumn]
+    ) -> dict[RateColumn, NDArray[Any]]:
         """What is usual, for the wanted columns that ask for it, and what is compared with it."""
         bases = [(signal.removeprefix(USUAL), window) for signal, window in wanted if signal.startswith(USUAL)]
         if not bases:
@@ -232,5 +234,5 @@ def _nothing(wanted: Iterable[RateColumn]) -> History:
     return History(none, np.empty(0, dtype=object), dict.fromkeys(wanted, none), lambda *_: {})
 
 
-def _history(rows: Ints, keys: NDArray[Any], values: Values, found: Found) -> History:
+def _history(rows: Ints, keys: NDArray[Any], values: Values, found: EventRates) -> History:
     return History(rows, keys, values, partial(found.above, values))

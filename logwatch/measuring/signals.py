@@ -25,7 +25,7 @@ _LARGEST = 1 << 40  # so that no number in a log, however long, can overflow a t
 Amounts = NDArray[np.int64]
 
 
-class Seen:
+class EventChunk:
     """A chunk of events, of which each thing is looked for once."""
 
     def __init__(self, events: Columns) -> None:
@@ -42,108 +42,108 @@ class Seen:
         return self._known[what]
 
 
-def _once(look: Callable[[Seen], Any]) -> Callable[[Seen], Any]:
+def _once(look: Callable[[EventChunk], Any]) -> Callable[[EventChunk], Any]:
     """The function, working once for each chunk."""
     return lambda events: events.once(look, look)
 
 
-def _codes(events: Seen, name: str) -> tuple[Amounts, list[Any]]:
+def _codes(events: EventChunk, name: str) -> tuple[Amounts, list[Any]]:
     """Of a column of few different values: the place of each among them, and the values, None the last."""
     codes, known = coded(events[name])
     return codes, [*known.tolist(), None]
 
 
-def _is(events: Seen, name: str, value: object) -> Any:
+def _is(events: EventChunk, name: str, value: object) -> Any:
     return events.once((name, value), _equal, name, value)
 
 
-def _equal(events: Seen, name: str, value: object) -> Any:
+def _equal(events: EventChunk, name: str, value: object) -> Any:
     codes, known = events.once((name, _codes), _codes, name)
     return codes == known.index(value) if value in known else np.zeros(len(codes), dtype=bool)
 
 
-def _has(events: Seen, name: str) -> Any:
+def _has(events: EventChunk, name: str) -> Any:
     return events.once((name, _there), _there, name)
 
 
-def _there(events: Seen, name: str) -> Any:
+def _there(events: EventChunk, name: str) -> Any:
     return np.asarray(events[name] != None, dtype=bool)  # noqa: E711  # for each element
 
 
-def _starts(events: Seen, name: str, prefix: bytes) -> Any:
+def _starts(events: EventChunk, name: str, prefix: bytes) -> Any:
     codes, known = events.once((name, _codes), _codes, name)
     return np.array([value is not None and value.startswith(prefix) for value in known])[codes]
 
 
-def _number(events: Seen, name: str) -> Any:
+def _number(events: EventChunk, name: str) -> Any:
     return events.once((name, int), _numbers, name)
 
 
-def _numbers(events: Seen, name: str) -> Amounts:
+def _numbers(events: EventChunk, name: str) -> Amounts:
     rows = _has(events, name).nonzero()[0]
     found = np.zeros(len(events[name]), dtype=np.int64)
     found[rows] = [min(int(value or 0), _LARGEST) for value in events[name][rows].tolist()]
     return found
 
 
-def _delivered(events: Seen, status: bytes) -> Any:
+def _delivered(events: EventChunk, status: bytes) -> Any:
     """Recipients with this fate: a line of Sendmail's may stand for several."""
     fate = _is(events, "event", "delivery") & _is(events, "status", status)
     return fate * np.maximum(_number(events, "nrcpt"), 1)
 
 
 @_once
-def _bounced(events: Seen) -> Any:
+def _bounced(events: EventChunk) -> Any:
     return _delivered(events, b"bounced")
 
 
-def _refused_recipient(events: Seen) -> Any:
+def _refused_recipient(events: EventChunk) -> Any:
     return _is(events, "event", "reject")
 
 
-def _told_late(events: Seen) -> Any:
+def _told_late(events: EventChunk) -> Any:
     """Recipients refused as unknown before the log said by whom they were tried: Sendmail's, see `attribute`."""
     return _number(events, "count") * ~_is(events, "event", "verdict") * ~_is(events, "event", "delivery")
 
 
-def _unknown(events: Seen) -> Any:
+def _unknown(events: EventChunk) -> Any:
     found = (_bounced(events) * (1 - events["excused"]) + _refused_recipient(events)) * _is(events, "dsn", b"5.1.1")
     return found + _told_late(events)
 
 
-def _queued(events: Seen) -> Any:
+def _queued(events: EventChunk) -> Any:
     return _is(events, "event", "queued")
 
 
 @_once
-def _recipients(events: Seen) -> Any:
+def _recipients(events: EventChunk) -> Any:
     """Those of a message when it is accepted, and those that only its deliveries name: Exim's, see `attribute`."""
     named = _is(events, "event", "delivery") * _number(events, "count")
     return _queued(events) * _number(events, "nrcpt") + named
 
 
 @_once
-def _refused(events: Seen) -> Any:
+def _refused(events: EventChunk) -> Any:
     return _is(events, "event", "verdict") | _is(events, "event", "milter_reject")
 
 
 @_once
-def _attempted(events: Seen) -> Any:
+def _attempted(events: EventChunk) -> Any:
     """One verdict line may stand for many refusals."""
     return _queued(events) + _refused(events) * np.maximum(_number(events, "count"), 1)
 
 
 @_once
-def _sent_or_refused(events: Seen) -> Any:
+def _sent_or_refused(events: EventChunk) -> Any:
     """Recipients of a message; a refused attempt is one, as nobody knows how many it was for."""
     return _queued(events) * _number(events, "nrcpt") + ~_queued(events) * _attempted(events)
 
 
-def _failed_login(events: Seen) -> Any:
+def _failed_login(events: EventChunk) -> Any:
     return _is(events, "event", "auth_failure")
 
 
-_COUNTED: dict[str, Callable[[Seen], Any]] = {
+_COUNTED: dict[str, Callable[[EventChunk], Any]] = {
     "messages": _queued,
     "recipients": _recipients,
     "bytes": lambda events: _queued(events) * _number(events, "size"),
@@ -166,7 +166,7 @@ _COUNTED: dict[str, Callable[[Seen], Any]] = {
 }
 
 # Of a distinct signal: the column with its values, and the events that show one.
-_SHOWN: dict[str, tuple[str, Callable[[Seen], Any]]] = {
+_SHOWN: dict[str, tuple[str, Callable[[EventChunk], Any]]] = {
     "clients": ("client", _attempted),
     "networks": ("network", _attempted),
     "neighbourhoods": ("near", _attempted),
@@ -198,7 +198,7 @@ def messages(events: Columns) -> NDArray[Any]:
     return found
 
 
-def amounts(events: Seen) -> Amounts:
+def amounts(events: EventChunk) -> Amounts:
     """Shape (events, signals), in the order of ADDITIVE: what each event adds."""
     table: Amounts = np.empty((len(events["counts"]), len(ADDITIVE)), dtype=np.int64)
     for column, signal in enumerate(ADDITIVE):
@@ -207,7 +207,7 @@ def amounts(events: Seen) -> Amounts:
     return table
 
 
-def shown(signals: Iterable[str], events: Seen) -> dict[str, tuple[str, NDArray[np.bool_]]]:
+def shown(signals: Iterable[str], events: EventChunk) -> dict[str, tuple[str, NDArray[np.bool_]]]:
     """What distinct signals count: for each, the column with the values, and which events show theirs."""
     found = {}
     for signal in signals:

@@ -19,7 +19,7 @@ from logwatch.measuring.ledger import COLUMNS, Ledger
 from logwatch.measuring.packing import PLACES
 from logwatch.measuring.pool import Pool
 from logwatch.measuring.timeline import MICRO, Ints, bucket_step, window_start
-from logwatch.measuring.view import Found
+from logwatch.measuring.view import EventRates
 from logwatch.schema import ADDITIVE, Floor, RateColumn
 
 _MESSAGES = ADDITIVE.index("messages")
@@ -76,7 +76,7 @@ def _by_group(row: Sequence[int]) -> list[tuple[int, list[int]]]:
 
 
 @dataclass(frozen=True)
-class Glimpses(Found):
+class Glimpses(EventRates):
     """For each event what was kept of its key as of it.
 
     By group a row of times and one of totals for each of its signals; by distinct signal, times and marks.

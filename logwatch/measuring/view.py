@@ -20,7 +20,7 @@ from logwatch.schema import ADDITIVE, SIGNALS, Floor, RateColumn, Rates
 
 
 @dataclass(frozen=True)
-class Found(ABC):
+class EventRates(ABC):
     """What a chunk's events find of their keys, as far as it is wanted; `times` are theirs, in microseconds."""
 
     times: Ints
@@ -49,7 +49,7 @@ class Found(ABC):
 
 
 @dataclass(frozen=True)
-class View(Found):
+class View(EventRates):
     """All of them at once."""
 
     tracks: Mapping[int, Track]  # by group

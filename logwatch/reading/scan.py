@@ -121,9 +121,9 @@ class Scanner:
     def _pattern(self, dialects: frozenset[str]) -> Pattern:
         return first_look(NEEDED.union(self._fields, (STAMP,)), dialects)
 
-    def _found(self, text: bytes) -> _Found:
+    def _found(self, text: bytes) -> _Matches:
         """All lines that are events."""
-        kinds, starts, rows = found = _Found([], [], [])
+        kinds, starts, rows = found = _Matches([], [], [])
         groups = self._groups
         for match in self._first.regex.finditer(text):
             tag = match.lastindex or 0  # every alternative ends in a tag
@@ -142,7 +142,7 @@ class Scanner:
             self._look_for((self._often & self._met) | often)
         return found
 
-    def _look_again(self, text: bytes, match: re.Match[bytes], found: _Found) -> None:
+    def _look_again(self, text: bytes, match: re.Match[bytes], found: _Matches) -> None:
         """At a line of a dialect that the first look does not know, or of no kind that it knows."""
         dialect, word = self._first.kinds[match.lastindex or 0].split()
         if word == UNREAD:
@@ -174,7 +174,7 @@ class Scanner:
 
     # Making columns.
 
-    def _table(self, found: _Found) -> Columns:
+    def _table(self, found: _Matches) -> Columns:
         raw = self._one_by_one(found) if len(found.rows) <= _FEW else self._by_kind(found)
         columns = {name: raw[name] for name in ("event", *self._columns) if name in raw}
         columns["time"] = self._times(found.rows)
@@ -186,7 +186,7 @@ class Scanner:
                 columns[name] = _objects([program[position] for program in programs])
         return columns
 
-    def _by_kind(self, found: _Found) -> Columns:
+    def _by_kind(self, found: _Matches) -> Columns:
         """The fields of all rows, as columns."""
         raw = {name: np.full(len(found.rows), None, dtype=object) for name in ("event", *self._fields)}
         numbers = np.array(found.kinds, dtype=np.int64)
@@ -198,7 +198,7 @@ class Scanner:
                 raw[name][places] = np.fromiter(map(itemgetter(position), rows), object, len(rows))
         return raw
 
-    def _one_by_one(self, found: _Found) -> Columns:
+    def _one_by_one(self, found: _Matches) -> Columns:
         """The same of a few rows."""
         raw: dict[str, list[Any]] = {name: [None] * len(found.rows) for name in ("event", *self._fields)}
         for place, (number, row) in enumerate(zip(found.kinds, found.rows, strict=True)):
@@ -240,7 +240,7 @@ class Scanner:
         return Scanned({name: column[order] for name, column in columns.items()}, [rows[row] for row in order.tolist()])
 
 
-class _Found(NamedTuple):
+class _Matches(NamedTuple):
     """Lines that are events, in order: number of their kind, offset, and row."""
 
     kinds: list[int]

@@ -30,7 +30,7 @@ CHUNK = 4 << 20
 LONGEST_LINE = 1 << 20
 STDIN = "-"
 T = TypeVar("T")
-Seen = Callable[[int], None]  # is told of bytes of files that have been read, packed as they are
+Progress = Callable[[int], None]  # is told of bytes of files that have been read, packed as they are
 
 
 class SourceError(ReportedError):
@@ -171,7 +171,7 @@ class Log:
         self.close()
 
 
-def chunks(path: str | Path, size: int = CHUNK, seen: Seen = lambda _: None) -> Iterator[bytes]:
+def chunks(path: str | Path, size: int = CHUNK, seen: Progress = lambda _: None) -> Iterator[bytes]:
     """Whole lines of a log, about `size` bytes at a time; `seen` is told how many of the file's own bytes each took.
 
     SourceError if the log cannot be read; DamageError if it cannot be to its end, after what could be read.

@@ -13,7 +13,7 @@ from enforce.exposition import PLAIN, Metric, Snapshot
 from logwatch.memory import Memory
 from logwatch.schema import EVENTS, Decision
 
-__all__ = ["METRICS", "Meter", "Seen", "Snapshot"]
+__all__ = ["METRICS", "ControllerState", "Meter", "Snapshot"]
 
 METRICS = (
     Metric(
@@ -61,7 +61,7 @@ METRICS = (
 )
 
 
-class Seen(NamedTuple):
+class ControllerState(NamedTuple):
     """What the controller knows at a moment; `table` is generation, keys, age of the heartbeat, or None."""
 
     now: float
@@ -111,7 +111,7 @@ class Meter:
         """Something could not be read or written."""
         self._troubles[(about,)] += 1
 
-    def take(self, seen: Seen) -> None:
+    def take(self, seen: ControllerState) -> None:
         """Take a snapshot."""
         self.snapshot = {
             "mailbrake_lag_seconds": {} if self._lag is None else {PLAIN: self._lag},
@@ -133,7 +133,7 @@ class Meter:
         }
 
 
-def _table(seen: Seen) -> Snapshot:
+def _table(seen: ControllerState) -> Snapshot:
     if seen.table is None:
         return {"mailbrake_table_usable": {PLAIN: 0}}
     generation, keys, age = seen.table

@@ -1,9 +1,9 @@
 """What a controller has to write down: decisions, their lines, what was published and came of them, answers, reviews.
 
 All of it goes into the journal in one transaction, with the position in the log and what the core remembers: at once
-where something was decided or published, else every `PACE` seconds. What was read and not written is read again after a
-kill, and gives the same; so a busy log costs a transaction only now and then. While the journal cannot be written, all
-waits here, the latest `_PENDING` of each kind.
+where something was decided or published, else every `SAVE_EVERY` seconds. What was read and not written is read again
+after a kill, and gives the same; so a busy log costs a transaction only now and then. While the journal cannot be
+written, all waits here, the latest `_PENDING` of each kind.
 
 It comes after the table, and takes longer than deciding. So it gives way (`sched_yield`) in between to whoever wants
 this processor: the milter may, to look at that table. Linux would let it wait for some milliseconds.
@@ -30,7 +30,7 @@ from logwatch.telling.published import Change
 from logwatch.telling.wal_checkpoint import Mover
 from logwatch.wall_clock import lately
 
-PACE = 0.1  # seconds between two transactions while nothing is decided
+SAVE_EVERY = 0.1  # seconds between two transactions while nothing is decided
 _PENDING = 10_000
 _TIDY = 5.0
 _DAY = 86400.0
@@ -129,7 +129,7 @@ class Recorder:
     def due(self) -> bool:
         """Whether to save now."""
         now = self._now()
-        saved = now != self._saved and lately(self._saved, now, PACE)  # a clock that stands still tells nothing
+        saved = now != self._saved and lately(self._saved, now, SAVE_EVERY)  # a clock that stands still tells nothing
         return bool(self._pending or self._changed) or (self.unwritten and not saved)
 
     def save(self, memories: Iterable[Memory[Any]], notes: Mapping[str, object]) -> bool:

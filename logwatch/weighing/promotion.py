@@ -27,7 +27,7 @@ _MODE = re.compile(r"\bmode[ \t]+(?:observe|enforce(?:[ \t]+\d+[ \t]*%)?)")
 
 
 @dataclass
-class Case:
+class JournalledCase:
     """A case of a rule: its decisions, oldest first, and what came of it."""
 
     decisions: list[Decision]
@@ -49,7 +49,7 @@ class Case:
 class Stand:
     """What the journal knows of one rule over the days looked at."""
 
-    cases: list[Case] = field(default_factory=list)
+    cases: list[JournalledCase] = field(default_factory=list)
     verdicts: dict[str, str] = field(default_factory=dict)  # key -> what was found out
 
     def keys(self) -> list[str]:
@@ -60,9 +60,9 @@ class Stand:
         """How many of them were found to be so."""
         return sum(verdict in verdicts for verdict in self.verdicts.values())
 
-    def borderline(self, most: int) -> list[Case]:
+    def borderline(self, most: int) -> list[JournalledCase]:
         """Cases that hardly passed the limit and that nobody has looked at, one for each key, the nearest first."""
-        strongest: dict[str, Case] = {}
+        strongest: dict[str, JournalledCase] = {}
         for case in sorted(self.cases, key=lambda case: case.excess):
             strongest[case.begun.key] = case
         open_ones = [case for key, case in strongest.items() if key not in self.verdicts]
@@ -99,10 +99,10 @@ def stands(
     held_back: Container[int] = (),
 ) -> dict[str, Stand]:
     """By rule; decisions in their order, `held_back`: the `seq` of those that the guard turned into observe."""
-    cases: dict[tuple[str, str, str], Case] = {}
+    cases: dict[tuple[str, str, str], JournalledCase] = {}
     for decision in decisions:
         name = (decision.ref, decision.key, decision.rule)
-        known = cases.setdefault(name, Case([], effects.get(name, Effect(*name)), decision.seq in held_back))
+        known = cases.setdefault(name, JournalledCase([], effects.get(name, Effect(*name)), decision.seq in held_back))
         known.decisions.append(decision)
     said: defaultdict[str, list[Review]] = defaultdict(list)
     for review in reviews:

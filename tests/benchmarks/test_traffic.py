@@ -28,7 +28,7 @@ from logwatch.core import Core
 from logwatch.judging.decide import Judge
 from logwatch.judging.language import SHIPPED, parse
 from logwatch.measuring.habits import Habits
-from logwatch.measuring.signals import Seen, amounts
+from logwatch.measuring.signals import EventChunk, amounts
 from logwatch.schema import ADDITIVE
 
 SMALL = dataclasses.replace(
@@ -98,7 +98,7 @@ def test_sendmail_tells_the_same(events: list[Event]) -> None:
         for event in some:
             writer.write(event)
         read = Core(Judge(parse("")), zone=UTC, start=START).feed(writer.until(START + 4 * DAY)).events
-        totals.append(amounts(Seen(Habits().observe(read))).sum(axis=0).tolist())
+        totals.append(amounts(EventChunk(Habits().observe(read))).sum(axis=0).tolist())
     postfix, sendmail = (dict(zip(ADDITIVE, total, strict=True)) for total in totals)
     assert all(postfix[signal] for signal in COUNTED)
     assert [sendmail[signal] for signal in COUNTED] == [postfix[signal] for signal in COUNTED]

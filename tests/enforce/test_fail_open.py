@@ -14,7 +14,7 @@ import pytest
 
 from enforce.milter import PASS, Brake, Doubts, Rules, callbacks
 from enforce.table import Answer, Denied, State, Unusable
-from enforce.verdict import Said
+from enforce.verdict import LoggedVerdict
 
 from .records import record
 
@@ -132,7 +132,7 @@ class Session:
             raise FaultError
         return 1.0
 
-    def _said(self, _said: Said) -> None:
+    def _said(self, _said: LoggedVerdict) -> None:
         if self._fault == "said":
             raise FaultError
 

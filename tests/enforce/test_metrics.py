@@ -18,7 +18,7 @@ from enforce import exposition
 from enforce.exposition import PLAIN, EndpointError, Metric, Snapshot
 from enforce.metrics import METRICS, STALE, Meter, Pulse
 from enforce.table import NOT_LISTED, Denied, State, Unusable, Writer
-from enforce.verdict import Note, Said
+from enforce.verdict import LoggedVerdict, Note
 from tests.mta.postfix import free_ports
 
 from .daemon import ROOT, Daemon, wait_until
@@ -121,7 +121,7 @@ class TestMeter:
     def test_gives_a_value_of_every_metric(self) -> None:
         """And of none that is not described."""
         meter = Meter()
-        meter.said(Said(Note("block", "enforce", "R", "rule", "account"), "MAIL", "192.0.2.1", "bob"))
+        meter.said(LoggedVerdict(Note("block", "enforce", "R", "rule", "account"), "MAIL", "192.0.2.1", "bob"))
         meter.tick(self.STATE, 1, 2, {"stderr": 3}, 1e9)
         assert meter.snapshot.keys() == {metric.name for metric in METRICS}
         for metric in METRICS:
@@ -132,7 +132,7 @@ class TestMeter:
         meter = Meter()
         for number in range(100):
             note = Note("tempfail", "enforce", f"REF{number}", f"rule{number}", "account")
-            meter.said(Said(note, "MAIL", f"192.0.2.{number}", f"login{number}"))
+            meter.said(LoggedVerdict(note, "MAIL", f"192.0.2.{number}", f"login{number}"))
         meter.tick(self.STATE, 0, 0, {}, 1e9)
         verdicts = meter.snapshot["mailbrake_milter_verdicts_total"]
         assert len(verdicts) == 16  # all there are, from zero on

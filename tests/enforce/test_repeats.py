@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import logwatch
 from enforce.repeats import Repeats
-from enforce.verdict import Note, Said, line
+from enforce.verdict import LoggedVerdict, Note, line
 
 ACCOUNT = Note("tempfail", "enforce", "R", "r", "account")
 CLIENT = Note("tempfail", "enforce", "C", "r", "client")
@@ -35,7 +35,7 @@ def address(text: str) -> str:
 def test_repeats_are_told_at_the_flush_and_forgotten_after_a_quiet_one() -> None:
     told = list[str]()
     repeats = Repeats(told.append)
-    said = Said(ACCOUNT, "MAIL", "192.0.2.1", "bob")
+    said = LoggedVerdict(ACCOUNT, "MAIL", "192.0.2.1", "bob")
     for expected in (", count=4", ", count=5", ", count=5"):
         for _ in range(5):
             repeats.add(said)
@@ -52,7 +52,7 @@ def test_verdicts_by_any_number_of_logins_are_remembered_within_bounds_and_none_
     repeats = Repeats(told.append)
     for number in range(10_000):
         for _ in range(3):
-            repeats.add(Said(ACCOUNT, "MAIL", "192.0.2.1", str(number)))
+            repeats.add(LoggedVerdict(ACCOUNT, "MAIL", "192.0.2.1", str(number)))
         assert len(repeats) <= ROOM
     repeats.close()
     found = Counter[str]()
@@ -70,7 +70,7 @@ def test_a_botnet_on_one_account_is_few_lines_a_second_and_each_attempt_is_count
         before = len(told)
         for number in range(1_000):
             which = (1_000 * second + number) % addresses
-            repeats.add(Said(ACCOUNT, "MAIL", f"2001:db8::{which:x}", "bob"))
+            repeats.add(LoggedVerdict(ACCOUNT, "MAIL", f"2001:db8::{which:x}", "bob"))
         repeats.flush()
         assert len(told) - before <= A_SECOND
         assert len(repeats) <= ROOM
@@ -84,7 +84,7 @@ def test_a_storm_on_a_network_is_counted_in_that_network() -> None:
     told = list[str]()
     repeats = Repeats(told.append)
     for number in range(20_000):
-        repeats.add(Said(NET, "CONNECT", f"2001:db8:7:{number % 3:x}::{number:x}"))
+        repeats.add(LoggedVerdict(NET, "CONNECT", f"2001:db8:7:{number % 3:x}::{number:x}"))
         if number % 1_000 == 0:
             repeats.flush()
     repeats.close()
@@ -97,7 +97,7 @@ def test_a_storm_by_a_client_that_makes_up_logins_is_counted_for_the_client() ->
     told = list[str]()
     repeats = Repeats(told.append)
     for number in range(10_000):
-        repeats.add(Said(CLIENT, "RCPT", "192.0.2.1", f"guess{number}"))
+        repeats.add(LoggedVerdict(CLIENT, "RCPT", "192.0.2.1", f"guess{number}"))
     repeats.close()
     assert sum(map(counted, told)) == 10_000
     assert {address(text) for text in told} == {"192.0.2.1"}
@@ -109,8 +109,8 @@ def test_the_first_verdict_of_a_case_does_not_wait_in_the_midst_of_a_storm() -> 
     told = list[str]()
     repeats = Repeats(told.append)
     for number in range(500):
-        repeats.add(Said(ACCOUNT, "MAIL", f"192.0.2.{number % 250}", str(number)))
-    other = Said(ACCOUNT._replace(ref="OTHER"), "MAIL", "192.0.2.1", "eve")
+        repeats.add(LoggedVerdict(ACCOUNT, "MAIL", f"192.0.2.{number % 250}", str(number)))
+    other = LoggedVerdict(ACCOUNT._replace(ref="OTHER"), "MAIL", "192.0.2.1", "eve")
     repeats.add(other)
     assert told[-1] == line(other)
     repeats.add(other._replace(client_ip="192.0.2.2"))
@@ -118,7 +118,7 @@ def test_the_first_verdict_of_a_case_does_not_wait_in_the_midst_of_a_storm() -> 
 
 
 VERDICTS = st.builds(
-    Said,
+    LoggedVerdict,
     st.sampled_from([ACCOUNT, CLIENT, NET]),
     st.sampled_from(["CONNECT", "MAIL", "RCPT"]),
     st.integers(1, 200).map(lambda last: f"192.0.2.{last}") | st.just("unknown"),
@@ -127,7 +127,7 @@ VERDICTS = st.builds(
 
 
 @given(st.lists(VERDICTS | st.none(), max_size=300))
-def test_whatever_comes_each_verdict_is_told_once(steps: list[Said | None]) -> None:
+def test_whatever_comes_each_verdict_is_told_once(steps: list[LoggedVerdict | None]) -> None:
     """None is a second that passes."""
     told = list[str]()
     repeats = Repeats(told.append)
@@ -149,7 +149,7 @@ def test_what_a_storm_was_made_of_is_read_back_with_its_number(tmp_path: Path) -
     with log.open("w") as out:
         repeats = Repeats(lambda text: print(f"2026-11-25T10:00:00+00:00 mx1 mailbrake[7]: {text}", file=out))
         for number in range(5_000):
-            repeats.add(Said(ACCOUNT, "MAIL", f"2001:db8::{number:x}", "bob"))
+            repeats.add(LoggedVerdict(ACCOUNT, "MAIL", f"2001:db8::{number:x}", "bob"))
         repeats.close()
     found = logwatch.rates([log])
     attempts = found.loc["account:bob"].filter(like="attempts")

@@ -16,9 +16,9 @@ from enforce.verdict import (
     REPLIES,
     Attempt,
     Cap,
+    LoggedVerdict,
     Note,
     Reply,
-    Said,
     Verdict,
     Wording,
     capped,
@@ -296,14 +296,14 @@ NOTE = Note("tempfail", "enforce", "4F7K2A", "strangers", "account")
 
 
 def test_the_line_is_as_documented() -> None:
-    said = Said(NOTE, "MAIL", "192.0.2.1", "bob")
+    said = LoggedVerdict(NOTE, "MAIL", "192.0.2.1", "bob")
     assert line(said) == (
         "verdict: tempfail, mode=enforce, stage=MAIL, ref=4F7K2A, rule=strangers, key=account, "
         "client_ip=192.0.2.1, sasl_username=bob"
     )
     assert line(said._replace(login="Bob")).endswith(", sasl_username=Bob")  # where case is kept, another account
     assert line(said, 7) == line(said).replace("key=account, ", "key=account, count=7, ")
-    assert line(Said(Note("would-block", "observe", "OBS", "harvest", "net"), "CONNECT", "unknown")) == (
+    assert line(LoggedVerdict(Note("would-block", "observe", "OBS", "harvest", "net"), "CONNECT", "unknown")) == (
         "verdict: would-block, mode=observe, stage=CONNECT, ref=OBS, rule=harvest, key=net, client_ip=unknown"
     )
 
@@ -325,7 +325,7 @@ logins = st.text() | st.binary(max_size=2000).map(lambda raw: raw.decode(errors=
 def test_a_line_parses_back_whatever_the_login(note: Note, client_ip: str, login: str | None, count: int) -> None:
     """Invariant 7: what a sender types stays in its field, and counts for the account that it is."""
     stage = "CONNECT" if login is None else "MAIL"
-    written = line(Said(note, stage, client_ip, login), count)
+    written = line(LoggedVerdict(note, stage, client_ip, login), count)
     found = LINE.fullmatch(written)
     assert found
     assert found.groups()[:6] == (note.action, note.mode, stage, note.ref, note.rule, note.kind)
@@ -340,7 +340,7 @@ def test_a_line_parses_back_whatever_the_login(note: Note, client_ip: str, login
 
 def test_a_login_can_forge_neither_a_field_nor_a_line() -> None:
     written = line(
-        Said(NOTE, "MAIL", "192.0.2.1", "bob, key=client, client_ip=192.0.2.2\nverdict: block, mode=enforce")
+        LoggedVerdict(NOTE, "MAIL", "192.0.2.1", "bob, key=client, client_ip=192.0.2.2\nverdict: block, mode=enforce")
     )
     found = LINE.fullmatch(written)
     assert found

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from logwatch.measuring.condemned_days import DAY
 from logwatch.measuring.habits import FOUND, Habits
 from logwatch.measuring.origin import Site
-from logwatch.measuring.signals import Seen, amounts
+from logwatch.measuring.signals import EventChunk, amounts
 from logwatch.schema import ADDITIVE
 
 from .history import ABROAD, HOME, START, after_a_condemned_day, country, delivery, queued, unknown, unusual
@@ -52,7 +52,7 @@ class TestExcused:
         lost = [unknown(1 + n / 1000, b"a@x", account=f"user{n}") for n in range(4)]
         rows = [*met, *lost, unknown(1.01, b"c@x"), unknown(1.01, b"c@y"), delivery(1.01, b"a@x")]
         assert unusual("excused", *rows) == [0, 0, 0, 0, 0, 0, 0, 1, 1, 0, 0]
-        found = amounts(Seen(Habits().observe(events(rows))))[:, ADDITIVE.index("unknown_recipients")]
+        found = amounts(EventChunk(Habits().observe(events(rows))))[:, ADDITIVE.index("unknown_recipients")]
         assert found.tolist() == [0, 0, 0, 0, 1, 1, 1, 0, 0, 1, 0]
 
     def test_none_is_for_contacts_who_never_were(self) -> None:

@@ -15,7 +15,7 @@ from logwatch.judging.policy import Policy
 from logwatch.measuring.habits import Habits
 from logwatch.measuring.origin import Site
 from logwatch.measuring.rates import Rates
-from logwatch.measuring.signals import Seen, amounts, shown
+from logwatch.measuring.signals import EventChunk, amounts, shown
 from logwatch.schema import ADDITIVE, DISTINCT
 from tests.judging.bench import message
 from tests.measuring.table import events
@@ -82,7 +82,7 @@ LINES: dict[bytes, dict[str, int]] = {
 @pytest.mark.parametrize(("line", "expected"), LINES.items())
 def test_what_a_line_adds(line: bytes, expected: dict[str, int]) -> None:
     events = _core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events
-    added = amounts(Seen(Habits().observe(events)))[2:].sum(axis=0)
+    added = amounts(EventChunk(Habits().observe(events)))[2:].sum(axis=0)
     assert {name: n for name, n in zip(ADDITIVE, added.tolist(), strict=True) if n} == expected
 
 
@@ -106,7 +106,7 @@ def test_recipients_that_exim_names_only_when_it_delivers_count_once_each(named:
     lines = [f"2026-11-25 03:27:{48 + n} 1xW4Y4-00043P-2H {x}\n".encode() for n, x in enumerate((arrived, *EXIM_FATES))]
     core, habits, total = _core(), Habits(), np.zeros(len(ADDITIVE), dtype=np.int64)
     for chunk in [b"".join(lines)] if at_once else lines:
-        total += amounts(Seen(habits.observe(core.feed(chunk).events))).sum(axis=0)
+        total += amounts(EventChunk(habits.observe(core.feed(chunk).events))).sum(axis=0)
     added = dict(zip(ADDITIVE, total.tolist(), strict=True))
     assert {name: added[name] for name in ("messages", "recipients", "cost", "attempts")} == {
         "messages": 1, "recipients": 4, "cost": 4, "attempts": 1,
@@ -162,7 +162,7 @@ CHECKED = [
 def test_a_login_that_nobody_could_check_is_no_guess(line: str, failures: int) -> None:
     """It is an event, but adds nothing; whatever login was tried, only what the server says of it decides."""
     core = _core()
-    events = Seen(Habits().observe(core.feed(f"Nov 25 03:27:48 mx1 {line}\n".encode()).events))
+    events = EventChunk(Habits().observe(core.feed(f"Nov 25 03:27:48 mx1 {line}\n".encode()).events))
     assert core.reader.scanner.unreadable.total() == 0
     assert events["event"].tolist() == ([] if "dovecot" in line and not failures else ["auth_failure"])
     assert amounts(events).sum() == failures
@@ -177,7 +177,7 @@ def test_a_number_of_any_length_is_counted() -> None:
     """Up to a bound, so that totals cannot overflow; longer ones are no numbers to the grammar."""
     line = next(line for line in LINES if b"qmgr" in line).replace(b"size=333", b"size=" + b"9" * 15)
     events = _core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events
-    added = dict(zip(ADDITIVE, amounts(Seen(Habits().observe(events)))[2:].sum(axis=0).tolist(), strict=True))
+    added = dict(zip(ADDITIVE, amounts(EventChunk(Habits().observe(events)))[2:].sum(axis=0).tolist(), strict=True))
     assert (added["messages"], added["bytes"]) == (1, 1 << 40)
 
 
@@ -186,7 +186,7 @@ def test_a_retry_and_an_echo_add_nothing() -> None:
     lines = [line for line in LINES if b"qmgr" in line or b"mode=enforce" in line]
     echo = next(line for line in LINES if b"milter-reject" in line).replace(b"ABC789", b"ABC123")
     text = b"".join(b"Nov 25 03:27:48 mx1 " + line + b"\n" for line in [*lines, echo, *lines[:1]])
-    added = amounts(Seen(Habits().observe(_core().feed(OPEN + text).events)))
+    added = amounts(EventChunk(Habits().observe(_core().feed(OPEN + text).events)))
     expected = sum(LINES[line].get("attempts", 0) for line in lines)
     assert dict(zip(ADDITIVE, np.sum(added, axis=0).tolist(), strict=True))["attempts"] == expected
 
@@ -228,7 +228,7 @@ SHOWN: dict[bytes, dict[str, object]] = {
 @pytest.mark.parametrize(("line", "expected"), SHOWN.items())
 def test_what_a_line_shows(line: bytes, expected: dict[str, object]) -> None:
     events = Habits().observe(_core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events)
-    found = shown(DISTINCT, Seen(events))
+    found = shown(DISTINCT, EventChunk(events))
     assert {signal: events[name][-1] for signal, (name, shows) in found.items() if shows[-1]} == expected
 
 

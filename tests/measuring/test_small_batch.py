@@ -15,7 +15,7 @@ from logwatch.measuring.habits import Habits
 from logwatch.measuring.ledger import Ledger
 from logwatch.measuring.small_batch import Few, Glimpses
 from logwatch.measuring.timeline import Coded, Ints, bucket_step
-from logwatch.measuring.view import Found, View
+from logwatch.measuring.view import EventRates, View
 from logwatch.schema import DISTINCT, SIGNALS, Floor, RateColumn
 
 from .table import events, rows_of
@@ -43,7 +43,7 @@ def _ledger() -> Ledger:
     return Ledger("account", 1000, WINDOWS, DISTINCT)
 
 
-def _many(ledger: Ledger, kind: str, batch: Batch) -> tuple[Found, Ints]:
+def _many(ledger: Ledger, kind: str, batch: Batch) -> tuple[EventRates, Ints]:
     rows, codes, known = batch.keyed(kind)
     coded, mine, slots = Coded(codes, len(known)), batch.of_rows(rows), np.array(ledger.slots(known))
     found = View.of(ledger, slots, coded, mine, set(SIGNALS))
@@ -52,7 +52,7 @@ def _many(ledger: Ledger, kind: str, batch: Batch) -> tuple[Found, Ints]:
     return found, rows
 
 
-def _one_by_one(ledger: Ledger, kind: str, batch: Batch) -> tuple[Found, Sequence[int]]:
+def _one_by_one(ledger: Ledger, kind: str, batch: Batch) -> tuple[EventRates, Sequence[int]]:
     few = Few.of(batch)
     rows, names = few.keyed(kind)
     known = [*dict.fromkeys(names)]

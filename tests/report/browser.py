@@ -43,7 +43,7 @@ document.body.append(frame);
 </script>"""
 
 
-class Seen(NamedTuple):
+class LaidOut(NamedTuple):
     """What a browser made of a page: how wide it is, its scripts and images, its text, colours, and drawings."""
 
     scrolls: int
@@ -58,7 +58,7 @@ class Seen(NamedTuple):
     tall: int
 
 
-def look(page: Path, folder: Path, width: int, *, dark: bool = False) -> Seen:
+def look(page: Path, folder: Path, width: int, *, dark: bool = False) -> LaidOut:
     """Show a page in so many pixels, and ask what it came to be."""
     asking = folder / f"ask{width}{dark}.html"
     asking.write_text(_ASK % {"width": width, "page": page.as_uri()})
@@ -67,7 +67,7 @@ def look(page: Path, folder: Path, width: int, *, dark: bool = False) -> Seen:
     found = re.search(r'<pre id="said">(.*?)</pre>', out, re.DOTALL)
     assert found, out[-2000:]
     said: dict[str, Any] = json.loads(html.unescape(found[1]))
-    return Seen(**said)
+    return LaidOut(**said)
 
 
 def sheets(page: Path, folder: Path) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import maillog
-from tests.report.browser import Seen, look, sheets
+from tests.report.browser import LaidOut, look, sheets
 
 EVIL = '<script>document.title="owned"</script>"><img/src=x/onerror=alert(1)>'
 FLOOD = "rule flood per account: when recipients in 10m > 200 tempfail for 1h mode observe\n"
@@ -40,22 +40,22 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def phone(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+def phone(page: Path, tmp_path_factory: pytest.TempPathFactory) -> LaidOut:
     return look(page, tmp_path_factory.mktemp("phone"), 360, dark=True)
 
 
 @pytest.fixture(scope="module")
-def desk(page: Path, tmp_path_factory: pytest.TempPathFactory) -> Seen:
+def desk(page: Path, tmp_path_factory: pytest.TempPathFactory) -> LaidOut:
     return look(page, tmp_path_factory.mktemp("desk"), 1280)
 
 
-def test_every_section_is_there(desk: Seen) -> None:
+def test_every_section_is_there(desk: LaidOut) -> None:
     """In the order of the page, under its title."""
     assert desk.sections == SECTIONS
     assert desk.title == "Mail flow report"
 
 
-def test_it_tells_who_would_have_been_hit_and_why(desk: Seen) -> None:
+def test_it_tells_who_would_have_been_hit_and_why(desk: LaidOut) -> None:
     """Sender, rule, number and limit; and who came near."""
     assert "recipients in 10m: 220, limit 200" in desk.text
     assert "account:near@example.com" in desk.text
@@ -63,32 +63,32 @@ def test_it_tells_who_would_have_been_hit_and_why(desk: Seen) -> None:
     assert "cases that are not among these" in desk.text
 
 
-def test_a_hostile_login_is_only_text(desk: Seen) -> None:
+def test_a_hostile_login_is_only_text(desk: LaidOut) -> None:
     """It is shown as it stands, and makes no element."""
     assert EVIL in desk.text
     assert (desk.scripts, desk.images) == (0, 0)
 
 
-def test_charts_are_drawn(desk: Seen, phone: Seen) -> None:
+def test_charts_are_drawn(desk: LaidOut, phone: LaidOut) -> None:
     """Bars of some height, on both."""
     assert desk.rects > 5
     assert desk.tall > 2
     assert phone.tall > 2
 
 
-def test_nothing_sticks_out(desk: Seen, phone: Seen) -> None:
+def test_nothing_sticks_out(desk: LaidOut, phone: LaidOut) -> None:
     """Neither on a phone nor on a desk does the page scroll sideways."""
     assert desk.scrolls <= 1280
     assert phone.scrolls <= 360
 
 
-def test_letters_are_large_enough_to_read(desk: Seen, phone: Seen) -> None:
+def test_letters_are_large_enough_to_read(desk: LaidOut, phone: LaidOut) -> None:
     """Also those in charts, which do not shrink with the width."""
     assert desk.smallest >= 11
     assert phone.smallest >= 11
 
 
-def test_dark_is_dark_and_light_is_light(desk: Seen, phone: Seen) -> None:
+def test_dark_is_dark_and_light_is_light(desk: LaidOut, phone: LaidOut) -> None:
     """As the reader's system prefers."""
     assert desk.paper == "rgb(255, 255, 255)"
     assert phone.paper == "rgb(18, 22, 28)"

@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 from logwatch.commands.report import STYLE
 from logwatch.judging.language import SHIPPED, parse
 from logwatch.telling.report.charts import COLOURS, nice
-from logwatch.telling.report.findings import Case, Findings, Guard, Hour, Nearby, Put, Said, Sender, Written
+from logwatch.telling.report.findings import (
+    Findings,
+    Guard,
+    Hour,
+    MilterWrote,
+    Nearby,
+    Put,
+    ReportedCase,
+    Sender,
+    Written,
+)
 from logwatch.telling.report.markup import escaped, tag
 from logwatch.telling.report.page import page
 
@@ -22,9 +32,9 @@ BEGIN = 1_764_039_600.0
 RULE = Written("flood", "account", "tempfail", "enforce 10%")
 
 
-def case(**changes: object) -> Case:
+def case(**changes: object) -> ReportedCase:
     """A case on bob, with some fields changed."""
-    plain = Case(
+    plain = ReportedCase(
         ref="7K2M9Q",
         key="account:bob",
         rule="flood",
@@ -132,7 +142,7 @@ def test_nothing_that_a_stranger_wrote_becomes_markup() -> None:
         senders=[Sender(HOSTILE, 1, 1, 1, {20417: 1})],
         near=[Nearby(HOSTILE, HOSTILE, 0.9, BEGIN, HOSTILE)],
         losses={HOSTILE: 1},
-        said={HOSTILE: Said(1, 1)},
+        said={HOSTILE: MilterWrote(1, 1)},
     )
     text = page(found, "")
     assert "script" not in read(text).elements
@@ -178,8 +188,8 @@ def test_the_page_loads_nothing() -> None:
         ({"rules": []}, "no longer in the policy"),
         ({"guard": Guard(3)}, "It turned 3 decisions into observe"),
         ({"losses": {"lines that were left out": 7}}, "lines that were left out: 7"),
-        ({"said": {"flood": Said(9, 0)}}, "75%"),  # nine refused, three came through
-        ({"said": {"": Said(1, 4)}}, "cases that are not among these"),
+        ({"said": {"flood": MilterWrote(9, 0)}}, "75%"),  # nine refused, three came through
+        ({"said": {"": MilterWrote(1, 4)}}, "cases that are not among these"),
         ({"cases": [case(key=f"account:u{i}", ref=f"R{i}") for i in range(600)]}, "and 100 more"),
         ({"cases": [case(key="net:192.0.2.0/24")]}, "limit 200 3 75 9 extended"),
     ],

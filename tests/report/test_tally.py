@@ -13,7 +13,7 @@ from logwatch.judging.language import parse
 from logwatch.judging.policy import Policy
 from logwatch.schema import ALWAYS, Decision, Span
 from logwatch.telling.journal import Effect, Review
-from logwatch.telling.report.findings import Hour, Said
+from logwatch.telling.report.findings import Hour, MilterWrote
 from logwatch.telling.report.tally import Tally, cases
 from logwatch.telling.verdicts import found_out
 from logwatch.weighing.nearest import Near, Nearest
@@ -80,7 +80,7 @@ def test_what_the_milter_wrote_is_told_by_rule() -> None:
     lines = [*message(10, 1, 11), (20.0, maillog.verdict("bob", ref, "burst"))]
     lines.append((30.0, maillog.verdict("bob", ref, "burst", mode="observe").replace("tempfail", "would-tempfail")))
     lines.append((40.0, maillog.verdict("bob", "ZZZZZZ", "burst")))
-    assert tallied(lines).said() == {"burst": Said(1, 1), "": Said(1, 0)}
+    assert tallied(lines).said() == {"burst": MilterWrote(1, 1), "": MilterWrote(1, 0)}
 
 
 def test_mail_for_which_several_cases_stand_counts_once() -> None:

@@ -20,7 +20,7 @@ from logwatch.cluster.figures import METRICS as CLUSTER
 from logwatch.reading import loss
 from logwatch.schema import EVENTS
 from logwatch.telling.announcements import Herald
-from logwatch.telling.metrics import METRICS, TROUBLES, Meter, Seen
+from logwatch.telling.metrics import METRICS, TROUBLES, ControllerState, Meter
 from tests.enforce.test_metrics import scraped
 from tests.mta.postfix import free_ports
 from tests.mta.waiting import wait_for
@@ -35,7 +35,7 @@ DASHBOARD = ROOT / "deploy" / "grafana" / "mailbrake.json"
 KNOWN = {metric.name: metric for metric in (*METRICS, *MILTER, *CLUSTER)}
 
 
-def seen(**fields: Any) -> Seen:
+def seen(**fields: Any) -> ControllerState:
     given: dict[str, Any] = {
         "now": NOW,
         "clock": NOW,
@@ -48,7 +48,7 @@ def seen(**fields: Any) -> Seen:
         "standing": {"enforce": 0, "observe": 0},
         "table": (1, 2, 3.0),
     }
-    return Seen(**{**given, **fields})
+    return ControllerState(**{**given, **fields})
 
 
 class TestMeter:

@@ -7,7 +7,7 @@ import pytest
 from logwatch.judging.language import parse
 from logwatch.judging.restraint import within
 from logwatch.telling.journal import Effect, Review
-from logwatch.weighing.promotion import Case, Exempt, Stand, exemptions, following, mode_of
+from logwatch.weighing.promotion import Exempt, JournalledCase, Stand, exemptions, following, mode_of
 from tests.telling.decisions import decision
 
 BOB = "account:bob@example.com"
@@ -18,7 +18,7 @@ REST = next(f"account:{number}" for number in range(1000) if not within(10, f"ac
 
 
 def stand(*keys: str) -> Stand:
-    return Stand([Case([decision(1, key=key)], Effect("7K2M9Q", key, "flood", 1, 5)) for key in keys])
+    return Stand([JournalledCase([decision(1, key=key)], Effect("7K2M9Q", key, "flood", 1, 5)) for key in keys])
 
 
 def step(mode: str, *keys: str, kind: str = "account") -> tuple[int, list[int]] | None:
@@ -78,12 +78,12 @@ def test_a_larger_share_holds_the_smaller_ones() -> None:
 def test_borderline_is_what_its_strongest_moment_hardly_passed() -> None:
     """A case that grew is not borderline, however it began; the weakest of several reasons counts."""
 
-    def case(key: str, *values: tuple[float, float]) -> Case:
+    def case(key: str, *values: tuple[float, float]) -> JournalledCase:
         made = [
             decision(seq, key=key, evidence={"a": {"value": a, "threshold": 10}, "b": {"value": b, "threshold": 1}})
             for seq, (a, b) in enumerate(values, 1)
         ]
-        return Case(made, Effect("7K2M9Q", key, "flood"))
+        return JournalledCase(made, Effect("7K2M9Q", key, "flood"))
 
     grown = case("account:grown", (11, 2), (500, 40))
     steady = case("account:steady", (11, 90))
@@ -107,7 +107,7 @@ def test_borderline_is_what_its_strongest_moment_hardly_passed() -> None:
 def test_a_case_exceeded_its_limit_by_its_weakest_reason(numbers: list[tuple[float, float]], excess: float) -> None:
     """Its weakest reason counts; without any it is as if it just had."""
     evidence = {str(n): {"value": value, "threshold": limit} for n, (value, limit) in enumerate(numbers)}
-    assert Case([decision(1, evidence=evidence)], Effect("7K2M9Q", BOB, "flood")).excess == excess
+    assert JournalledCase([decision(1, evidence=evidence)], Effect("7K2M9Q", BOB, "flood")).excess == excess
 
 
 def test_a_share_has_the_verdicts_of_its_keys() -> None:

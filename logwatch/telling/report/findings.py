@@ -19,7 +19,7 @@ class Written(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Case:
+class ReportedCase:
     """What stood on a key by one rule.
 
     `messages`, `recipients`: accepted while it stood; `refused`: attempts that the milter refused; `verdict`: what
@@ -70,7 +70,7 @@ class Hour(NamedTuple):
     refused: int = 0
 
 
-class Said(NamedTuple):
+class MilterWrote(NamedTuple):
     """What the milter wrote for a rule: attempts that it refused, and that it would have refused."""
 
     refused: int = 0
@@ -114,13 +114,13 @@ class Findings:
     end: float
     totals: Mapping[str, int]
     rules: Sequence[Written]
-    cases: Sequence[Case]
+    cases: Sequence[ReportedCase]
     hours: Mapping[int, Hour] = field(default_factory=dict)  # by hour since the epoch; empty where it is not known
     senders: Sequence[Sender] = ()
     near: Sequence[Nearby] = ()
     published: Sequence[Put] = ()  # by rule
     guard: Guard = Guard()
     losses: Mapping[str, int] = field(default_factory=dict)  # by what was lost, in words
-    said: Mapping[str, Said] | None = None  # by rule; None where no line of the milter was read
+    said: Mapping[str, MilterWrote] | None = None  # by rule; None where no line of the milter was read
     same: str = ""
     zone: Any = None  # a tzinfo; None is the machine's

@@ -10,7 +10,7 @@ from statistics import median
 from logwatch.schema import side
 from logwatch.telling.orders import BY_HAND
 from logwatch.telling.report import charts
-from logwatch.telling.report.findings import Case, Findings, Said, Written
+from logwatch.telling.report.findings import Findings, MilterWrote, ReportedCase, Written
 from logwatch.telling.report.layout import (
     axis_of,
     badge,
@@ -69,7 +69,7 @@ def _verdict(found: Findings) -> str:
 
 
 def _rules(found: Findings) -> Markup:
-    by_rule: defaultdict[str, list[Case]] = defaultdict(list)
+    by_rule: defaultdict[str, list[ReportedCase]] = defaultdict(list)
     for case in found.cases:
         by_rule[case.rule].append(case)
     others = by_rule.keys() - {rule.name for rule in found.rules}
@@ -107,7 +107,7 @@ def _idle(rules: Sequence[Written]) -> Markup:
     return tag("p", "Never held: ", commas, ".") if names else _NOTHING
 
 
-def _rule(rule: Written, cases: Sequence[Case]) -> tuple[Child, ...]:
+def _rule(rule: Written, cases: Sequence[ReportedCase]) -> tuple[Child, ...]:
     return (
         rule.name,
         rule.kind,
@@ -185,7 +185,7 @@ def _bars(found: Findings, wide: int, names: tuple[str, ...]) -> list[charts.Sta
 
 def _standing(found: Findings) -> Markup:
     """When cases stood, for the keys with the most recipients while they did."""
-    by_key: defaultdict[str, list[Case]] = defaultdict(list)
+    by_key: defaultdict[str, list[ReportedCase]] = defaultdict(list)
     for case in found.cases:
         by_key[case.key].append(case)
     ranked = sorted(by_key.items(), key=lambda item: -sum(c.recipients + c.refused for c in item[1]))[:_STRIPS]
@@ -199,7 +199,7 @@ def _standing(found: Findings) -> Markup:
     return figure(f"When cases stood{more}", kinds, tag("ul", rows, class_="strips"), charts.ruler(axis))
 
 
-def _strip(case: Case, found: Findings) -> charts.Strip:
+def _strip(case: ReportedCase, found: Findings) -> charts.Strip:
     title = f"{case.ref} {case.rule}: {moment(case.begun, found)} to {moment(case.until, found)}"
     return charts.Strip(case.begun, case.until, case.mode, title)
 
@@ -336,10 +336,10 @@ def _agreement(found: Findings) -> Markup:
     )
 
 
-def _agreed(name: str, cases: Sequence[Case], said: Mapping[str, Said] | None) -> tuple[Child, ...]:
+def _agreed(name: str, cases: Sequence[ReportedCase], said: Mapping[str, MilterWrote] | None) -> tuple[Child, ...]:
     observed = [case for case in cases if case.mode != "enforce"]
     enforced = [case for case in cases if case.mode == "enforce"]
-    wrote = said.get(name, Said()) if said is not None else None
+    wrote = said.get(name, MilterWrote()) if said is not None else None
     refused = wrote.refused if wrote else sum(case.refused for case in enforced)
     through = sum(case.messages for case in enforced)
     return (
@@ -370,7 +370,7 @@ def _cases(found: Findings) -> Markup:
     return escaped((how, table(heads, rows, heads[7:10]), more))
 
 
-def _case(case: Case, found: Findings) -> tuple[Child, ...]:
+def _case(case: ReportedCase, found: Findings) -> tuple[Child, ...]:
     because = [
         tag("div", f"{what}: ", tag("b", number(e["value"])), f", {side(e)} {number(e['threshold'])}")
         for what, e in case.evidence.items()

@@ -16,7 +16,7 @@ from logwatch.schema import Columns, Decision
 from logwatch.telling.effects import Effects, Tips, counted
 from logwatch.telling.journal import TAKEN_BACK, Effect, Review
 from logwatch.telling.published import DECIDED, ENDED, SILENT, Change
-from logwatch.telling.report.findings import Case, Hour, Put, Said, Sender
+from logwatch.telling.report.findings import Hour, MilterWrote, Put, ReportedCase, Sender
 from logwatch.telling.verdicts import found_out, holds
 
 _SENDERS = 15
@@ -77,13 +77,13 @@ class Tally:
             if mail["recipients"]
         ]
 
-    def said(self) -> dict[str, Said]:
+    def said(self) -> dict[str, MilterWrote]:
         """What the milter's lines say, by rule; those of cases that are not known here under ""."""
         rules = {decision.ref: decision.rule for decision in self.decisions}
-        found: dict[str, Said] = {}
+        found: dict[str, MilterWrote] = {}
         for (ref, would), count in self._verdicts.items():
-            refused, so_far = found.get(rules.get(ref, ""), Said())
-            found[rules.get(ref, "")] = Said(refused + count * (not would), so_far + count * would)
+            refused, so_far = found.get(rules.get(ref, ""), MilterWrote())
+            found[rules.get(ref, "")] = MilterWrote(refused + count * (not would), so_far + count * would)
         return found
 
     def _count(self, events: Columns) -> None:
@@ -158,7 +158,7 @@ def added(before: Effect | None, more: Effect) -> Effect:
 
 def cases(
     decisions: Iterable[Decision], effects: Mapping[CaseName, Effect], reviews: Iterable[Review] = ()
-) -> list[Case]:
+) -> list[ReportedCase]:
     """One for each reference, key and rule, in the order in which they began; `reviews` oldest first."""
     grouped: dict[CaseName, list[Decision]] = {}
     for decision in decisions:
@@ -169,11 +169,11 @@ def cases(
     return [_case(name, made, effects.get(name, Effect(*name)), words[name[1]]) for name, made in grouped.items()]
 
 
-def _case(name: CaseName, made: list[Decision], effect: Effect, words: list[Review]) -> Case:
+def _case(name: CaseName, made: list[Decision], effect: Effect, words: list[Review]) -> ReportedCase:
     begun, last = made[0], made[-1]
     back = [review for review in words if review.verdict in TAKEN_BACK and holds(review) >= begun.time]
     taken_back = next((at for at in map(_taken_up, back) if at < last.until), None)
-    return Case(
+    return ReportedCase(
         *name,
         action=begun.action,
         mode=last.mode,
