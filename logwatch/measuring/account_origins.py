@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from logwatch.measuring.account_record import Account
 from logwatch.measuring.condemned_days import DAY
 from logwatch.measuring.deflated_memory import read
 
@@ -18,9 +19,9 @@ class Places(NamedTuple):
 
 def places(written: bytes) -> Places:
     """What the memory of `Habits` tells of an account."""
-    since, _, _, networks, countries, _ = read(written)
+    account = Account(*read(written))
     return Places(
-        since,
-        {net: (first, last) for net, (first, last) in networks.items() if net.startswith("net:")},
-        {land: (days, day * DAY) for land, (days, day) in countries.items()},
+        account.since,
+        {net: (first, last) for net, (first, last) in account.places.items() if net.startswith("net:")},
+        {land: (days, day * DAY) for land, (days, day) in account.countries.items()},
     )

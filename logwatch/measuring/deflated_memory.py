@@ -1,22 +1,33 @@
-"""Records by key, JSON values: those that were put lately as they are, all others written, in a tenth of the room.
+"""Records by key: those that were put lately as they are, all others written, in a tenth of the room.
 
 Whoever sends is likely to send again soon; reading and writing a record costs more than all that is done with it.
-Written records are deflated JSON: against a dictionary of what stands in most of them, since each is short. One of n
-bytes takes 41 + n, beside its key.
+Written records are deflated JSON, a list of their fields; deflated against a dictionary of what stands in most of them,
+since each is short. One of n bytes takes 41 + n, beside its key.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from logwatch.memory import Packed
 
 _LATELY = 4096  # records kept as they are, at least; twice as many at most
 
-_written = json.JSONEncoder(separators=(",", ":")).encode
+
+class Record(Protocol):
+    """What can be kept: it is made again of its fields."""
+
+    def fields(self) -> list[Any]:
+        """All of it as JSON values, in the order in which its class takes them."""
+
+
+R = TypeVar("R", bound=Record)
+
+_written = json.JSONEncoder(separators=(",", ":"), default=lambda record: record.fields()).encode
 _read = json.JSONDecoder().decode
 
 
@@ -40,27 +51,28 @@ def written(record: Any) -> bytes:
     return deflate.compress(_written(record).encode()) + deflate.flush()
 
 
-def read(kept: Any) -> Any:
-    """What `written` was given."""
-    if not isinstance(kept, bytes):
-        return kept
+def read(kept: bytes) -> Any:
+    """The fields of the record that `written` was given."""
     return _read(zlib.decompressobj(wbits=-zlib.MAX_WBITS, zdict=_COMMON).decompress(kept).decode())
 
 
-class Records(Packed):
+class Records(Packed, Generic[R]):
     """A record that `get` gave may be changed in place, if it is put afterwards."""
 
     layout = "deflated JSON, 1"
 
-    def __init__(self, name: str, bound: int) -> None:
+    def __init__(self, name: str, bound: int, make: Callable[..., R]) -> None:
+        """`make`: gives a record of its fields."""
         super().__init__(name, bound, written, bytes)
+        self._make = make
         self._lately: dict[str, None] = {}
 
-    def get(self, key: str, since: float = float("-inf")) -> Any:
+    def get(self, key: str, since: float = float("-inf")) -> R | None:
         """The record of a key; None where there is none, or where it was last put before `since`."""
-        return read(super().get(key, since))
+        kept = super().get(key, since)
+        return self._make(*read(kept)) if isinstance(kept, bytes) else kept
 
-    def put(self, key: str, value: Any, time: float, *, proven: bool = True) -> None:
+    def put(self, key: str, value: R, time: float, *, proven: bool = True) -> None:
         """Set a record; it is now the youngest."""
         super().put(key, value, time, proven=proven)
         self._lately.pop(key, None)

@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from logwatch.measuring.account_record import Account
 from logwatch.measuring.condemned_days import DAY, Condemned, short
 from logwatch.measuring.contacts import BEFORE, NEVER, Contacts, Delivery
 from logwatch.measuring.deflated_memory import Records
@@ -77,9 +78,7 @@ class Habits:
         self._domains = Domains()
         self._site = site
         self._accused = False  # whether anything has been decided against anybody
-        # first message, number of messages, day of the last one, {network or neighbourhood: first and last use},
-        # {country: days, last day}, {sender: first use (0: among the first messages), messages}
-        self._accounts = Records("used", 1_000_000)
+        self._accounts = Records("used", 1_000_000, Account)
         self._users = Users()  # of either
         # first event; the day and its active accounts; the days of a week before it, each with its own
         self._days: Memory[Any] = Memory("days", 3)
@@ -100,7 +99,7 @@ class Habits:
     def first_seen(self, account: str) -> float | None:
         """When an account sent its first message that is remembered."""
         record = self._accounts.get(account)
-        return None if record is None else float(record[0])
+        return None if record is None else float(record.since)
 
     def observe(self, events: Columns) -> Columns:
         """The events with `network`, `country`, `price`, `message`, and what of FOUND each is; learns from them."""
@@ -149,9 +148,9 @@ class Habits:
             telling[place] = True
         found = defaultdict[str, list[int]](list)  # rows
         lines = zip(rows.tolist(), map(_ROW, zip(*map(columns.__getitem__, _Row._fields), strict=True)), strict=True)
-        used: dict[str, tuple[float, list[Any]]] = {}  # accounts of this chunk, in order of their last message
+        used: dict[str, tuple[float, Account]] = {}  # accounts of this chunk, in order of their last message
         for row, line in compress(lines, telling):
-            event, account, _, clock = line[:4]
+            event, account, clock = line.event, line.account, line.clock
             record = self._recalled(line, used)
             firsts = self._firsts(record, line)
             if event == "delivery":
@@ -192,21 +191,20 @@ class Habits:
     def _taught_nothing(self, account: str, day: int, time: float) -> bool:
         return self.condemned.on(short(account), day, time)
 
-    def _firsts(self, record: list[Any], line: _Row) -> tuple[float, float]:
+    def _firsts(self, record: Account, line: _Row) -> tuple[float, float]:
         """When the account first used network and neighbourhood, on days not condemned; now, if it never did."""
-        never = (line.clock,)
-        places = record[3]
-        network, near = places.get(line.network, never)[0], places.get(line.near, never)[0]
+        places, never = record.places, [line.clock]
+        network, near = places.get(line.network or "", never)[0], places.get(line.near or "", never)[0]
         if self._accused:
             network, near = (line.clock if self._condemned(line, first // DAY) else first for first in (network, near))
         return network, near
 
-    def _unusual(self, record: list[Any], line: _Row, firsts: tuple[float, float], ready: bool) -> list[str]:
+    def _unusual(self, record: Account, line: _Row, firsts: tuple[float, float], ready: bool) -> list[str]:
         """What is unusual about where a message comes from."""
         found: list[str] = []
         if not ready:
             return found
-        age = line.clock - record[0]
+        age = line.clock - record.since
         if age >= LEARNING:
             if self._newer(line, line.network, firsts[0], DAY):
                 found.append("new_networks")
@@ -219,21 +217,21 @@ class Habits:
                 found.append("away")
         return found
 
-    def _recalled(self, line: _Row, used: dict[str, tuple[float, list[Any]]]) -> list[Any]:
+    def _recalled(self, line: _Row, used: dict[str, tuple[float, Account]]) -> Account:
         """What is known of an account, as it was used in this chunk or before it."""
         lately = used.get(line.account)
         if lately and lately[0] >= line.clock - MEMORY:
             return lately[1]
         known = None if lately else self._accounts.get(line.account, line.clock - MEMORY)
-        return known or [line.clock, 0, -1, {}, {}, {}]
+        return known or Account(line.clock)
 
-    def _message(self, record: list[Any], line: _Row, firsts: tuple[float, float]) -> bool:
+    def _message(self, record: Account, line: _Row, firsts: tuple[float, float]) -> bool:
         """Learn from a message; whether its sender is odd."""
         day = int(line.clock // DAY)
-        if record[2] != day:
-            record[2] = day
+        if record.day != day:
+            record.day = day
             self._count_active(day, line.clock)
-        places, user = record[3], bytes.fromhex(short(line.account))
+        places, user = record.places, bytes.fromhex(short(line.account))
         for place, first in zip((line.network, line.near), firsts, strict=True):
             if place is not None:
                 self._users.note(place, user, first, line.clock)
@@ -243,12 +241,12 @@ class Habits:
                     _forget_oldest(places)
         if line.country is not None:
             days, last = self._days_there(record, line)
-            record[4].pop(line.country, None)
-            record[4][line.country] = [days + (last != day), day]
-            if len(record[4]) > _COUNTRIES:
-                _forget_oldest(record[4])
+            record.countries.pop(line.country, None)
+            record.countries[line.country] = [days + (last != day), day]
+            if len(record.countries) > _COUNTRIES:
+                _forget_oldest(record.countries)
         odd = bool(line.sender) and self._odd_sender(record, line)
-        record[1] += 1
+        record.messages += 1
         return odd
 
     def _count_active(self, day: int, time: float) -> None:
@@ -277,26 +275,26 @@ class Habits:
         good = (not self.condemned.on(user, int(first // DAY), line.clock) for user, first in others)
         return len(others) >= _SHARED and sum(good) >= _SHARED
 
-    def _days_there(self, record: list[Any], line: _Row) -> tuple[int, int]:
+    def _days_there(self, record: Account, line: _Row) -> tuple[int, int]:
         """On how many days the account used a country before today, and the last day on which it did."""
-        days, last = record[4].get(line.country, (0, -1))
+        days, last = record.countries.get(line.country or "", (0, -1))
         return days - self._condemned(line, last), last
 
-    def _odd_country(self, record: list[Any], line: _Row) -> bool:
+    def _odd_country(self, record: Account, line: _Row) -> bool:
         if line.country is None:
             return False
         days, last = self._days_there(record, line)
-        others = (count for land, (count, _) in record[4].items() if land != line.country)
+        others = (count for land, (count, _) in record.countries.items() if land != line.country)
         return days + (last != line.clock // DAY) < _USED_DAYS and any(count >= _USED_DAYS for count in others)
 
-    def _odd_sender(self, record: list[Any], line: _Row) -> bool:
-        _, messages, _, _, _, used = record
+    def _odd_sender(self, record: Account, line: _Row) -> bool:
+        messages, used = record.messages, record.senders
         sender = _text(line.sender or b"")
         first, before = used.pop(sender, (line.clock if messages >= _MESSAGES else 0.0, 0))
         if self._condemned(line, first // DAY):
             first, before = line.clock, 0
         many = len(used) >= _SENDERS - 1
-        used[sender] = [first, before + 1]
+        used[sender] = (first, before + 1)
         if len(used) > _SENDERS:
             _forget_oldest(used)
         return messages >= _MESSAGES and not many and (before < _FEW * messages or line.clock - first < LEARNING)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,12 +32,28 @@ _MEMORY = 182 * DAY
 _LEVELS = 20_000  # keys of which it is kept what is usual today
 
 
+@dataclass(slots=True)
+class Peaks:
+    """The largest values of a key, by rate (`recipients 3600`): of one day, and of the active days before it in order.
+
+    `condemned`: something was decided against the key on that day, so that it teaches nothing.
+    """
+
+    day: int
+    condemned: bool = False
+    today: dict[str, float] = field(default_factory=dict)
+    before: dict[str, list[float]] = field(default_factory=dict)
+
+    def fields(self) -> list[Any]:
+        """As it is kept."""
+        return [self.day, self.condemned, self.today, self.before]
+
+
 class Usual:
     """Remembers the peaks of keys of one kind."""
 
     def __init__(self, kind: str, bound: int) -> None:
-        # day, whether it teaches nothing, {rate: peak of the day}, {rate: peaks of days before}
-        self.memory = Records(f"usual {kind}", bound)
+        self.memory = Records(f"usual {kind}", bound, Peaks)
         self._levels: dict[str, tuple[list[str], list[float]]] = {}  # of keys on the latest day: rates, what is usual
         self._day = -1
 
@@ -63,8 +80,8 @@ class Usual:
         usual = []
         for key, reached, time, proof in zip(known, peaks.T.tolist(), latest.tolist(), proven.tolist(), strict=True):
             record = self._turned(key, day)
-            usual.append(self._usual(key, day, record[3], names))
-            today = record[2]
+            usual.append(self._usual(key, day, record.before, names))
+            today = record.today
             for name, peak in zip(names, reached, strict=True):
                 if peak > today.get(name, -1):
                     today[name] = peak
@@ -85,25 +102,24 @@ class Usual:
         """Something was decided against a key today: the day teaches nothing; or that was taken back."""
         known = self.memory.get(key)
         if known:
-            day, _, *peaks = known
-            self.memory.put(key, [day, condemned, *peaks], float(day * DAY), proven=False)
+            known.condemned = condemned
+            self.memory.put(key, known, float(known.day * DAY), proven=False)
 
     def expire(self, clock: float) -> None:
         """Forget keys that have been idle for half a year."""
         self.memory.expire(clock - _MEMORY)
 
-    def _turned(self, key: str, day: int) -> list[Any]:
+    def _turned(self, key: str, day: int) -> Peaks:
         """The record of a key, the days before this one closed."""
-        known = self.memory.get(key)
-        record: list[Any] = known or [day, False, {}, {}]
-        if record[0] < day - _MEMORY // DAY:
-            return [day, False, {}, {}]
-        if record[0] != day:
-            past = record[3]
-            for name, peak in record[2].items():
-                if not record[1] or len(past.get(name, ())) < LEARNING:
+        record = self.memory.get(key)
+        if record is None or record.day < day - _MEMORY // DAY:
+            return Peaks(day)
+        if record.day != day:
+            past = record.before
+            for name, peak in record.today.items():
+                if not record.condemned or len(past.get(name, ())) < LEARNING:
                     past[name] = [*past.get(name, ()), peak][-DAYS:]
-            record = [day, False, {}, past]
+            return Peaks(day, before=past)
         return record
 
 
@@ -117,9 +133,8 @@ class Range(NamedTuple):
 
 def ranges(written: bytes) -> dict[RateColumn, Range]:
     """The range of each rate, of a key's value in a memory of `Usual`; floors are left aside."""
-    peaks: dict[str, list[float]] = read(written)[3]
     found = {}
-    for name, values in peaks.items():
+    for name, values in Peaks(*read(written)).before.items():
         signal, _, window = name.rpartition(" ")
         found[signal, int(window)] = Range(_quantile(values, _fewest(name)), max(values), len(values))
     return found

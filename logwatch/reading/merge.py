@@ -70,7 +70,10 @@ def in_turn(pieces: Sequence[Piece]) -> tuple[bytes, list[Left]]:
     return b"".join(found), [stream.left() for stream in streams]
 
 
-_NEVER = (float("inf"), 0)
+# Plain tuples, taken apart by name: with a NamedTuple for each, merging takes a quarter longer.
+_Turn = tuple[float, int]  # when a log's next line was written, and which of the logs it is; the least comes first
+_Move = tuple[float, int]  # of a log's clock: to which time, with the line that begins where in the chunk
+_NEVER: _Turn = (float("inf"), 0)
 
 
 class _Stream:
@@ -81,22 +84,26 @@ class _Stream:
         self._stamps = stamps
         self._chunk = b""
         self._at = 0
-        self._marks: deque[tuple[float, int]] = deque()  # time, and where in the chunk it begins
+        self._moves: deque[_Move] = deque()
         self.time = stamps.last
 
     def load(self) -> bool:
         """Whether there are lines left; takes in the next chunk where it has to."""
         if self._at == len(self._chunk):
             self._chunk, self._at = next(self._chunks, b""), 0
-            self._marks.extend(self._changes())
+            self._moves.extend(self._found())
             self._pass()
         return bool(self._chunk)
 
-    def take(self, until: tuple[float, int], place: int) -> bytes:
-        """The lines before another log's next one: `until` is its time and place, `place` our own."""
-        while self._marks and (self._marks[0][0], place) < until:
-            self._marks.popleft()
-        begin, self._at = self._at, self._marks[0][1] if self._marks else len(self._chunk)
+    def take(self, until: _Turn, place: int) -> bytes:
+        """The lines before another log's next one, whose turn `until` is; `place` is our own."""
+        begin, self._at = self._at, len(self._chunk)
+        while self._moves:
+            time, line = self._moves[0]
+            if (time, place) >= until:
+                self._at = line
+                break
+            self._moves.popleft()
         self._pass()
         return self._chunk[begin : self._at]
 
@@ -106,10 +113,12 @@ class _Stream:
 
     def _pass(self) -> None:
         """The clock of the next line, if that is where it moves on."""
-        if self._marks and self._marks[0][1] == self._at:
-            self.time = self._marks[0][0]
+        if self._moves:
+            time, line = self._moves[0]
+            if line == self._at:
+                self.time = time
 
-    def _changes(self) -> Iterator[tuple[float, int]]:
+    def _found(self) -> Iterator[_Move]:
         text, newest = b"", self.time
         for found in STAMP.finditer(b"\n" + self._chunk):
             if found[1] == text:

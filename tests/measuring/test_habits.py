@@ -369,7 +369,6 @@ def test_of_places_and_senders_those_used_last_are_remembered_within_bounds() ->
     )
     used = next(memory for memory in habits.memories() if memory.name == "used").get("account:alice")
     assert used
-    _, _, _, places, countries, senders = used
-    assert [len(kept) for kept in (places, countries, senders)] == [64, 24, 32]
-    assert [*countries][-1] == "client:10.99.0.1"
-    assert [*senders][-1] == "s99@example.com"
+    assert [len(kept) for kept in (used.places, used.countries, used.senders)] == [64, 24, 32]
+    assert [*used.countries][-1] == "client:10.99.0.1"
+    assert [*used.senders][-1] == "s99@example.com"
