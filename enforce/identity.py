@@ -1,4 +1,4 @@
-"""Whom the milter becomes once its socket is open: looked up before all else, so that a mistake is told at start."""
+"""User and groups that the milter changes to once its socket is open; looked up first, so that mistakes are seen."""
 
 from __future__ import annotations
 

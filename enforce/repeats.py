@@ -1,4 +1,4 @@
-"""A storm of verdicts is a bounded number of log lines a second, and each verdict stays counted.
+"""Bounds how many verdicts are logged a second: equal ones become one line with their number, so that none is lost.
 
 The first verdict of its kind is told at once. Those that equal it, in everything that is logged, are only counted until
 the next flush, which tells them as one line with `count=N`. A verdict that did not come up between two flushes is

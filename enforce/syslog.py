@@ -1,4 +1,4 @@
-"""Log lines on their way out: in a thread of their own, so that a stalled reader of a log never holds up mail."""
+"""Sends log lines to syslog, from a thread of its own, so that a stalled reader of the log never holds up mail."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the controller stands on: a source of lines, a table to publish to, and reviews by operators.
+"""The interfaces that a controller is given: a source of lines, a table to publish to, and reviews by operators.
 
 On one machine these are a log, an LMDB file and the journal itself (`logwatch.watch.MACHINE`); in a cluster all three
 are streams (`logwatch.cluster`). The controller does not know which.

@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
 
 class GapError(nats.errors.Error):
-    """Something was missed."""
+    """Changes of the bucket were missed, so that it has to be read whole again."""
 
 
 async def snapshot(client: Client, stream: str) -> list[Entry]:

@@ -53,7 +53,7 @@ class LineageError(ReportedError):
 
 
 class Brain:
-    """What a controller stands on in a cluster; `open` makes it."""
+    """Gives a controller its ports in a cluster: the stream, the shared table, and reviews; `open` makes it."""
 
     def __init__(self, config: Config, origin: str, lineage: str) -> None:
         """LinkError if the credentials cannot be used."""

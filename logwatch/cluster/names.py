@@ -1,4 +1,4 @@
-"""Who is who in a cluster, and which partition a key belongs to. No I/O but the machine's own name."""
+"""Names of a cluster's machines, for which hosts a gateway speaks, and a key's partition. No I/O but the own name."""
 
 from __future__ import annotations
 

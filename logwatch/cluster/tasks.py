@@ -1,4 +1,4 @@
-"""Tasks that have ended when they should: one that swallows its cancellation is cancelled again.
+"""Ends asyncio tasks for certain: one that swallows its cancellation is cancelled again.
 
 Up to Python 3.11 `asyncio.wait_for` may swallow a cancellation that comes with the result that it waits for, and so may
 what nats-py makes of it. Who waits for such a task, waits for ever.

@@ -1,4 +1,4 @@
-"""When a process that decides looks for garbage: among what is new, in little of that at a time; among all, seldom.
+"""When Python's garbage collector runs in a controller: often over a few new objects, seldom over all.
 
 What a controller remembers is much, and hardly anything of it ever is garbage that only a collection finds. To look
 through what came in ten seconds of a busy log took 40 ms, in which nothing was decided; among 2,000 new objects it is a
@@ -16,7 +16,7 @@ _NEVER = 1_000_000_000
 
 
 class Garbage:
-    """Collects it from now on; `now` is seconds of a clock that never goes back."""
+    """Sets the collector so, from now on; `now` is seconds of a clock that never goes back."""
 
     def __init__(self, now: float) -> None:
         gc.freeze()  # what has just been taken up stays

@@ -1,4 +1,4 @@
-"""What the demos play on: a directory that ends with them, words on a terminal, and processes of mailbrake's own."""
+"""What the demos run in: a temporary directory, words on the terminal, processes of mailbrake; all end with them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE = 30.0
 
 
 class Stage:
-    """What was started on it ends when it is left."""
+    """A directory, and processes that end when the stage is left."""
 
     def __init__(self, directory: Path, stack: contextlib.ExitStack) -> None:
         self.directory = directory

@@ -56,7 +56,7 @@ class Decided(NamedTuple):
 
 
 class Ceilings:
-    """Those of one policy."""
+    """The cap for everybody by one policy, and the larger caps of accounts that need more."""
 
     NAME = "ceilings"
 

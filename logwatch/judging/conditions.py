@@ -91,7 +91,7 @@ class Node:
 
 
 class Expression(Node):
-    """What has a number as its value."""
+    """A number for every row of the rates."""
 
     def values(self, rates: Rates) -> Floats:
         """The value for every row."""
@@ -194,7 +194,7 @@ class AsFloats(dict[RateColumn, Floats]):
 
 
 class Condition(Node):
-    """What holds or not."""
+    """A truth value for every row of the rates: `holds` gives all of them."""
 
     def mask(self, rates: Rates) -> Bools:
         """Whether it holds, for every row."""

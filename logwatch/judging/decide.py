@@ -47,7 +47,7 @@ class Ruling(NamedTuple):
 
 
 class Judge:
-    """Holds the cases of one policy; `seq` numbers its decisions."""
+    """Decides by one policy at each event that rates are given for; `seq` is the number of the last decision."""
 
     def __init__(self, policy: Policy, mode: str = ENFORCE) -> None:
         self.policy = policy

@@ -1,4 +1,4 @@
-"""Text becomes a Policy, or one PolicyError that says where, what was expected, and what was found.
+"""Reads the text of a policy: a Policy, or a PolicyError that says where, what was expected, and what was found.
 
 `parse` is pure; `load` reads the policy and the files that it names. Whatever the text, nothing else is raised.
 """

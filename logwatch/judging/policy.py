@@ -75,7 +75,7 @@ class File:
 
 @dataclass(frozen=True)
 class Listed:
-    """The items of a `let`."""
+    """The name of a list (`let`), which stands for its items."""
 
     name: str
     at: int = _offset()

@@ -1,4 +1,4 @@
-"""What may be enforced: the mildest of what rule, policy and site allow, for the rule's part of the keys, and no storm.
+"""Whether a decision is enforced or only observed: the mildest of what rule, policy, site and guard allow.
 
 The part of the keys for which a rule is enforced (`mode enforce 10%`) is the same for every rule, run and machine: it
 is made of the key alone. Of accounts no more are newly denied within an hour than the guard allows (`admission`).
@@ -13,7 +13,7 @@ from logwatch.judging.policy import ENFORCE, OBSERVE, Policy, Rule
 
 
 class Restraint:
-    """Says in which mode a decision is published."""
+    """Says in which mode (`enforce` or `observe`) a decision is published."""
 
     def __init__(self, policy: Policy, mode: str) -> None:
         self.guarded = 0  # decisions that the guard turned into observe

@@ -1,4 +1,4 @@
-"""What a chunk brings, before anybody asks for whom: the events that count something, what each adds and shows."""
+"""The events of a chunk that count for some signal: how much each adds, and which values it shows, whoever sent it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Codes(dict[str, tuple[Ints, NDArray[Any]]]):
 
 
 class Batch(NamedTuple):
-    """Events in order of time.
+    """The events of a chunk that count for some signal, in order of time.
 
     rows      their positions in the chunk
     times     microseconds

@@ -1,4 +1,4 @@
-"""What a key sends, read off the cells that are remembered of it (see `rates`). Needs no pandas."""
+"""The rates of one key, worked out from its record in the journal (see `packing`). Needs no pandas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Domains that say of everybody's old contacts that they do not exist: a fault of theirs, which accuses nobody.
+"""Finds domains that refuse known recipients of several accounts as unknown: a fault of theirs, held against nobody.
 
 A provider may lose its list of users for hours, or its new server not know it yet, and answer 5.1.1 to all. It shows in
 people to whom accounts wrote on earlier days: as a rule one in hundreds of these is refused as unknown. While those of

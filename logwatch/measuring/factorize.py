@@ -1,4 +1,4 @@
-"""Small whole numbers in place of the values of a column: what is the same has the same one.
+"""Replaces the values of a column by small whole numbers, equal values by the same one.
 
 As `pandas.factorize` gives them, at the same speed, without the third of a second that it takes to import that.
 """

@@ -27,7 +27,7 @@ COLUMNS = [[ADDITIVE.index(signal) for signal in group] for group in GROUPS]  # 
 
 
 class Ledger(Memory[int]):
-    """Slots by key, and what they hold."""
+    """The counts of all keys of a kind: a key has a slot, a small number that stands for it in `groups` and `sets`."""
 
     def __init__(self, kind: str, bound: int, windows: Sequence[int], distincts: Iterable[str]) -> None:
         """`windows` in seconds, ascending; `distincts`: the distinct signals that are counted."""

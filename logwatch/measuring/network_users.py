@@ -1,4 +1,4 @@
-"""Which accounts used a place first, and when: those whose other users make it nothing new for the next one.
+"""Which accounts first used a network or neighbourhood, and when: where several have long been, it is new to nobody.
 
 Of each place the first `WATCHED` accounts are kept, by their short names. A user costs 14 bytes here; in a dictionary,
 which is what is written down, it would be ten times as much.
@@ -19,7 +19,7 @@ _USER = struct.Struct("<6sd")  # short name, first use
 
 
 class Users:
-    """Remembers them by place, a network or neighbourhood, for half a year after it was last in use."""
+    """The first users of each place (a network or neighbourhood), for half a year after it was last in use."""
 
     def __init__(self) -> None:
         self.memory = Packed("networks", 200_000, _dump, _load)

@@ -68,7 +68,7 @@ def mmdb(path: Path) -> Country:
 
 @dataclass(frozen=True)
 class Site:
-    """What a site knows and thinks: its zone, where addresses are, the price of a recipient by country, scores."""
+    """What differs from site to site: time zone, countries of addresses, prices by country, scores of addresses."""
 
     zone: tzinfo | None = None  # None is the machine's
     country: Country = registered

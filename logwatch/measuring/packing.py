@@ -45,7 +45,7 @@ def parts(record: bytes, widths: Sequence[int]) -> Iterator[tuple[int, bytes]]:
 
 
 class Layout(NamedTuple):
-    """What the records of a controller hold; as a str it is kept beside them."""
+    """The windows and signals of written records; kept beside them as text, so that no others are taken up."""
 
     windows: Sequence[int]  # seconds
     distincts: Mapping[str, Sequence[str]]  # by kind of key, the distinct signals that are counted

@@ -77,7 +77,7 @@ def _by_group(row: Sequence[int]) -> list[tuple[int, list[int]]]:
 
 @dataclass(frozen=True)
 class Glimpses(EventRates):
-    """For each event what was kept of its key as of it.
+    """Those of few events: for each a copy of what was kept of its key just after it.
 
     By group a row of times and one of totals for each of its signals; by distinct signal, times and marks.
     """

@@ -1,4 +1,4 @@
-"""What keys have remembered and what a chunk brings for them, laid out in one row: key after key, in order of time.
+"""Lays out what is remembered of several keys and a chunk's events in one array: key after key, in order of time.
 
 Buckets: a window of W seconds is sixty of W / 60, aligned to the epoch; times are microseconds. A key is a small
 number here, its code; a chunk's events stand in order of time.
@@ -61,7 +61,7 @@ def telling(codes: Ints, times: Ints, newest: Ints, steps: Sequence[int]) -> NDA
 
 @dataclass(frozen=True)
 class Coded:
-    """Whom each of a chunk's events counts for, as a code of so many."""
+    """For which key each of a chunk's events counts: `codes`, one for each event, are numbers below `keys`."""
 
     codes: Ints
     keys: int
@@ -82,7 +82,7 @@ class Coded:
 
 @dataclass(frozen=True)
 class Order:
-    """Positions of past points (so many for each code) and of a chunk's events, and the time at each."""
+    """The array in which past points and a chunk's events are laid out: key and time (microseconds) at each place."""
 
     codes: Ints
     times: Ints

@@ -1,4 +1,4 @@
-"""What events find of their keys within windows, as of each event: past points and the chunk's events together."""
+"""Works out rates as of each event of a chunk, from the points remembered of its key and the chunk's own events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from logwatch.schema import ADDITIVE, SIGNALS, Floor, RateColumn, Rates
 
 @dataclass(frozen=True)
 class EventRates(ABC):
-    """What a chunk's events find of their keys, as far as it is wanted; `times` are theirs, in microseconds."""
+    """Rates of its key as of each event of a chunk, each column when it is asked for; `times`: microseconds."""
 
     times: Ints
 
@@ -50,7 +50,7 @@ class EventRates(ABC):
 
 @dataclass(frozen=True)
 class View(EventRates):
-    """All of them at once."""
+    """Those of many events, worked out together with numpy."""
 
     tracks: Mapping[int, Track]  # by group
     occurrences: Mapping[str, Occurrences]
@@ -85,7 +85,7 @@ class View(EventRates):
 
 
 class Values(Mapping[RateColumn, NDArray[Any]]):
-    """The wanted columns, those that are not known yet worked out when they are first asked for.
+    """Rate columns; one that is not known yet is worked out when it is first asked for.
 
     Most rules are decided by one or two of the many that they compare.
     """

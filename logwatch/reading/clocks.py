@@ -1,4 +1,4 @@
-"""What time it is by a log in which more than one clock may write.
+"""The site's time, told from a log that hosts with clocks of their own write, some of which may be wrong.
 
 The site's clock is the newest stamp so far; what is up to an hour older is late, and is judged as of the newest. A host
 that is further off than that is judged by the site's clock too, and cannot move it: neither another host that is hours

@@ -11,7 +11,7 @@ GATHER = 0.003  # seconds that lines may gather at most; a flood of them is then
 
 
 class Rest:
-    """Of one thread, from a moment on: seconds of a clock that nobody sets, and of its processor time."""
+    """The rests of a thread: `now` is seconds of a clock that nobody sets, `worked` those of its processor time."""
 
     def __init__(self, now: float, worked: float) -> None:
         self._ahead = 0.0  # of half of the time

@@ -147,7 +147,7 @@ class Part:
 
 
 class Stat(NamedTuple):
-    """What is asked about files."""
+    """What tells whether a file is the same, and whether it has grown."""
 
     identity: tuple[int, int]  # device and inode
     size: int

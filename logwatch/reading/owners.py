@@ -19,7 +19,7 @@ _CACHED = 100_000  # logins and addresses whose keys are kept ready
 
 
 class Told:
-    """What the line at hand tells besides for whom it counts; whoever takes note of it sets it back."""
+    """What sessions and messages find out about the line at hand, beside its owner; attribution reads and resets it."""
 
     __slots__ = ("count", "opens")
 

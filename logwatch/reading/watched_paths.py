@@ -16,7 +16,7 @@ _Stamps = dict[str, tuple[int, int, int] | None]  # device, inode and time of ch
 
 
 class Listing:
-    """Of patterns, those without a magic character being paths that are named whether they are there or not."""
+    """The paths that patterns name; a pattern without `*`, `?` or `[` is a path itself, whether it is there or not."""
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self._patterns = tuple(patterns)

@@ -1,4 +1,4 @@
-"""What the world outside learns of the controller: happenings for notifications, figures for metrics.
+"""Passes on what the controller did: happenings to notifications, figures to metrics.
 
 The controller says what it did; what of that is new, and worth telling, is decided here. No I/O.
 """

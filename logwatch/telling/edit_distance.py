@@ -1,4 +1,4 @@
-"""Whether two words may be one, mistyped."""
+"""Whether two words differ in one letter, so that one may be the other mistyped."""
 
 from __future__ import annotations
 

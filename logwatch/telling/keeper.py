@@ -25,7 +25,7 @@ log = logging.getLogger("mailbrake.table")
 
 
 class Keeper:
-    """The table of a configuration.
+    """Writes the deny table at the configured path (`ports.Table`).
 
     `standing` gives the decisions that it should hold, `say` takes trouble (about, problem); `written`: the changes
     after which the table is what it is, by the journal and by what was given out here.

@@ -14,7 +14,7 @@ from threading import Thread
 
 
 class Mover:
-    """Of the journal at `path`, which somebody else has open."""
+    """The thread that does so for the journal at `path`, which somebody else has open."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -1,1 +1,1 @@
-"""Beside the way of a line: what another threshold, step or policy would have meant. No I/O."""
+"""The weighing room: what another threshold, next step or policy would have meant. Not for what runs live. No I/O."""

@@ -1,4 +1,4 @@
-"""A storm is one message: the first of its kind is told at once, what follows together, after a while. No clock.
+"""Groups what happened into messages: the first of its kind is told at once, what follows together, later. No clock.
 
 The rules, for a window of `every` seconds:
 * What is of a kind that was not told of within the window is due at once, and everything that waits goes with it.
