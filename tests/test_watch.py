@@ -615,6 +615,23 @@ class TestPruning:
                 controller.once()
         assert len(pruned.journalled(Journal.decisions)) == 1
 
+    def test_who_was_released_stays_so(self, pruned: Machine) -> None:
+        """What was decided and ordered against him lasts longer than that it was taken back is kept."""
+        pruned.policy.write_text(POLICY.replace("1h", "7d"))
+        pruned.send()
+        with pruned.controller() as controller:
+            controller.journal.review(Review(pruned.now, "account:eve", "ordered block", "root", until=NOW + 7e5))
+            controller.once()
+            assert set(pruned.listed()) == {BOB, "account:eve"}
+            for key in pruned.listed():
+                controller.journal.review(Review(pruned.now, key, "released", "root"))
+            for _ in range(4):
+                pruned.now += 86400
+                pruned.send("carol", recipients=1)
+                controller.once()
+        with pruned.controller():
+            assert pruned.listed() == {}
+
     def test_not_by_a_clock_that_is_years_ahead(self, machine: Machine) -> None:
         """As after a start without a battery, until the network is there: all would be gone, exemptions too."""
         machine.send()

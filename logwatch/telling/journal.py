@@ -140,14 +140,33 @@ class Journal(Archive):
         return self._decisions("WHERE time >= ? ORDER BY seq", time)
 
     def prune(self, before: float) -> int:
-        """Forget decisions that were made, and had ended, before a time, with all that belongs to them; how many."""
+        """Forget decisions that were made, and had ended, before a time, with all that belongs to them; how many.
+
+        What took back, or took the place of, something that would stand yet is kept as long as that.
+        """
         with self.transaction():
-            gone = self._db.execute("DELETE FROM decisions WHERE time < ? AND until < ?", (before, before)).rowcount
+            gone = self._db.execute(
+                """DELETE FROM decisions WHERE time < ?1 AND until < ?1 AND NOT (
+                   seq IN (SELECT max(seq) FROM decisions GROUP BY rule, key)
+                   AND (rule, key) IN (SELECT rule, key FROM decisions WHERE time < ?1 AND until >= ?1))""",
+                (before,),
+            ).rowcount
             self._db.execute("DELETE FROM lines WHERE seq NOT IN (SELECT seq FROM decisions)")
             self._db.execute("DELETE FROM guarded WHERE seq NOT IN (SELECT seq FROM decisions)")
-            self._db.execute("DELETE FROM published WHERE time < ? AND until < ?", (before, before))
+            self._db.execute(
+                """DELETE FROM published WHERE time < ?1 AND until < ?1 AND NOT (
+                   id IN (SELECT max(id) FROM published GROUP BY key, mode, action = 'cap')
+                   AND (key, mode, action = 'cap') IN
+                       (SELECT key, mode, action = 'cap' FROM published WHERE time < ?1 AND until >= ?1))""",
+                (before,),
+            )
             self._db.execute("DELETE FROM answers WHERE until < ?", (before,))
-            self._db.execute("DELETE FROM reviews WHERE effective < ? AND coalesce(until, 0) < ?", (before, before))
+            self._db.execute(
+                """DELETE FROM reviews WHERE effective < ?1 AND coalesce(until, 0) < ?1
+                   AND key NOT IN (SELECT key FROM reviews WHERE until >= ?1)
+                   AND key NOT IN (SELECT key FROM decisions WHERE time < ?1 AND until >= ?1)""",
+                (before,),
+            )
             self._db.execute(
                 """DELETE FROM effects WHERE ref NOT IN (SELECT ref FROM decisions) AND NOT (rule LIKE 'by-hand%'
                    AND key IN (SELECT key FROM reviews WHERE verdict LIKE 'ordered %'))"""

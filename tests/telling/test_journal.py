@@ -18,6 +18,7 @@ import pytest
 from logwatch.memory import Memory
 from logwatch.reading.log_file import Position
 from logwatch.schema import Decision
+from logwatch.telling import orders
 from logwatch.telling.journal import Effect, Journal, Review
 from logwatch.telling.journal_file import _VERSIONS, JournalError
 from logwatch.telling.published import Change
@@ -250,6 +251,37 @@ def test_what_is_old_is_forgotten_with_all_that_belongs_to_it(journal: Journal) 
     assert [one.seq for one in journal.decisions()] == [2, 3]
     assert (journal.lines(1), journal.lines(2)) == ([], ["two"])
     assert [effect.ref for effect in journal.effects().values()] == ["8K2M9Q"]
+
+
+def test_what_took_something_back_is_kept_as_long_as_that_would_stand(journal: Journal) -> None:
+    """Else a block of a year that was released would be back after the half a year that a journal is kept."""
+    long, end = NOW + 3e7, decision(2, action="release", time=NOW + 60, until=NOW + 60)
+    record(journal, decision(1, until=long), end, decision(3, rule="other", ref="8K2M9Q", until=long))
+    for verdict, until in (("ordered block", long), ("ordered block", NOW + 90), ("released", None)):
+        journal.review(Review(NOW + 60, end.key, verdict, "root", until=until))
+    with journal.transaction():
+        for review in journal.unseen():
+            journal.seen(review, NOW + 61, 3)
+    journal.prune(NOW + 86400)
+    assert [one.seq for one in journal.decisions()] == [1, 2, 3]
+    assert journal.standing(NOW + 86400) == orders.standing(journal.reviews(), NOW + 86400) == []
+    journal.prune(long + 1)
+    assert not journal.decisions()
+    assert not journal.reviews()
+
+
+def test_what_the_table_holds_is_known_as_long_as_it_would_hold_what_was_replaced(journal: Journal) -> None:
+    """An order of a month whose place another of an hour took."""
+    add = Change(
+        NOW, "account:bob", "add", "block", "enforce", NOW + 3e6, None, None, "by-hand", "7K2M9Q", "ordered by root"
+    )
+    change = add._replace(time=NOW + 1, change="change", until=NOW + 3600)
+    with journal.transaction():
+        journal.put_down([add, change, change._replace(time=NOW + 2, change="remove")])
+    for before, kept in ((NOW + 86400, ["add", "remove"]), (NOW + 4e6, [])):
+        journal.prune(before)
+        assert [change.change for change in journal.published()] == kept
+        assert journal.listed() == []
 
 
 def test_what_came_of_an_order_is_kept_as_long_as_the_order(journal: Journal) -> None:
