@@ -1037,3 +1037,13 @@ def test_a_journal_that_was_replaced_while_in_use_ends_the_controller(machine: M
         machine.now += BEAT
         with pytest.raises(JournalError, match="was replaced while in use"):
             controller.once()
+
+
+def test_the_lines_of_a_case_have_the_one_that_tipped_it(machine: Machine) -> None:
+    """Of a flood that is over within a second, and read at once, too."""
+    for _ in range(40):
+        machine.send(recipients=5)
+    with machine.controller():
+        pass
+    (decision,) = machine.journalled(Journal.decisions)
+    assert f"{decision.queue_id}: from=" in machine.journalled(Journal.lines, decision.seq)[-1]

@@ -37,12 +37,14 @@ class Recent:
         self._loose: deque[_Piece] = deque()  # not yet a block
         self._bytes = 0  # of blocks
         self._loose_bytes = 0
+        self._latest = 0  # events of the chunk that was added last
         self._bound = bound
 
     def add(self, chunk: bytes, events: Columns) -> None:
         """Take in a chunk and its attributed events."""
         self._loose.append((chunk, {name: events[name] for name in _COLUMNS}))
         self._loose_bytes += len(chunk)
+        self._latest = len(events["start"])
         if self._loose_bytes >= min(_BLOCK, self._bound):
             self._blocks.append(_joined(self._loose))
             self._bytes += self._loose_bytes
@@ -51,14 +53,19 @@ class Recent:
         while self._bytes > self._bound and len(self._blocks) > 1:
             self._bytes -= len(self._blocks.popleft()[0])
 
-    def lines(self, decision: Decision) -> list[str]:
-        """Lines that count for the decision's key, up to its event, oldest first."""
+    def lines(self, decision: Decision, tip: int | None = None) -> list[str]:
+        """Lines that count for the decision's key, up to its event, oldest first.
+
+        `tip`: which of the events of the latest chunk that was; a second may have thousands.
+        """
         if len(self._loose) > 1:
             self._loose = deque([_joined(self._loose)])
         found: deque[str] = deque()
         refusals = _REFUSALS
+        after = 0 if tip is None else self._latest - tip - 1  # events after it, at the end of the newest piece
         for text, events in (*self._loose, *reversed(self._blocks)):
             rows = np.flatnonzero(_about(decision.key, events) & (events["clock"] <= decision.time))
+            rows, after = rows[rows < len(events["clock"]) - after], 0
             rows = rows[_telling(events, rows)]
             refused = np.isin(events["event"][rows], _REFUSED)
             rows = np.union1d(rows[~refused], rows[refused][max(0, refused.sum() - refusals) :])[

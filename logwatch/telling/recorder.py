@@ -91,7 +91,7 @@ class Recorder:
         self.unwritten = True
         self._recent.add(chunk, events)
         for decision in decisions:
-            self._pending.append((decision, self._recent.lines(decision)))
+            self._pending.append((decision, self._recent.lines(decision, tips[decision.seq])))
             os.sched_yield()
         self._came_of += self._effects.take(events, decisions, tips)
         self._held += held

@@ -43,6 +43,18 @@ def test_lines_of_the_key_are_found_across_chunks(pieces: int) -> None:
     assert not set(alice) & set(found)
 
 
+@pytest.mark.parametrize("bound", [1 << 20, 100])
+def test_of_one_second_nothing_after_the_event(bound: int) -> None:
+    """A flood may be over within the second in which it was noticed: what it was noticed by counts."""
+    lines = maillog.log((0.0, maillog.refused("203.0.113.7", f"{number}@example.com")) for number in range(40))
+    attribution, scanner, kept = Attribution(), Scanner(Stamps(None, maillog.START)), Recent(bound)
+    for chunk in (lines[:10], lines[10:]):
+        kept.add(b"".join(chunk), attribution.attribute(scanner.scan(b"".join(chunk))))
+        found = kept.lines(decision(key="client:203.0.113.7", time=maillog.START), 4)
+        assert [f"{line}\n".encode() for line in found][-5:] == chunk[:5]
+    assert [f"{line}\n".encode() for line in found] == lines[3 if bound > 100 else 10 : 15]
+
+
 def test_asked_again_and_again_it_finds_what_it_finds_at_once() -> None:
     """A search joins pieces, and more come after it."""
     scanner, attribution = Scanner(Stamps(None, NOW)), Attribution()
