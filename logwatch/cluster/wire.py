@@ -19,6 +19,7 @@ from typing import Any
 
 ALL = "*"  # in place of a log's name
 LONGEST = 2 << 20  # bytes of lines in a batch; one line may have a megabyte
+_MOST = 1000  # lines; two kilobytes may unpack to two million, each looked at by every controller
 _WORD = 200  # characters of a name
 _STATE = ("table", "age", "spooled", "lost")
 
@@ -76,7 +77,7 @@ def decode(raw: bytes) -> Batch:
         state=_state(fields.get("state")),
         version=_text(fields["version"]) if fields.get("version") else "",
     )
-    if batch.end - batch.at != len(lines) or (lines and not lines.endswith(b"\n")):
+    if batch.end - batch.at != len(lines) or (lines and not lines.endswith(b"\n")) or lines.count(b"\n") > _MOST:
         raise ValueError("its lines are not those that it says")
     return batch
 

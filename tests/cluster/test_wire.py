@@ -44,6 +44,7 @@ HEAD = '{"host": "mx1", "log": "l", "epoch": "e", "at": 0, "end": %s, "count": 1
         (HEAD % ("true", 0, "{}")).encode() + zlib.compress(b"\n"),
         (HEAD % (5, 0, "{}")).encode() + zlib.compress(b"line\n")[:-3],
         (HEAD % (1 << 30, 0, "{}")).encode() + zlib.compress(b"\n" * (1 << 30 >> 6)),  # far more than it may be
+        (HEAD % (2 << 20, 0, "{}")).encode() + zlib.compress(b"\n" * (2 << 20)),  # seconds of work for every controller
         (HEAD % (0, 0, "{}")).replace("mx1", "mx\\u0000").encode(),
         b"[" * 100_000,
     ],
