@@ -2,7 +2,8 @@
 
 Lines go into the spool with what the log is to be read on from after them, and out of it once the stream has
 acknowledged them. A new process reads on after what the spool holds, or else after what was acknowledged. What is read
-twice, after a kill or a power cut, is sent under the same place in the log, and dropped.
+twice, after a kill or a power cut, is sent under the same place in the log, and dropped. Where a log cannot be read on
+from where that was, as after a backup was put back, places are counted anew: what is new there must not be dropped.
 
 Batches have `LINES` lines at most and are `EVERY` seconds apart. While there is nothing to send, a promise is: that all
 lines up to `SETTLED` seconds ago are sent, for a logger writes a line a moment after its stamp.
@@ -14,6 +15,7 @@ import json
 import logging
 import re
 import secrets
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +50,9 @@ class Log(Protocol):
 
     def positions(self) -> dict[str, dict[str, Any]]:
         """Where to read on after a restart, by log."""
+
+    def losses(self) -> Counter[str]:
+        """What could not be read for good, counted by kind: `gaps` where it was not read on from where that was."""
 
     def problems(self) -> list[str]:
         """Why some cannot be read just now."""
@@ -93,6 +98,7 @@ class Shipper:
         positions = {name: read.position for name, read in self._read.items() if read.position}
         self._log = follow(positions or begun)
         self._told = self._spool.lost
+        self._gaps = 0  # where a log was not read on from where that was
         self._said: dict[str, float] = {}
         self._state: dict[str, float] = {}
         self._looked = self._promised = float("-inf")
@@ -157,6 +163,8 @@ class Shipper:
                 f"{name}: its lines name no host, and will be left out: have Exim log through syslog "
                 "(log_file_path = syslog), and name the file that syslog writes in [log] files",
             )
+        if (gaps := self._log.losses()["gaps"]) != self._gaps:
+            self._gaps, self._epoch = gaps, secrets.token_hex(8)
         before = self._read.get(name, _Read())
         at = before.at
         *others, last = _pieces(lines)

@@ -5,7 +5,7 @@
 
 A process killed while it writes leaves a torn record at a segment's end, which is cut off; the log has its lines still.
 When all segments together reach the bound, the oldest goes, and its lines are counted as lost: what is newest matters
-most.
+most. One that has been read goes once what its records were noted for is written down.
 """
 
 from __future__ import annotations
@@ -78,7 +78,6 @@ class Spool:
             if not later:
                 return None
             self._segment, self._offset = min(later), 0
-            self._drop_read()
         return None
 
     def done(self, waiting: Waiting) -> None:
@@ -109,6 +108,7 @@ class Spool:
             file.flush()
             os.fsync(file.fileno())
         new.replace(self._directory / "state.json")
+        self._drop_read()
 
     def close(self) -> None:
         """Give the files back."""
@@ -172,9 +172,9 @@ class Spool:
 
     def _overflow(self) -> None:
         oldest = min(self._sizes)
-        begin = self._offset if oldest == self._segment else 0
-        self.lost += self._lines(oldest, begin)
-        self._segment, self._offset = oldest + 1, 0
+        if oldest >= self._segment:
+            self.lost += self._lines(oldest, self._offset if oldest == self._segment else 0)
+            self._segment, self._offset = oldest + 1, 0
         self._drop_read()
 
     def _lines(self, serial: int, begin: int) -> int:

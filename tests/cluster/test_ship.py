@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from enforce import config as configuration
@@ -46,8 +47,10 @@ class Sink:
 
     def log(self, name: str) -> bytes:
         """What a reader has that drops what it has had."""
-        found, end = b"", 0
+        found, end, epoch = b"", 0, ""
         for batch in self.messages:
+            if batch.log == name and batch.epoch != epoch:
+                end, epoch = batch.at, batch.epoch
             if batch.log == name and batch.end > end:
                 assert batch.at <= end
                 found += batch.lines[end - batch.at :]
@@ -103,6 +106,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
 
 
 @settings(deadline=None, max_examples=60)
+@example(["write", "step", "kill", "rotate", "step", "write", "kill"])  # a segment is left before that is written down
 @given(st.lists(st.sampled_from(["write", "many", "step", "kill", "cut", "heal", "unanswered", "rotate"]), max_size=30))
 def test_every_line_comes_once_whatever_dies(deeds: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
@@ -127,6 +131,24 @@ def test_every_line_comes_once_whatever_dies(deeds: list[str]) -> None:
                 getattr(gateway, deed)()
         assert gateway.sink.log(str(gateway.log)) == written
         gateway.shipper.close()
+
+
+def test_what_is_new_is_no_duplicate_after_a_backup_was_put_back(gateway: Gateway, tmp_path: Path) -> None:
+    """It is read from the current log's beginning, as the one of then is gone, and has places that were used since."""
+    gateway.write(b"before")
+    gateway.step()
+    gateway.shipper.save()
+    shutil.copytree(tmp_path / "state", tmp_path / "backup")
+    gateway.write(b"since then, and longer than what comes now")
+    gateway.step()
+    gateway.shipper.close()
+    shutil.rmtree(tmp_path / "state")
+    (tmp_path / "backup").rename(tmp_path / "state")
+    gateway.log.unlink()
+    gateway.write(b"new")
+    gateway.shipper = gateway.started()
+    gateway.step()
+    assert gateway.sink.log(str(gateway.log)) == b"before\nsince then, and longer than what comes now\nnew\n"
 
 
 def test_batches_are_small_and_say_whose_they_are(gateway: Gateway) -> None:
