@@ -99,7 +99,7 @@ class Archive:
         try:
             path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             if not path.exists():
-                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+                os.close(opened(path))
             with _connected(str(path), isolation_level=None) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 # a power cut may cost the last moments, never consistency
@@ -162,7 +162,7 @@ class Archive:
         try:
             self._path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             new.unlink(missing_ok=True)
-            os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            os.close(opened(new, os.O_EXCL))
             self._db.execute("VACUUM INTO ?", (str(new),))
             new.rename(self._path)
         except (OSError, sqlite3.Error) as error:
@@ -181,6 +181,19 @@ class Archive:
             if self._db.in_transaction:  # where the disk is full SQLite has done it itself
                 self._db.execute("ROLLBACK")
             raise
+
+
+def opened(path: Path, flags: int = 0) -> int:
+    """A descriptor of a file for its owner alone, made if it is missing.
+
+    One that root makes belongs to the directory's owner: an operator's first command must not lock the controller out.
+    """
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | flags, 0o600)
+    if is_new and os.geteuid() == 0:
+        directory = path.parent.stat()
+        os.fchown(descriptor, directory.st_uid, directory.st_gid)
+    return descriptor
 
 
 def reason(error: OSError | sqlite3.Error) -> str:

@@ -24,7 +24,7 @@ from logwatch.schema import Columns, Decision, Listing
 from logwatch.telling.effects import Effects, Tips
 from logwatch.telling.evidence import Recent
 from logwatch.telling.journal import Effect, Journal, Review
-from logwatch.telling.journal_file import JournalError, reason
+from logwatch.telling.journal_file import JournalError, opened, reason
 from logwatch.telling.keeper import BEAT
 from logwatch.telling.published import Change
 from logwatch.telling.wal_checkpoint import Mover
@@ -239,7 +239,7 @@ def alone(directory: Path) -> int:
     JournalError if it cannot be had at all.
     """
     try:
-        descriptor = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        descriptor = opened(directory / _LOCK)
     except OSError as error:
         raise JournalError(f"{directory / _LOCK}: cannot be opened: {reason(error)}") from None
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.commands.test_reviewing import config
+from tests.enforce.daemon import wait_until
 from tests.test_watch import Machine
 
 UNPRIVILEGED = ["setpriv", "--inh-caps=-all", "--bounding-set=-dac_override,-dac_read_search"] * (os.geteuid() == 0)
@@ -93,3 +94,26 @@ def test_whoever_has_a_number_and_no_name_gives_orders_as_well() -> None:
     nameless = {name: value for name, value in os.environ.items() if not name.endswith(("USER", "USERNAME", "LOGNAME"))}
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, env=nameless)
     assert (done.stdout, done.stderr) == ("user 54321\n", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+@pytest.mark.parametrize("command", ["table block bob --for 1h", "watch"])
+def test_what_root_makes_first_is_the_controllers(tmp_path: Path, command: str) -> None:
+    """Else its own user could not open it, would be started again and again, and leases would run out."""
+    state = tmp_path / "state"
+    state.mkdir()
+    os.chown(state, 65533, 65534)
+    (tmp_path / "mail.log").touch()
+    settings = tmp_path / "mailbrake.toml"
+    settings.write_text(f'[log]\nfiles = ["{tmp_path}/mail.log"]\n[state]\ndirectory = "{state}"\n')
+    made = ("journal.sqlite", "table/data.mdb", "table/lock.mdb") + ("controller.lock",) * (command == "watch")
+    words = [sys.executable, "-m", "logwatch", *command.split(), "--config", str(settings)]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as done:
+        wait_until(lambda: all((state / name).exists() for name in made), "files", 60)
+        wait_until(lambda: {_owner(state / name) for name in made} == {(65533, 65534)}, "the owner", 60)
+        done.terminate()
+
+
+def _owner(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_uid, found.st_gid
