@@ -15,7 +15,7 @@ from logwatch.dnsbl_client import Answer, Asker, name_of
 from logwatch.rerun import rerun
 from logwatch.settings import core_of, policy_of
 from logwatch.telling.journal import Journal
-from tests.commands.test_commands import objects
+from tests.commands.running import objects
 from tests.dnsserver import NEGATIVE, DnsServer, serving
 from tests.test_watch import Machine
 

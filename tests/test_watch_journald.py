@@ -17,7 +17,7 @@ import pytest
 from logwatch.reading.journald import NAME
 from logwatch.telling.journal import Journal as Checkpoint
 from logwatch.telling.journal_file import JournalError
-from tests.commands.test_commands import mailbrake
+from tests.commands.running import mailbrake
 from tests.mta.waiting import wait_for
 from tests.reading.test_journald import FAKE, Journal, entry
 

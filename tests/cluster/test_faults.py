@@ -72,7 +72,7 @@ def judged(site: Site) -> set[int]:
     return {found["lines"] if found else 0 for found in facts}
 
 
-def test_a_gateway_cut_off(site: Site, network: Network) -> None:
+def test_a_gateway_cut_off_keeps_its_table_until_leases_end_and_catches_up(site: Site, network: Network) -> None:
     """The others go on; its table stands until its leases run out; what it logs meanwhile comes when it is back."""
     network.cut("mx1")
     honest(site)
@@ -90,7 +90,7 @@ def test_a_gateway_cut_off(site: Site, network: Network) -> None:
     healed(site)
 
 
-def test_a_gateway_killed(site: Site) -> None:
+def test_the_lines_of_a_gateway_that_was_killed_are_read_when_it_is_back(site: Site) -> None:
     """Its lines are read when it is back, and its table is made equal."""
     site.kill("mx1 ship")
     site.kill("mx1 sync")
@@ -102,7 +102,7 @@ def test_a_gateway_killed(site: Site) -> None:
 
 
 @pytest.mark.parametrize("controller", CONTROLLERS)
-def test_a_controller_killed(site: Site, controller: str) -> None:
+def test_another_controller_takes_the_keys_of_one_that_was_killed(site: Site, controller: str) -> None:
     """The other has its keys within seconds, and it goes on from its journal."""
     site.kill(f"{controller} watch")
     honest(site)
@@ -114,7 +114,7 @@ def test_a_controller_killed(site: Site, controller: str) -> None:
     healed(site)
 
 
-def test_a_controller_cut_off(site: Site, network: Network) -> None:
+def test_another_controller_takes_the_keys_of_one_that_is_cut_off(site: Site, network: Network) -> None:
     network.cut("c1")
     honest(site)
     site.send("mx1", "grace", recipients=25)
@@ -137,7 +137,7 @@ def test_what_hangs_holds_up_nobody(site: Site, part: str) -> None:
     healed(site)
 
 
-def test_the_server_hangs(site: Site) -> None:
+def test_a_server_that_hangs_holds_up_nobody_for_ever(site: Site) -> None:
     """Nobody waits for its answer for ever."""
     site.hang("server")
     honest(site)
@@ -148,7 +148,7 @@ def test_the_server_hangs(site: Site) -> None:
     healed(site)
 
 
-def test_the_server_killed(site: Site) -> None:
+def test_the_server_is_killed_and_nothing_acknowledged_is_lost(site: Site) -> None:
     """What it had acknowledged is there; what was written meanwhile comes; the last table stands."""
     site.send("mx1", "ivan", recipients=15)
     wait_for(lambda: judged(site) == {written(site)}, "the lines were acknowledged")
@@ -161,7 +161,7 @@ def test_the_server_killed(site: Site) -> None:
     healed(site)
 
 
-def test_the_server_cut_off(site: Site, network: Network) -> None:
+def test_what_was_sent_while_the_server_was_cut_off_is_judged_when_it_is_back(site: Site, network: Network) -> None:
     network.cut("server")
     honest(site)
     site.send("mx1", "judy", recipients=12)

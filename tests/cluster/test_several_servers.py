@@ -38,7 +38,7 @@ def refused(site: Site, login: str) -> None:
     wait_for(lambda: site.everywhere(login), f"{login} refused; {site.said()}", PATIENCE)
 
 
-def test_one_is_killed(site: Site) -> None:
+def test_one_of_three_servers_may_be_killed(site: Site) -> None:
     site.kill("s1")
     honest(site)
     site.send("mx1", "carol", recipients=12)
@@ -47,7 +47,7 @@ def test_one_is_killed(site: Site) -> None:
     site.start("s1")
 
 
-def test_one_is_cut_off(site: Site, network: Network) -> None:
+def test_one_of_three_servers_may_be_cut_off(site: Site, network: Network) -> None:
     network.cut("s2")
     honest(site)
     site.send("mx1", "dave", recipients=12)
@@ -56,7 +56,7 @@ def test_one_is_cut_off(site: Site, network: Network) -> None:
     network.heal("s2")
 
 
-def test_two_are_killed(site: Site) -> None:
+def test_while_two_of_three_servers_are_away_mail_flows(site: Site) -> None:
     """Nothing can be decided until one of them is back, and what stood stands; then comes all that waited."""
     site.kill("s2")
     site.kill("s3")

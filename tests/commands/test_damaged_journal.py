@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_commands import mailbrake
-from tests.commands.test_reviewing import config
+from tests.commands.running import config, mailbrake
 from tests.test_watch import Machine
 
 _PAGE = 4096

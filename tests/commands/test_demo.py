@@ -8,7 +8,7 @@ from pathlib import Path
 
 from logwatch.cluster.names import partition
 from logwatch.commands.demo_cluster import PEOPLE
-from tests.commands.test_commands import mailbrake
+from tests.commands.running import mailbrake
 
 
 def test_the_demo_shows_the_closed_loop() -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from logwatch.telling.journal import Journal, Review
-from tests.commands.test_commands import mailbrake
-from tests.commands.test_reviewing import config
+from tests.commands.running import config, mailbrake
 from tests.test_watch import Machine
 
 POLICY = """\

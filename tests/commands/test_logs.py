@@ -18,7 +18,7 @@ from rich.progress import Task, TaskID
 
 import logwatch
 from logwatch.commands.output import Remaining
-from tests.commands.test_commands import DEMO, mailbrake, objects
+from tests.commands.running import DEMO, mailbrake, objects
 from tests.reading.logger import PACK
 
 

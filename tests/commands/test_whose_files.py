@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_reviewing import config
+from tests.commands.running import config
 from tests.enforce.daemon import wait_until
 from tests.test_watch import Machine
 
@@ -42,7 +42,7 @@ def refused(*arguments: str) -> str:
 
 
 @pytest.mark.parametrize("command", [*ASKING, *TELLING])
-def test_of_a_state_directory_of_somebody_else(machine: Machine, command: str) -> None:
+def test_a_state_directory_of_somebody_else_is_told_with_the_remedy(machine: Machine, command: str) -> None:
     """As the help desk's own user, say."""
     (machine.directory / "state").chmod(0)
     said = refused(*command.split(), *config(machine))
@@ -51,7 +51,7 @@ def test_of_a_state_directory_of_somebody_else(machine: Machine, command: str) -
 
 
 @pytest.mark.parametrize("command", TELLING)
-def test_of_one_that_is_only_to_be_read(machine: Machine, command: str) -> None:
+def test_a_state_directory_that_is_only_to_be_read_is_told_with_the_remedy(machine: Machine, command: str) -> None:
     """As on a file system that was mounted read-only after an error."""
     state = machine.directory / "state"
     for path in (*state.glob("journal*"), state / "controller.lock"):
@@ -61,7 +61,7 @@ def test_of_one_that_is_only_to_be_read(machine: Machine, command: str) -> None:
     assert "check owner, permissions" in said or "as root" in said
 
 
-def test_of_a_log(machine: Machine) -> None:
+def test_a_log_that_may_not_be_read_is_told_with_the_remedy(machine: Machine) -> None:
     """Also where its directory cannot be looked into."""
     machine.log.chmod(0)
     assert "run as a user that may read it" in refused("replay", str(machine.log))

@@ -19,8 +19,7 @@ from logwatch.commands.current import bars
 from logwatch.commands.output import clock, when
 from logwatch.telling.journal import Journal, Review
 from tests import maillog
-from tests.commands.test_commands import ROOT, mailbrake, objects
-from tests.commands.test_reviewing import config
+from tests.commands.running import ROOT, config, mailbrake, objects
 from tests.test_watch import Machine
 
 DAY = 86400
@@ -322,7 +321,7 @@ def test_an_unknown_key_has_nothing(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("values", "shown"), [([0, 1, 8], " ▁█"), ([0, 0], "  "), ([], "")])
-def test_bars(values: list[int], shown: str) -> None:
+def test_a_bar_shows_anything_but_nothing(values: list[int], shown: str) -> None:
     """Nothing is blank, anything is seen."""
     assert bars(values) == shown
 
@@ -409,7 +408,7 @@ def test_an_order_that_follows_a_release_stands_though_no_controller_has_taken_u
 class TestNoRoom:
     """A disk that is full is what such nights begin with: it is said, and nothing made up of half a journal."""
 
-    def test_for_temporary_files(self, machine: Machine) -> None:
+    def test_too_little_room_for_temporary_files_is_said(self, machine: Machine) -> None:
         """A file system of 200 KB is at hand, in a mount namespace of its own."""
         small = machine.directory / "small"
         small.mkdir()
@@ -419,14 +418,14 @@ class TestNoRoom:
             rf"mailbrake: {small}/mailbrake-\w+: 0 MB are free there, which is not enough: make room, .*\n", done.stderr
         )
 
-    def test_for_any_temporary_file(self) -> None:
+    def test_no_room_for_any_temporary_file_is_said(self) -> None:
         """Nothing can be written anywhere."""
         closed = "for at in /tmp /var/tmp; do mount --bind $at $at; mount -o remount,bind,ro $at; done; cd /proc"
         done = told_within(closed, "why", "bob", ROOT / "samples/incident.log", PYTHONPATH=str(ROOT))
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("mailbrake: No usable temporary directory found in ['/tmp', ")
 
-    def test_for_what_the_logs_tell(self, tmp_path: Path) -> None:
+    def test_no_room_for_what_the_logs_tell_is_said(self, tmp_path: Path) -> None:
         """No file may become larger than the table is."""
         log = tmp_path / "mail.log"
         lines = (

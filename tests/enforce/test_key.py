@@ -25,7 +25,7 @@ realms = st.sampled_from(["", "example.com"])
         ("   ", "", None),
     ],
 )
-def test_account(login: str, realm: str, expected: str | None) -> None:
+def test_a_login_becomes_an_account_key_or_none(login: str, realm: str, expected: str | None) -> None:
     assert key.account(login, realm) == expected
 
 
@@ -82,7 +82,9 @@ def test_long_logins_stay_apart() -> None:
         ("192.0.2.07", None, ()),
     ],
 )
-def test_client_and_networks(address: str, client: str | None, networks: tuple[str, ...]) -> None:
+def test_an_address_becomes_a_client_key_and_those_of_its_networks(
+    address: str, client: str | None, networks: tuple[str, ...]
+) -> None:
     assert key.client(address) == client
     assert key.networks(address) == networks
 
@@ -119,7 +121,7 @@ def test_a_client_is_its_own_client_and_in_its_networks(address: object) -> None
         ("site", "site"),
     ],
 )
-def test_what_an_operator_writes(written: str, expected: str) -> None:
+def test_what_an_operator_writes_is_understood_as_a_key(written: str, expected: str) -> None:
     assert key.parse(written, "example.com") == expected
 
 
@@ -144,11 +146,11 @@ def test_what_an_operator_writes(written: str, expected: str) -> None:
         ("account: ", "expected account:LOGIN, client:ADDRESS or net:PREFIX, found nothing"),
     ],
 )
-def test_what_an_operator_cannot_mean(written: str, problem: str) -> None:
+def test_what_an_operator_cannot_mean_is_told_with_the_reason(written: str, problem: str) -> None:
     with pytest.raises(ValueError) as raised:
         key.parse(written)
     assert str(raised.value) == problem
 
 
-def test_local() -> None:
+def test_a_uid_becomes_a_local_key() -> None:
     assert key.local("33") == "local:33"

@@ -20,7 +20,7 @@ import pytest
 from logwatch.judging.restraint import within
 from tests.loop.site import PATIENCE, Site
 from tests.mta.waiting import wait_for
-from tests.report.browser import look
+from tests.telling.report.browser import look
 
 POLICY = """\
 rule flood per account:

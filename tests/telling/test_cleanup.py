@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.test_commands import mailbrake, objects
+from tests.commands.running import mailbrake, objects
 
 LOG = Path(__file__).parents[2] / "samples" / "incident.log"
 
@@ -18,7 +18,7 @@ def since() -> str:
     return f"{year if datetime.now() > datetime(year, 11, 24) else year - 1}-11-25T00:00"
 
 
-def test_everything_that_is_left_to_do() -> None:
+def test_everything_that_is_left_to_do_is_in_the_list() -> None:
     """Mail still queued, recipients reached, the new address and its other login; not the home address."""
     (found,) = objects("cleanup", "bob", LOG, "--since", since(), "--json")
     assert found["queued"] == ["4jZ1x362FKzJ9Hb"]
@@ -68,13 +68,13 @@ def test_a_message_that_the_log_does_not_say_who_handed_in_is_told_apart(tmp_pat
     assert mailbrake(*asked, "--queue-ids").stdout == ""
 
 
-def test_lists_for_pipes() -> None:
+def test_for_a_pipe_there_is_nothing_but_queue_ids_or_recipients() -> None:
     """Queue ids for postsuper, recipients for a notice; nothing else on standard output."""
     assert mailbrake("cleanup", "bob", LOG, "--since", since(), "--queue-ids").stdout == "4jZ1x362FKzJ9Hb\n"
     assert mailbrake("cleanup", "bob", LOG, "--since", since(), "--recipients").stdout == "a@example.net\n"
 
 
-def test_the_list_is_for_people() -> None:
+def test_the_list_says_what_to_do_next() -> None:
     """It says what to do next."""
     told = mailbrake("cleanup", "bob", LOG, "--since", since()).stdout
     assert "Still in the queue: 1 message" in told
@@ -138,7 +138,7 @@ QUEUED = {"postfix": "4AC0DE2", "sendmail": "6AP1QJxL017648", "exim": "1xW4ZX-00
 
 
 @pytest.mark.parametrize("dialect", CONTENT)
-def test_of_every_mta(dialect: str, tmp_path: Path) -> None:
+def test_of_every_mta_it_is_found_who_was_reached_and_what_is_queued(dialect: str, tmp_path: Path) -> None:
     """What was delivered or refused is not queued; whoever got something once was reached, whatever came later."""
     log = tmp_path / "mail.log"
     log.write_text("".join(STAMP + line for line in CONTENT[dialect].splitlines(keepends=True)))

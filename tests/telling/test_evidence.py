@@ -86,7 +86,7 @@ def test_clients_and_networks_have_lines_too(key: str) -> None:
     assert all("203.0.113.77" in line or "nrcpt=" in line for line in kept.lines(decision(key=key, time=end)))
 
 
-def test_nothing_after_the_event() -> None:
+def test_no_line_after_the_event_is_evidence() -> None:
     """A decision is explained by what had happened by then."""
     kept, _ = recent()
     assert kept.lines(decision(key="account:bob", time=0.0)) == []

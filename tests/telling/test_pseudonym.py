@@ -79,7 +79,7 @@ def test_the_same_person_is_the_same_name_in_all_of_them(log: Path) -> None:
     assert numbers == sorted(tuple(v for k, v in row.items() if k != "key") for row in rates.values())
 
 
-def test_relations_hold(log: Path) -> None:
+def test_two_rows_share_a_name_where_they_shared_it_before(log: Path) -> None:
     """Two rows share a name exactly where they shared it before, in every column of persons, letters folded."""
     plain, shown = told("events", log, named=True), told("events", log)
     found: defaultdict[str, set[str]] = defaultdict(set)
@@ -126,13 +126,13 @@ def test_a_local_user_is_a_number_or_has_another_name() -> None:
 
 
 @pytest.mark.parametrize("method", ["PLAIN", "login", "CRAM-MD5", "SCRAM-SHA-256-PLUS", "XOAUTH2", "plain_server"])
-def test_a_way_to_log_in_is_told(method: str) -> None:
+def test_the_sasl_mechanism_is_told(method: str) -> None:
     """By the names that there are."""
     assert NAMES.value("sasl_method", method) == method
 
 
 @pytest.mark.parametrize("said", ["bob@example.com", "bob", "PLAIN-bob", "cGFzc3dvcmQ="])
-def test_what_a_client_said_in_its_place_is_not(said: str) -> None:
+def test_what_a_client_said_in_place_of_a_mechanism_is_not_told(said: str) -> None:
     """`AUTH bob@example.com` stands in the log as it was sent."""
     assert "bob" not in NAMES.value("sasl_method", said)
     assert NAMES.value("sasl_method", said) != said
@@ -171,7 +171,9 @@ def test_every_column_of_events_is_hashed_cut_or_known_to_name_nobody(column: st
         (("replay", "LOG", "--pseudonyms", "KEY"), 2, "--pseudonyms needs --json"),
     ],
 )
-def test_what_cannot_be_is_said(arguments: tuple[str, ...], status: int, said: str, log: Path, tmp_path: Path) -> None:
+def test_a_key_that_cannot_be_used_is_said_in_a_sentence(
+    arguments: tuple[str, ...], status: int, said: str, log: Path, tmp_path: Path
+) -> None:
     """In a sentence, with an exit status."""
     (tmp_path / "short").write_text("12345")
     paths = {"LOG": str(log), "SHORT": str(tmp_path / "short"), "KEY": str(log.parent / "secret")}

@@ -46,7 +46,9 @@ def record(**fields: object) -> Record:
         ([record(mode="observe")], [record()], [("add", NOW, "why"), ("remove", NOW, "why")]),
     ],
 )
-def test_a_change(before: list[Record], after: list[Record], found: list[tuple[str, float, str]]) -> None:
+def test_each_place_of_a_key_tells_what_came_changed_or_went(
+    before: list[Record], after: list[Record], found: list[tuple[str, float, str]]
+) -> None:
     """Of each place of a key: what came, what became another, what went; what no longer counted had gone by itself."""
     assert [(one.change, one.time, one.why) for one in changes(BOB, before, after, NOW, "why")] == found
 
@@ -62,7 +64,9 @@ def test_a_change(before: list[Record], after: list[Record], found: list[tuple[s
         ([record(until=NOW - 5)], [record(until=NOW - 9)], [("change", NOW, FOUND)]),
     ],
 )
-def test_what_nobody_wrote_down(said: list[Record], listed: list[Record], found: list[tuple[str, float, str]]) -> None:
+def test_a_change_that_nobody_wrote_down_is_dated_when_it_was_seen(
+    said: list[Record], listed: list[Record], found: list[tuple[str, float, str]]
+) -> None:
     """It is dated at the moment at which it was seen, but for a record that ended by itself; leases say nothing."""
     assert [(one.change, one.time, one.why) for one in unsaid(BOB, said, listed, NOW)] == found
 

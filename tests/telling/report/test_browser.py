@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import maillog
-from tests.report.browser import LaidOut, look, sheets
+from tests.telling.report.browser import LaidOut, look, sheets
 
 EVIL = '<script>document.title="owned"</script>"><img/src=x/onerror=alert(1)>'
 FLOOD = "rule flood per account: when recipients in 10m > 200 tempfail for 1h mode observe\n"

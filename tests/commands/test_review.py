@@ -1,45 +1,18 @@
-"""Reviewing and rolling out, on a journal that a controller has written."""
+"""`mailbrake review` and orders by hand, on a journal that a controller has written."""
 
 from __future__ import annotations
 
-import json
-import shlex
 import socket
 import time
 from pathlib import Path
-from typing import cast
 
 import pytest
 
-from logwatch.telling.journal import Journal, Review
-from tests.commands.test_commands import mailbrake, objects
+from logwatch.telling.journal import Journal
+from tests.commands.running import mailbrake, objects
 from tests.test_watch import POLICY, Machine
 
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    """Bob and Carol have flooded; a configuration file stands beside the log."""
-    machine = Machine(tmp_path)
-    for login in ("bob", "carol"):
-        machine.send(login=login)
-    with machine.controller() as controller:
-        machine.now += 1
-        machine.send(login="carol", recipients=7)
-        controller.once()
-    state = f'[state]\ndirectory = "{tmp_path}/state"\n'
-    policy = f'[policy]\nfile = "{machine.policy}"\nmode = "enforce"\n'
-    (tmp_path / "mailbrake.toml").write_text(state + policy)
-    return machine
-
-
-def config(machine: Machine) -> tuple[str, str]:
-    return ("--config", str(machine.directory / "mailbrake.toml"))
-
-
-def case_of(machine: Machine) -> tuple[str, str]:
-    """A case that there is, and whom it is about."""
-    row = objects("review", "--json", "--all", *config(machine))[0]
-    return str(row["case"]), str(row["who"])
+from .running import case_of, config
 
 
 class TestReview:
@@ -244,107 +217,3 @@ class TestGuarded:
         (row,) = (row for row in rows if row["who"] == f"account:{login}")
         assert (row["mode"], row["guarded"]) == ("observe", True)
         return str(row["case"])
-
-
-class TestRollout:
-    def test_shows_where_each_rule_stands_and_the_line_for_the_next_step(self, machine: Machine) -> None:
-        """Cases, mail that went through, reviews, borderline cases; a rule that enforces fully has no next step."""
-        mailbrake("review", "release", "carol", *config(machine))
-        (row,) = objects("rollout", "--json", "--last", "365d", *config(machine))
-        assert (row["rule"], row["stands"], row["cases"], row["recipients"]) == ("flood", "enforce", 2, 7)
-        assert (row["released"], row["next"]) == (1, None)
-        machine.policy.write_text(POLICY.replace("enforce", "observe"))
-        told = mailbrake("rollout", "--last", "365d", *config(machine)).stdout
-        assert "next step: line 1: `mode observe` becomes `mode enforce 10%`" in told
-        assert f"change its line in {machine.policy}" in told
-        assert "at 100 % it would have hit all of them, 1 message to 7 recipients; false alarms among them" in told
-
-    def test_names_what_to_look_at_first(self, machine: Machine) -> None:
-        """Whom nobody has looked at yet, with the command that explains it."""
-        mailbrake("review", "confirm", "carol", *config(machine))
-        (row,) = objects("rollout", "--json", "--last", "365d", *config(machine))
-        (case,) = cast("list[dict[str, str]]", row["borderline"])
-        assert case["key"] == "account:bob"
-        told = mailbrake("rollout", "--last", "365d", *config(machine)).stdout
-        assert (
-            f"mailbrake why {case['case']} {shlex.join(config(machine))}   account:bob: recipients in 10m 25, limit 20"
-            in told
-        )
-
-    @pytest.mark.parametrize("last", ["1", "0d", "a fortnight"])
-    def test_says_which_option_is_wrong(self, machine: Machine, last: str) -> None:
-        """And how it is written."""
-        done = mailbrake("rollout", "--last", last, *config(machine))
-        assert done.returncode == 2
-        assert done.stderr.startswith('mailbrake: --last: expected a duration such as "90s", "10m", "1h" or "7d"')
-
-    def test_names_exemptions_that_were_never_needed(self, machine: Machine) -> None:
-        """Those of the policy and of reviews; one that was needed says when and by which rule."""
-        journal = Journal.open(machine.config.journal)
-        for key in ("account:bob", "account:carol"):
-            journal.review(Review(machine.now, key, "exempted", "root", until=time.time() + 86400))
-        journal.close()
-        machine.policy.write_text('exempt account in "dave", "erin"\nexempt account in "frank"\n' + POLICY)
-        machine.now += 60
-        for login in ("carol", "dave"):
-            machine.send(login=login)
-        with machine.controller():
-            pass
-        rows = objects("rollout", "--json", "--last", "365d", *config(machine))
-        needed = {row["exemption"]: row["rule"] for row in rows if "exemption" in row}
-        assert needed == {
-            "account:bob": "",
-            "account:carol": "flood",
-            'exempt account in "dave", "erin"': "flood",
-            'exempt account in "frank"': "",
-        }
-        told = mailbrake("rollout", "--last", "365d", *config(machine)).stdout
-        assert 'exempt account in "frank": never needed since' in told
-
-    def test_json_is_one_object_a_rule(self, machine: Machine) -> None:
-        """Rules without a case are there too."""
-        machine.policy.write_text(POLICY + POLICY.replace("flood", "other"))
-        rows = [json.loads(row) for row in mailbrake("rollout", "--json", *config(machine)).stdout.splitlines()]
-        assert [row["rule"] for row in rows] == ["flood", "other"]
-
-
-def test_status_says_where_a_milter_is_needed(machine: Machine) -> None:
-    """Not where the MTA has maps."""
-
-    def said(more: str = "") -> tuple[str, bool]:
-        settings.write_text(written + more)
-        (status,) = map(json.loads, mailbrake("status", "--json", *config(machine)).stdout.splitlines())
-        return status["milter"]["socket"], any("no milter" in problem for problem in status["problems"])
-
-    settings = machine.directory / "mailbrake.toml"
-    where = machine.directory / "milter.sock"
-    written = settings.read_text() + f'[milter]\nsocket = "unix:{where}"\n'
-    assert said() == (f"unix:{where}", True)
-    needless = f"unix:{where}: nobody answers, nor needs to where the MTA looks into what [export] writes"
-    assert said('[export]\nfiles = { text = "/x" }\n') == (needless, False)
-    with socket.socket(socket.AF_UNIX) as milter:
-        milter.bind(str(where))
-        milter.listen()
-        assert said() == (f"unix:{where} answers", False)
-    written = written.replace(f"unix:{where}", "inet6:1@[::1]")
-    assert said() == ("inet6:1@[::1]", True)
-
-
-def test_status_says_that_the_log_cannot_be_read(machine: Machine) -> None:
-    """As after a rotation that gave it to somebody else; here it is a socket. Until it can be."""
-    settings = machine.directory / "mailbrake.toml"
-    settings.write_text(f'[log]\nfiles = ["{machine.log}"]\n' + settings.read_text())
-    machine.log.rename(machine.log.with_suffix(".1"))
-    with socket.socket(socket.AF_UNIX) as stranger, machine.controller() as controller:
-        stranger.bind(str(machine.log))
-        machine.now += 1
-        controller.once()
-        (status,) = map(json.loads, mailbrake("status", "--json", *config(machine)).stdout.splitlines())
-        said = [problem for problem in status["problems"] if problem.startswith(f"{machine.log}: cannot be read: ")]
-        assert len(said) == 1
-        machine.log.unlink()
-        machine.log.touch()
-        machine.now += 1
-        controller.once()
-        (status,) = map(json.loads, mailbrake("status", "--json", *config(machine)).stdout.splitlines())
-        assert [problem for problem in status["problems"] if str(machine.log) in problem] == []

@@ -90,7 +90,9 @@ def test_a_journal_is_found_by_the_configuration(journal: Path, tmp_path: Path) 
         ((Path(__file__),), 1, "none of its lines is one that mailbrake knows"),
     ],
 )
-def test_what_cannot_be_is_said(arguments: tuple[str | Path, ...], status: int, said: str) -> None:
+def test_what_cannot_be_reported_is_said_in_a_sentence(
+    arguments: tuple[str | Path, ...], status: int, said: str
+) -> None:
     """In a sentence, with an exit status."""
     done = report(*arguments)
     assert done.returncode == status
