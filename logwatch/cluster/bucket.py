@@ -11,7 +11,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nats.errors
 from nats.aio.client import Client
@@ -31,6 +31,14 @@ class Entry(NamedTuple):
     key: str
     value: bytes | None
     revision: int
+
+    def said(self) -> dict[str, Any]:
+        """What the value says; nothing where it is no JSON object."""
+        try:
+            found = json.loads(self.value or b"{}")
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
 
 
 class GapError(nats.errors.Error):

@@ -224,8 +224,8 @@ class Shared:
     def _note(self, entry: bucket.Entry) -> None:
         if entry.key == BEAT:
             self._beaten = time.monotonic() if self._current else self._beaten
-            found = json.loads(entry.value or b"{}").get("generation", 0)
-            self.generation = max(self.generation, found)
+            found = entry.said().get("generation")
+            self.generation = max(self.generation, found if isinstance(found, int) else 0)
             return
         self.generation = max(self.generation, entry.revision)
         before = self._seen.pop(entry.key, None)

@@ -30,7 +30,7 @@ from enforce.errors import ReportedError
 from logwatch.cluster import bucket, layout
 from logwatch.cluster.bucket_table import Shared
 from logwatch.cluster.layout import LINES, REVIEWS, SHARES
-from logwatch.cluster.link import PATIENCE, Link, LinkError
+from logwatch.cluster.link import BROKEN, PATIENCE, Link, LinkError
 from logwatch.cluster.merging import Limits, Merger
 from logwatch.cluster.names import VERSION, speaks
 from logwatch.cluster.partition_leases import RENEW, Shares
@@ -109,9 +109,11 @@ class Brain:
         assert self._stream
         return self._stream
 
-    def over(self) -> bool:
-        """Whether this life must end, as the stream is another one now; the next one sees what is to be done."""
-        return self.stream().anew
+    def over(self) -> str:
+        """Why this life must end; the next one sees what is to be done."""
+        if self.link.broken:
+            return BROKEN
+        return "the stream that was read is gone, was made anew, or has lost its end" if self.stream().anew else ""
 
     # The ports.
 
@@ -188,7 +190,7 @@ class Brain:
     async def _leave(self, client: Client) -> None:
         entries = {entry.key: entry for entry in await bucket.snapshot(client, SHARES)}
         mine = entries.get(f"c.{self.link.name}")
-        if mine and mine.value and json.loads(mine.value).get("instance") == self.shares.instance:
+        if mine and mine.said().get("instance") == self.shares.instance:
             await bucket.put(client, SHARES, mine.key, None, mine.revision)
 
 
@@ -253,7 +255,7 @@ async def _lineage(client: Client, memory: _Memory) -> tuple[str, api.StreamInfo
     """The lineage of the cluster, which is ours as well, and its stream."""
     info = await client.jetstream().stream_info(LINES)
     found = await bucket.get(client, SHARES, _LINEAGE)
-    said = json.loads(found.value) if found and found.value else {}
+    said = found.said() if found else {}
     ours = said.get("lineage") == memory.lineage
     if not said or (ours and memory.is_of_another(info)):
         lineage = secrets.token_hex(8)

@@ -33,6 +33,7 @@ Task = Callable[[Client], Awaitable[None]]
 _AGAIN = 0.5  # seconds between two attempts
 _PING = 2.0  # seconds between signs of life
 PATIENCE = 3.0  # seconds for an answer
+BROKEN = "what speaks to the stream has ended by a mistake, told of above"
 TROUBLES = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError, EOFError)
 
 
@@ -48,7 +49,8 @@ class Link:
         self.problem = ""  # why there is no connection; "" at first
         self.name = name_of(config)
         self._servers = list(config.cluster.servers)
-        self._tls = _tls(Path(config.cluster.credentials), self.name) if _needs_tls(self._servers) else None
+        self._credentials = Path(config.cluster.credentials)
+        self._tls()
         self._wake = wake
         self._first: list[Task] = []
         self._tasks: list[Task] = []
@@ -75,6 +77,11 @@ class Link:
     def connected(self) -> bool:
         """Whether there is a connection, as far as is known."""
         return self._client is not None
+
+    @property
+    def broken(self) -> bool:
+        """Whether its thread has ended by a mistake, which it has told of: only a new process connects again."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self._stop.is_set()
 
     def wait(self, patience: float) -> None:
         """For a connection; LinkError if there is none by then."""
@@ -118,7 +125,7 @@ class Link:
         while not self._stop.is_set():
             try:
                 await self._once()
-            except TROUBLES as error:
+            except (*TROUBLES, LinkError) as error:
                 self.problem = f"{', '.join(self._servers)}: {_words(error)}"
             await first(self._stop.wait(), asyncio.sleep(_AGAIN))
 
@@ -151,7 +158,7 @@ class Link:
         connecting = client.connect(
             [self._next()],
             name=self.name,
-            tls=self._tls,
+            tls=self._tls(),
             tls_handshake_first=False,
             allow_reconnect=False,
             max_reconnect_attempts=1,
@@ -166,6 +173,10 @@ class Link:
             await within(PATIENCE, connecting)
         except nats.errors.NoServersError:
             raise (why or [LinkError("no server")])[0] from None
+
+    def _tls(self) -> ssl.SSLContext | None:
+        """By the files as they are now: they may be others since the last connection."""
+        return _tls(self._credentials, self.name) if _needs_tls(self._servers) else None
 
     def _next(self) -> str:
         """The server to try now: each in turn, as one may take connections and do no more."""

@@ -68,7 +68,7 @@ class Shares:
         found = {entry.key: entry for entry in entries}
         self._look(found, now)
         mine = found.get(f"c.{self._name}")
-        said = _object(mine.value) if mine else {}
+        said = mine.said() if mine else {}
         another = said and said.get("instance") != self.instance and said.get("place") != self._place
         if mine and another and self._lives(mine.key, now):
             self.problem = f"another controller is called {self._name}: give each a [cluster] name of its own"
@@ -84,7 +84,7 @@ class Shares:
     def plan(self, entries: Iterable[Entry], *, fit: bool) -> list[Put]:
         """What to change about the partitions; `fit`: whether this controller may hold any."""
         found = {entry.key: entry for entry in entries}
-        holders = {n: _object(entry.value).get("holder") for n in self._all() if (entry := found.get(f"p.{n}"))}
+        holders = {n: str(entry.said().get("holder")) for n in self._all() if (entry := found.get(f"p.{n}"))}
         mine = [n for n in self._all() if holders.get(n) == self._name]
         self._held = frozenset(mine) if fit else frozenset()
         rivals = {name for name, said in self.controllers.items() if said.get("fit")} - {self._name}
@@ -116,15 +116,7 @@ class Shares:
             for key, entry in signs.items()
         }
         living = {key: entry for key, entry in signs.items() if self._lives(key, now)}
-        self.controllers = {key.removeprefix("c."): _object(entry.value) for key, entry in living.items()}
+        self.controllers = {key.removeprefix("c."): entry.said() for key, entry in living.items()}
 
     def _lives(self, key: str, now: float) -> bool:
         return key in self._signs and now - self._signs[key].since < DEAD
-
-
-def _object(value: bytes | None) -> dict[str, Any]:
-    try:
-        found = json.loads(value or b"{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}

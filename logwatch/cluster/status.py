@@ -79,17 +79,22 @@ def controllers_of(config: Config) -> Section:
         link.close()
     newest = max(written.values(), default=0.0)  # all by one clock, the server's
     said = {
-        entry.key.removeprefix("c."): {**json.loads(entry.value), "silent": round(newest - written[entry.key], 1)}
+        entry.key.removeprefix("c."): {**entry.said(), "silent": round(newest - written[entry.key], 1)}
         for entry in entries
         if entry.key.startswith("c.") and entry.value
     }
-    holders = [json.loads(e.value)["holder"] for e in entries if e.key.startswith("p.") and e.value]
+    holders = [str(e.said().get("holder")) for e in entries if e.key.startswith("p.") and e.value]
     problems = differences(said)
     if len(holders) < config.cluster.partitions:
         problems.append(f"only {len(holders)} of {config.cluster.partitions} partitions have a controller")
     problems += [f"{name}: no sign of life for {one['silent']:.0f} s" for name, one in said.items() if _dead(one)]
     rows = {
-        name: {"silent": one["silent"], "read up": one["fit"], "seq": one["seq"], "held": holders.count(name)}
+        name: {
+            "silent": one["silent"],
+            "read up": bool(one.get("fit")),
+            "seq": one.get("seq"),
+            "held": holders.count(name),
+        }
         for name, one in said.items()
     }
     return rows, problems

@@ -171,5 +171,5 @@ def _said(value: bytes | None) -> _SignOfLife:
     try:
         found = json.loads(value or b"{}")
         return _SignOfLife(int(found["generation"]), int(found["partitions"]), frozenset(map(int, found["whole"])))
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, OverflowError):
         return _SignOfLife(0, 1, frozenset())

@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Run until told to stop."""
     config = config_of(args)
     needs_cluster(config)
-    from logwatch.cluster.link import Link
+    from logwatch.cluster.link import BROKEN, Link
     from logwatch.cluster.ship import Shipper
     from logwatch.reading.follow import Wake
 
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     notifier.ready("shipping the log")
     stopped = until_signal(wake.wake)
     try:
-        while not stopped():
+        while not stopped() and not link.broken:
             notifier.alive()
             _once(shipper, link, wake)
     except OSError as error:
@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
     shipper.close()
     wake.close()
     link.close()
+    if link.broken:
+        raise Failure(f"{BROKEN}: to be started again, which systemd does")
     return 0
 
 

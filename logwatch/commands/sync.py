@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from enforce.config import Config
 from enforce.notify import Notifier
+from logwatch.commands import Failure
 from logwatch.commands.common import config_argument, config_of
 from logwatch.commands.daemon import log_to, needs_cluster, until_signal
 
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     needs_cluster(config)
     from logwatch.cluster import bucket
     from logwatch.cluster.layout import TABLE
-    from logwatch.cluster.link import Link
+    from logwatch.cluster.link import BROKEN, Link
     from logwatch.cluster.sync import Mirror
 
     log_to(config, "sync")
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     notifier.ready("following the table")
     stopped = until_signal(lambda: changes.put(None))
     problem = ""
-    while not stopped():
+    while not stopped() and not link.broken:
         notifier.alive()
         _apply(changes, mirror)
         if link.problem != problem:
@@ -64,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
     notifier.stopping()
     mirror.close()
     link.close()
+    if link.broken:
+        raise Failure(f"{BROKEN}: to be started again, which systemd does")
     return 0
 
 

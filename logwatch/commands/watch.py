@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
     _follow(
         controller,
         wake,
-        lambda: _lives(notifier, garbage) and (stopped() or (brain is not None and brain.over())),
+        lambda: _lives(notifier, garbage) and (stopped() or (brain is not None and bool(brain.over()))),
         notifications,
     )
     notifier.stopping()
@@ -91,8 +91,8 @@ def run(args: argparse.Namespace) -> int:
     wake.close()
     end_metrics()
     notifications.close()
-    if brain and brain.over():
-        raise Failure("the stream that was read is gone, or was made anew: to be started again, which systemd does")
+    if brain and (why := brain.over()):
+        raise Failure(f"{why}: to be started again, which systemd does")
     return 0
 
 
