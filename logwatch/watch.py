@@ -28,6 +28,7 @@ from logwatch.core import Core, Step
 from logwatch.dnsbl_client import Asker
 from logwatch.judging.language import PolicyError
 from logwatch.judging.pending_reviews import Confirmation, Release
+from logwatch.judging.policy import Policy
 from logwatch.policy_files import Lists
 from logwatch.ports import Ports, Say, Standing, Table, Written
 from logwatch.reading import loss
@@ -105,9 +106,7 @@ class Controller:
         self._troubles: dict[str, float] = {}
         self._hindered: list[str] | None = None  # by what the log cannot be read, as the journal has it
         self._tell = tell
-        self._herald = Herald(
-            self._told, self._standing(), self.core.judge.guarded, [(rule.name, rule.action) for rule in policy.rules]
-        )
+        self._herald = Herald(self._told, self._standing(), self.core.judge.guarded, _named(policy))
         self._table = ports.table(config, self._standing, self._say, self._written)
         read = self.core.reader.clock  # what had not ended then counts, though it may have by now
         self._recorder.attend(self._decided(read), self._ordered(read))
@@ -169,14 +168,15 @@ class Controller:
         """
         damage: list[DamageError] = []
         for chunk in despite(damage, lines_of(self._past, zone_of(self._config), self._now())):
-            self._step(chunk, ask=False)
+            self._step(chunk, live=False)
             self._table.beat(self._now())
             if stopped():
                 break
         if self._past:
             self._lost["damaged"] += sum(len(error.args) for error in damage)
             self._save()
-            log.info("learned from %s lines, up to %s", self.core.reader.scanner.lines, iso(self.core.reader.clock))
+            learned = (self.core.reader.scanner.lines, iso(self.core.reader.clock), self.core.judge.seq)
+            log.info("learned from %s lines, up to %s; %s decisions by them are in the journal", *learned)
         if damage:
             raise all_of(damage)
 
@@ -264,14 +264,14 @@ class Controller:
 
     # One piece of log.
 
-    def _step(self, chunk: bytes, *, ask: bool = True) -> None:
+    def _step(self, chunk: bytes, *, live: bool = True) -> None:
         begun = self._now()
         step = self.core.feed(chunk)
-        self._publish(step)
+        self._publish(step, logging.INFO if live else logging.DEBUG)
         os.sched_yield()  # to whoever looks at the table
         self._recorder.take(chunk, step.events, step.decisions, step.held, step.tips)
         self._save_in_time()
-        if ask:
+        if live:
             self._ask(step)
         if chunk:
             self._herald.meter.stepped(begun, self._now(), self.core.reader.clock)
@@ -292,12 +292,12 @@ class Controller:
         }
         return self._recorder.save(self.core.memories(), notes)
 
-    def _publish(self, step: Step) -> None:
+    def _publish(self, step: Step, level: int) -> None:
         effective = [decision for decision in step.decisions if not self.core.said.releases(decision)]
         if effective or step.caps:
             self._table.publish([*effective, *step.caps], self._now())
         for decision in step.decisions:
-            log.info("%s", line(decision))
+            log.log(level, "%s", line(decision))
         told = self._table.to_tell(effective, self._now())
         self._herald.decided(told, step.held, self.core.judge.guarded, self._now())
 
@@ -348,6 +348,7 @@ class Controller:
     def _renew(self, core: Core) -> None:
         """Another core, which remembers what this one has just written down."""
         self.core = core
+        self._herald.meter.expect(_named(core.judge.policy))
         self._take_up()
 
     def _note_lists(self) -> None:
@@ -447,6 +448,11 @@ class Controller:
             self._troubles[about] = now
             log.warning("%s", problem)
             self._herald.trouble(about, problem, now)
+
+
+def _named(policy: Policy) -> list[tuple[str, str]]:
+    """Each rule with what it does."""
+    return [(rule.name, rule.action) for rule in policy.rules]
 
 
 def _by_key(decisions: Iterable[Decision]) -> dict[str, list[Decision]]:

@@ -371,6 +371,18 @@ class TestReload:
         (decision,) = machine.journalled(Journal.decisions)
         assert decision.evidence == {"recipients in 10m": {"value": 8, "threshold": 7}}
 
+    def test_a_new_rule_s_decisions_are_counted_from_none(self, machine: Machine) -> None:
+        """Prometheus sees no rise in a first value."""
+        with machine.controller() as controller:
+            self.reload(machine, controller, POLICY.replace("flood", "other"))
+            controller.once()
+            assert controller.figures()["mailbrake_decisions_total"]["other", "tempfail", "enforce"] == 0
+            machine.send()
+            controller.once()
+            machine.now += 1
+            controller.once()
+            assert controller.figures()["mailbrake_decisions_total"]["other", "tempfail", "enforce"] == 1
+
     def test_an_open_case_goes_on_under_its_reference(self, machine: Machine) -> None:
         machine.send()
         with machine.controller() as controller:
@@ -949,6 +961,21 @@ class TestLearning:
         replayed = core_of(machine.config, policy_of(machine.config), start_of([*paths, str(machine.log)], None, NOW))
         found = [d for step in rerun(replayed, [*paths, str(machine.log)], NOW) for d in step.decisions]
         assert found == live != []
+
+    def test_what_was_decided_then_is_told_in_a_number(
+        self, machine: Machine, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A year of logs may have thousands of cases, which nobody wants to read in the log of today."""
+        caplog.set_level("INFO")
+        paths = self.past(machine)
+        machine.policy.write_text(POLICY)
+        with closing(Controller(machine.config, lambda: machine.now, past=paths)) as controller:
+            controller.learn()
+            assert "up to 2026-11-23T12:00:00" in caplog.text
+            assert "; 8 decisions by them are in the journal" in caplog.text
+            assert "tempfail account:" not in caplog.text
+            controller.once()
+            assert "tempfail account:carol" in caplog.text
 
     def test_it_is_refused_where_there_is_a_past(self, machine: Machine) -> None:
         """Order of time cannot be had any more; says what to do."""

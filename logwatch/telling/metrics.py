@@ -93,9 +93,13 @@ class Meter:
         self._busy = 0.0
         self._lag: float | None = None
         self._decisions: Counter[tuple[str, ...]] = Counter()
+        self.expect(rules)
+        self._troubles: Counter[tuple[str, ...]] = Counter({(about,): 0 for about in TROUBLES})
+
+    def expect(self, rules: Iterable[tuple[str, str]]) -> None:
+        """Rules that may decide something from now on."""
         for name, action in rules:
             self._decisions.update({(name, did, mode): 0 for did in (action, "release") for mode in _MODES})
-        self._troubles: Counter[tuple[str, ...]] = Counter({(about,): 0 for about in TROUBLES})
 
     def stepped(self, begun: float, ended: float, clock: float) -> None:
         """A piece of log was dealt with; its last line has the time `clock`."""

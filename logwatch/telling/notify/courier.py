@@ -162,7 +162,7 @@ class Courier:
         return self._send(message)
 
     def _lose(self, message: Message, outcome: str, why: str) -> None:
-        self._count(outcome, sum(message.counts.values()))
+        self._count(outcome, sum(message.counts.values()) + message.lost)
         log.warning("a notification by %s was lost: %s", self.name, why)
 
     def _count(self, outcome: str, untold: int) -> None:

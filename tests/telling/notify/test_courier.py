@@ -17,7 +17,7 @@ from enforce import config as configuration
 from logwatch.telling.journal import Journal
 from logwatch.telling.journal_file import JournalError
 from logwatch.telling.notify import Clocks, Grouping, Happening, Message, Notifications, channels_of
-from logwatch.telling.notify.channels import Channel
+from logwatch.telling.notify.channels import Channel, UnsentError
 from tests.mta.waiting import wait_for
 from tests.telling.decisions import NOW
 from tests.telling.receivers import Hook, Mailbox
@@ -93,6 +93,25 @@ class TestNotifications:
             notifications.close(10)
         assert [posted["lost"] for posted in hook.posted] == [1]
         assert f"a notification by webhook was lost: {hook.where} answers 404" in caplog.text
+
+    def test_what_was_lost_before_a_message_that_is_lost_is_said_with_the_next(self) -> None:
+        """Seven that found no room, and the one that could not be sent."""
+        said: list[Message] = []
+        refused = [UnsentError("not now", again=False)]
+
+        def send(message: Message) -> None:
+            if refused:
+                raise refused.pop()
+            said.append(message)
+
+        grouping = Grouping(0.0)
+        grouping.lose(7)
+        notifications = Notifications([Channel("one", send)], grouping, CLOCKS)
+        notifications.tell(braked(0))
+        wait_for(lambda: notifications.outcomes()["one", "failed"], 60, "the first to be lost")
+        notifications.tell(braked(1))
+        notifications.close(10)
+        assert [message.lost for message in said] == [8]
 
     def test_nobody_waits_for_a_channel_that_is_stalled(self, hook: Hook) -> None:
         """What finds no room is counted."""
