@@ -16,6 +16,7 @@ import os
 import platform
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -105,6 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         args = parser().parse_args(argv)
+        _check_zone()
         status = int(args.run(args))
         sys.stdout.flush()
     except ReportedError as error:
@@ -122,6 +124,14 @@ def _open_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))
+
+
+def _check_zone() -> None:
+    """Python tells no time in a zone that is a day or more away, as `TZ=XXX24` is."""
+    try:
+        datetime.now().astimezone()
+    except ValueError:
+        raise UsageError(f"TZ={os.environ.get('TZ')}: less than a day from UTC is possible; try TZ=UTC") from None
 
 
 def _of_this_machine(error: OSError) -> Failure:

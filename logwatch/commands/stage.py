@@ -74,8 +74,12 @@ class Stage:
 
 @contextlib.contextmanager
 def stage(*, keep: bool) -> Iterator[Stage]:
-    """A stage in a directory of its own, which stays if `keep`."""
-    directory = Path(tempfile.mkdtemp(prefix="mailbrake-demo-"))
+    """A stage in a directory of its own, which stays if `keep`; Failure where none can be made."""
+    try:
+        directory = Path(tempfile.mkdtemp(prefix="mailbrake-demo-"))
+    except OSError as error:
+        remedy = "name a directory that can be written: TMPDIR=DIRECTORY before the command"
+        raise Failure(f"{error.strerror}: {remedy}") from None
     try:
         with contextlib.ExitStack() as stack:
             yield Stage(directory, stack)

@@ -37,6 +37,14 @@ def test_what_needs_no_dataframe_does_not_import_pandas(command: str, config: Pa
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("zone", ["XXX24", "XXX-30"])
+def test_a_zone_that_is_a_day_away_is_said(zone: str) -> None:
+    """The C library knows it, Python does not."""
+    done = mailbrake("events", "-", TZ=zone)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"mailbrake: TZ={zone}: ")
+
+
 def test_the_version_is_told_with_what_it_runs_on() -> None:
     """Of mailbrake, and of what it runs on: where a report of a mistake begins."""
     done = mailbrake("--version")

@@ -9,6 +9,7 @@ from pathlib import Path
 from logwatch.cluster.names import partition
 from logwatch.commands.demo_cluster import PEOPLE
 from tests.commands.running import mailbrake
+from tests.commands.test_why import told_within
 
 
 def test_the_demo_shows_the_closed_loop() -> None:
@@ -36,6 +37,14 @@ def test_the_demo_shows_the_closed_loop() -> None:
     _assert_told(story, told)
     assert "alice  MAIL FROM  →  4" not in told
     assert set(Path("/tmp").glob("mailbrake-demo-*")) == before
+
+
+def test_a_demo_that_has_no_place_says_so() -> None:
+    """Where nothing can be written, as on a machine that is brought up read-only."""
+    done = told_within("ulimit -f 0", "demo")
+    assert done.returncode == 1
+    assert done.stderr.startswith("mailbrake: No usable temporary directory found in ['/tmp', ")
+    assert "TMPDIR=DIRECTORY" in done.stderr
 
 
 def test_the_demo_of_a_cluster_kills_one_of_each() -> None:
