@@ -5,34 +5,47 @@ from __future__ import annotations
 import importlib.util
 import logging
 import logging.handlers
+import os
 import resource
 import signal
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TextIO
 
 from enforce.config import Config, effective
 from enforce.syslog import Outlet, Syslog
 from logwatch.commands import Failure, UsageError
 
 _PATIENCE = 0.4  # seconds for each log to take the last lines
+_JOURNAL = Path("/run/systemd/journal/dev-log")
 
 
-def log_to(config: Config, command: str) -> None:
-    """Standard error, and syslog where there is one."""
+def log_to(config: Config, command: str, journal: Path = _JOURNAL) -> None:
+    """Standard error, and syslog where there is one; that alone where both end in systemd's journal.
+
+    `journal`: its socket for syslog.
+    """
     root = logging.getLogger("mailbrake")
     root.setLevel(logging.INFO)
     here = _Outgoing(_say, lambda _: None)
     here.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    root.addHandler(here)
     path = config.milter.syslog
+    if not (_goes_to_the_journal(sys.stderr) and Path(path).resolve() == journal):
+        root.addHandler(here)
     if path and Path(path).is_socket():
         # not facility mail: what is said about the log must not stand in it
         write = Syslog(path, f"mailbrake-{command}: ", logging.handlers.SysLogHandler.LOG_DAEMON)
         root.addHandler(_Outgoing(write, partial(_without_syslog, here, path)))
     for row in effective(config):
         root.info("%s", row)
+
+
+def _goes_to_the_journal(stream: TextIO) -> bool:
+    """Whether this is the stream that systemd has made for a unit (JOURNAL_STREAM in systemd.exec(5))."""
+    here = os.fstat(stream.fileno())
+    return os.environ.get("JOURNAL_STREAM") == f"{here.st_dev}:{here.st_ino}"
 
 
 def _say(line: str, _level: int) -> None:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.enforce.daemon import wait_until
 
 
@@ -87,3 +89,34 @@ def test_a_standard_error_that_takes_no_lines_holds_up_nothing(tmp_path: Path) -
             assert watch.wait(60) == 0
     os.close(reading)
     os.close(writing)
+
+
+CODE = """
+import logging, os, sys
+from pathlib import Path
+from enforce.config import Config, Milter
+from logwatch.commands.daemon import log_to
+stream, syslog, journal = sys.argv[1:]
+here = os.fstat(2)
+os.environ["JOURNAL_STREAM"] = f"{here.st_dev}:{here.st_ino}" if stream == "journal" else "1:2"
+log_to(Config(milter=Milter(syslog=syslog)), "watch", Path(journal))
+logging.getLogger("mailbrake").info("once")
+"""
+
+
+@pytest.mark.parametrize(
+    ("stream", "socket_of", "twice"),
+    [("journal", "journal", False), ("journal", "another", True), ("terminal", "journal", True)],
+)
+def test_a_line_reaches_systemds_journal_once(tmp_path: Path, stream: str, socket_of: str, twice: bool) -> None:
+    """By syslog's socket, if that is the journal's own; whoever looks at standard error sees everything."""
+    with closing(syslog(tmp_path)) as bound:
+        (tmp_path / "dev-log").symlink_to("log")
+        journal = tmp_path / ("log" if socket_of == "journal" else "other")
+        command = [sys.executable, "-c", CODE, stream, str(tmp_path / "dev-log"), str(journal)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            while b"mailbrake-watch: once" not in bound.recv(65536):
+                pass
+            _, said = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert ("INFO once" in said) is twice
