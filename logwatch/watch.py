@@ -54,6 +54,10 @@ _QUIET = 60.0  # seconds before the same trouble is said again
 _TOGETHER = (
     "the policy's text has changed; in a cluster it stays as it was: stop all controllers, change it on all, start them"
 )
+_IN_PART = (
+    "the older logs were learned from up to %s, and no further: it was stopped; to learn from all of them begin anew "
+    "with an empty state directory"
+)
 _COMMON = ("guard", "loss")  # what every controller on the same lines sees
 
 log = logging.getLogger("mailbrake.watch")
@@ -101,6 +105,9 @@ class Controller:
         self.asker = Asker(zones, config.reputation, time.monotonic) if zones else None
         self._take_up()
         self._compare_names()
+        self._learning = False
+        if self.journal.noted("learning"):
+            log.warning(_IN_PART, iso(self.core.reader.clock))
         self._lost = Counter(self.journal.noted("losses") or {})  # by what followed the log in earlier lives
         self._warner = loss.Warner(self._losses())
         self._troubles: dict[str, float] = {}
@@ -167,12 +174,15 @@ class Controller:
         packed logs that are damaged is learned what can be read; DamageError when all has been.
         """
         damage: list[DamageError] = []
+        self._learning = bool(self._past)
         for chunk in despite(damage, lines_of(self._past, zone_of(self._config), self._now())):
             self._step(chunk, live=False)
             self._table.beat(self._now())
             if stopped():
-                break
-        if self._past:
+                log.warning(_IN_PART, iso(self.core.reader.clock))
+                return
+        if self._learning:
+            self._learning = False
             self._lost["damaged"] += sum(len(error.args) for error in damage)
             self._save()
             learned = (self.core.reader.scanner.lines, iso(self.core.reader.clock), self.core.judge.seq)
@@ -289,6 +299,7 @@ class Controller:
             "positions": self.source.positions(),
             "losses": self._lost + self.source.losses(),
             "names": self._names(),
+            "learning": self._learning,
         }
         return self._recorder.save(self.core.memories(), notes)
 

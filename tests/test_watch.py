@@ -977,6 +977,20 @@ class TestLearning:
             controller.once()
             assert "tempfail account:carol" in caplog.text
 
+    def test_that_it_was_stopped_is_said_then_and_at_the_next_start(
+        self, machine: Machine, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """It was said to have learned, and nobody knew that half of the past was missing."""
+        caplog.set_level("INFO")
+        with closing(Controller(machine.config, lambda: machine.now, past=self.past(machine))) as controller:
+            controller.learn(lambda: True)
+        assert "learned from up to 2026-11-" in caplog.text
+        assert "decisions by them" not in caplog.text
+        for said in (1, 0):
+            caplog.clear()
+            with machine.controller():
+                assert caplog.text.count("it was stopped; to learn from all of them begin anew") == said
+
     def test_it_is_refused_where_there_is_a_past(self, machine: Machine) -> None:
         """Order of time cannot be had any more; says what to do."""
         paths = self.past(machine)
