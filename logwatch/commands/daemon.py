@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 from enforce.config import Config, effective
 from enforce.syslog import Outlet, Syslog
@@ -32,7 +31,7 @@ def log_to(config: Config, command: str, journal: Path = _JOURNAL) -> None:
     here = _Outgoing(_say, lambda _: None)
     here.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     path = config.milter.syslog
-    if not (_goes_to_the_journal(sys.stderr) and Path(path).resolve() == journal):
+    if not (_errors_go_to_the_journal() and Path(path).resolve() == journal):
         root.addHandler(here)
     if path and Path(path).is_socket():
         # not facility mail: what is said about the log must not stand in it
@@ -42,10 +41,13 @@ def log_to(config: Config, command: str, journal: Path = _JOURNAL) -> None:
         root.info("%s", row)
 
 
-def _goes_to_the_journal(stream: TextIO) -> bool:
-    """Whether this is the stream that systemd has made for a unit (JOURNAL_STREAM in systemd.exec(5))."""
-    here = os.fstat(stream.fileno())
-    return os.environ.get("JOURNAL_STREAM") == f"{here.st_dev}:{here.st_ino}"
+def _errors_go_to_the_journal() -> bool:
+    """Whether standard error is what systemd has made for a unit (JOURNAL_STREAM in systemd.exec(5))."""
+    made = os.environ.get("JOURNAL_STREAM")
+    if not made:
+        return False
+    here = os.fstat(2)
+    return made == f"{here.st_dev}:{here.st_ino}"
 
 
 def _say(line: str, _level: int) -> None:
