@@ -292,7 +292,7 @@ class TestThePage:
             code = code.replace(written, meant)
         code += "print(len(curve), labels, len(decisions.columns), len(reviews.columns))"
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stdout) == (0, "11 {} 12 8\n"), done.stderr
+        assert (done.returncode, done.stdout) == (0, "11 {} 12 9\n"), done.stderr
 
 
 class TestMistakes:
