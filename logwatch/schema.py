@@ -145,7 +145,7 @@ MOMENTS = {
 RateColumn = tuple[str, int]  # (signal, window in seconds)
 
 # Rates of many events or keys: equally long columns. Plain arrays, for the reason given at Columns.
-Rates = Mapping[RateColumn, NDArray[Any]]
+RateTable = Mapping[RateColumn, NDArray[Any]]
 
 
 class Span(NamedTuple):
@@ -191,8 +191,8 @@ class History:
 
     rows: NDArray[np.int64]
     keys: NDArray[Any]
-    values: Rates
-    above: Callable[[Sequence[int], Sequence[Floor]], Rates]
+    values: RateTable
+    above: Callable[[Sequence[int], Sequence[Floor]], RateTable]
 
 
 @dataclasses.dataclass(frozen=True)

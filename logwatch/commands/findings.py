@@ -22,7 +22,7 @@ from logwatch.schema import Facts
 from logwatch.settings import core_of, policy_of, zone_of
 from logwatch.telling import orders
 from logwatch.telling.journal import Journal
-from logwatch.telling.report.findings import Findings, Guard, Nearby, ReportedCase, Sender, Written
+from logwatch.telling.report.findings import Findings, Guard, Nearby, ReportedCase, RuleWords, Sender
 from logwatch.telling.report.tally import Tally, cases, put_by_rule
 from logwatch.weighing.nearest import Nearest
 
@@ -102,9 +102,9 @@ def _policy_name(config: Config) -> str:
     return f"Policy: {config.policy.file}" if config.policy.file else "Policy: the one that comes with mailbrake"
 
 
-def _written(policy: Policy, config: Config | None) -> list[Written]:
+def _written(policy: Policy, config: Config | None) -> list[RuleWords]:
     """The rules in their own words, with the mode in which they count."""
-    return [Written(rule.name, rule.kind, f"{rule.deed}", _mode(policy, rule, config)) for rule in policy.rules]
+    return [RuleWords(rule.name, rule.kind, f"{rule.deed}", _mode(policy, rule, config)) for rule in policy.rules]
 
 
 def _mode(policy: Policy, rule: Any, config: Config | None) -> str:

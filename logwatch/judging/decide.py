@@ -30,7 +30,7 @@ from logwatch.judging.floors import Floors
 from logwatch.judging.policy import ENFORCE, MODES, OBSERVE, SEVERITY, Ceiling, Policy, Rule
 from logwatch.judging.restraint import Restraint
 from logwatch.memory import Memory
-from logwatch.schema import Columns, Decision, History, Rates
+from logwatch.schema import Columns, Decision, History, RateTable
 
 SPARED = "spared"  # the memory of what exemptions were needed for: [epoch seconds, rule] by key
 _EXTEND_AFTER = 0.1  # of a decision's duration
@@ -295,7 +295,7 @@ class _Hit(NamedTuple):
     place: int
     rule: Rule
     holds: bool
-    values: Rates
+    values: RateTable
 
     def rates(self) -> dict[Any, float]:
         """What the rule sees there."""

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from logwatch.judging.conditions import AsFloats
 from logwatch.judging.policy import Rule
 from logwatch.memory import Memory
-from logwatch.schema import Floor, History, RateColumn, Rates
+from logwatch.schema import Floor, History, RateColumn, RateTable
 
 _LONGEST = 8 * 86400.0  # more than any window: floors older than this mean nothing
 
@@ -51,9 +51,9 @@ class Shown:
 
     def __init__(self, history: History, released: Sequence[_Released]) -> None:
         self._history, self._released = history, released
-        self._known: dict[float, tuple[Rates, AsFloats]] = {}  # by the longest window
+        self._known: dict[float, tuple[RateTable, AsFloats]] = {}  # by the longest window
 
-    def to(self, rule: Rule) -> tuple[Rates, AsFloats]:
+    def to(self, rule: Rule) -> tuple[RateTable, AsFloats]:
         """The values, and the same as floating point numbers."""
         longest = max(rate.window_seconds for rate in rule.rates()) if self._released else 0.0
         if longest not in self._known:
@@ -61,7 +61,7 @@ class Shown:
             self._known[longest] = values, AsFloats(values)
         return self._known[longest]
 
-    def _above(self, longest: float) -> Rates:
+    def _above(self, longest: float) -> RateTable:
         limited = [row for row in self._released if row.since < longest]  # windows that reach back beyond it
         if not limited:
             return self._history.values
@@ -72,7 +72,7 @@ class Shown:
 class _Replaced(Mapping[RateColumn, Any]):
     """The same with other values in some rows, each column when it is first asked for."""
 
-    def __init__(self, values: Rates, places: Sequence[int], rows: Rates) -> None:
+    def __init__(self, values: RateTable, places: Sequence[int], rows: RateTable) -> None:
         self._values, self._places, self._rows = values, places, rows
         self._known: dict[RateColumn, Any] = {}
 

@@ -16,7 +16,7 @@ from logwatch.measuring.ledger import COLUMNS, Ledger
 from logwatch.measuring.packing import PLACES
 from logwatch.measuring.pool import Pool
 from logwatch.measuring.timeline import MICRO, Coded, Ints, Order, bucket_step, window_start
-from logwatch.schema import ADDITIVE, SIGNALS, Floor, RateColumn, Rates
+from logwatch.schema import ADDITIVE, SIGNALS, Floor, RateColumn, RateTable
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class EventRates(ABC):
     def since(self, signal: str, place: int, floor: Floor) -> int:
         """What an event finds of a signal that came after a floor; negative where there is less than by then."""
 
-    def above(self, values: Rates, places: Sequence[int], floors: Sequence[Floor]) -> Rates:
+    def above(self, values: RateTable, places: Sequence[int], floors: Sequence[Floor]) -> RateTable:
         """The values of some events that count only what came after a floor, one for each of them."""
         rows = [*places]
         return Values(values, {}, lambda column: self._lowered(column[0], values[column][rows], places, floors))
@@ -91,7 +91,7 @@ class Values(Mapping[RateColumn, NDArray[Any]]):
     """
 
     def __init__(
-        self, wanted: Iterable[RateColumn], known: Rates, within: Callable[[RateColumn], NDArray[Any]]
+        self, wanted: Iterable[RateColumn], known: RateTable, within: Callable[[RateColumn], NDArray[Any]]
     ) -> None:
         self._columns = {column: known.get(column) for column in wanted}
         self._within = within

@@ -33,7 +33,7 @@ from logwatch.reading.merge import Piece, in_turn
 from logwatch.reading.names import current_name, dated_inside, is_rotated
 from logwatch.reading.stamp import Stamps
 from logwatch.reading.tail import Tail
-from logwatch.reading.watched_paths import Listing
+from logwatch.reading.watched_paths import PathPatterns
 
 _LOOK = 0.1  # seconds between two looks at directories, where nothing but lines comes
 _SHARE = READ >> 2  # bytes of each log that are looked at together
@@ -140,7 +140,7 @@ class Follower:
         self._begun = begun
         self._clocks: dict[str, float] = {}  # stamp of a log's next line, where several are read together
         self._patterns = tuple(_in_directory(pattern) for pattern in patterns)
-        self._listing = Listing(self._patterns)
+        self._listing = PathPatterns(self._patterns)
         # logs that were followed, though their names may not be there just now
         self.tails = {path: Tail(path, position) for path, position in positions.items() if self._names(path)}
         self._losses: Counter[str] = Counter()  # of logs that are gone

@@ -15,7 +15,7 @@ _ANEW = 5.0  # seconds after which it is looked all the same: a file server's cl
 _Stamps = dict[str, tuple[int, int, int] | None]  # device, inode and time of change of directories
 
 
-class Listing:
+class PathPatterns:
     """The paths that patterns name; a pattern without `*`, `?` or `[` is a path itself, whether it is there or not."""
 
     def __init__(self, patterns: Iterable[str]) -> None:

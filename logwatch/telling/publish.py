@@ -19,7 +19,7 @@ RELEASE = "release"
 _PUBLISHED = ("account", "client", "net")
 
 
-class Written(Protocol):
+class TableWriter(Protocol):
     """What a publisher writes to: `enforce.table.Writer`, or what stands for it."""
 
     def publish(self, changes: Mapping[str, Sequence[Record]], now: float) -> int:
@@ -35,7 +35,7 @@ class Written(Protocol):
 class Publisher:
     """Keeps a table equal to the standing decisions that it is told of."""
 
-    def __init__(self, writer: Written, lease: float) -> None:
+    def __init__(self, writer: TableWriter, lease: float) -> None:
         """`lease`: seconds for which a record holds without a sign of life from here."""
         self._writer = writer
         self._lease = lease

@@ -76,7 +76,7 @@ class Stand:
         )
 
 
-class Change(NamedTuple):
+class PolicyChange(NamedTuple):
     """A line of a policy, what stands there ("" if the rule has no such line) and what to write instead."""
 
     line: int
@@ -88,7 +88,7 @@ class Next(NamedTuple):
     """A rule's next step: percent of the keys, the policy's change, what it and those after it would have meant."""
 
     percent: int
-    change: Change
+    change: PolicyChange
     steps: dict[int, Stand]  # by percent, from the next one on
 
 
@@ -132,7 +132,7 @@ def following(rule: Rule, stand: Stand, text: str) -> Next | None:
     return Next(percent, _change(rule, text, percent), steps)
 
 
-def _change(rule: Rule, text: str, percent: int) -> Change:
+def _change(rule: Rule, text: str, percent: int) -> PolicyChange:
     """Where the rule's mode stands, and what it becomes."""
     plain = _UNSEEN.sub(lambda match: " " * len(match[0]), text)
     following = _STATEMENT.search(plain, rule.at)
@@ -140,7 +140,7 @@ def _change(rule: Rule, text: str, percent: int) -> Change:
     new = f"mode {ENFORCE}" + (f" {percent}%" if percent < 100 else "")
     found = _MODE.search(plain, rule.at, end)
     at = found.start() if found else rule.at + len(plain[rule.at : end].rstrip()) - 1
-    return Change(text.count("\n", 0, at) + 1, found[0] if found else "", new)
+    return PolicyChange(text.count("\n", 0, at) + 1, found[0] if found else "", new)
 
 
 def _weakest(decision: Decision) -> float:

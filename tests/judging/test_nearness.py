@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from logwatch.judging.conditions import Condition
 from logwatch.judging.language import parse
 from logwatch.judging.nearness import nearness
-from logwatch.schema import Rates
+from logwatch.schema import RateTable
 
 from .strategies import any_condition, untimed
 
@@ -19,7 +19,7 @@ def condition(text: str) -> Condition:
     return parse(f"rule r per account: when {text} block for 1h").rules[0].condition
 
 
-def rates_of(**rates: float) -> Rates:
+def rates_of(**rates: float) -> RateTable:
     """One row; a signal's name and its rate in an hour."""
     return {(signal, 3600): np.array([rate], dtype=float) for signal, rate in rates.items()}
 

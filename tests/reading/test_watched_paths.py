@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from logwatch.reading.follow import Follower
-from logwatch.reading.watched_paths import Listing
+from logwatch.reading.watched_paths import PathPatterns
 
 PAST = 1_790_000_000.0
 
@@ -15,7 +15,7 @@ def settled(*directories: Path) -> None:
         os.utime(directory, (PAST, PAST))
 
 
-def named(listing: Listing) -> list[str] | None:
+def named(listing: PathPatterns) -> list[str] | None:
     found = listing.look()
     return None if found is None else [Path(path).name for path, _ in found]
 
@@ -23,7 +23,7 @@ def named(listing: Listing) -> list[str] | None:
 def test_a_directory_is_looked_through_again_only_when_it_has_changed(tmp_path: Path) -> None:
     (tmp_path / "a.log").touch()
     settled(tmp_path)
-    listing = Listing([f"{tmp_path}/*.log"])
+    listing = PathPatterns([f"{tmp_path}/*.log"])
     assert named(listing) == ["a.log"]
     assert named(listing) is None
     (tmp_path / "a.log").write_text("lines\n")
@@ -38,7 +38,7 @@ def test_a_directory_is_looked_through_again_only_when_it_has_changed(tmp_path: 
 
 def test_while_a_directory_has_only_just_changed_its_time_proves_nothing(tmp_path: Path) -> None:
     """What comes within the same tick of the file system's clock leaves it as it is."""
-    listing = Listing([f"{tmp_path}/*.log"])
+    listing = PathPatterns([f"{tmp_path}/*.log"])
     assert named(listing) == []
     (tmp_path / "a.log").touch()
     assert named(listing) == ["a.log"]
@@ -49,7 +49,7 @@ def test_directories_that_a_pattern_names_count_too_and_those_above_them(tmp_pat
     hosts, one = tmp_path / "hosts", tmp_path / "hosts" / "one"
     one.mkdir(parents=True)
     settled(hosts, one)
-    listing = Listing([f"{hosts}/*/mail.log"])
+    listing = PathPatterns([f"{hosts}/*/mail.log"])
     assert named(listing) == []
     assert named(listing) is None
     (one / "mail.log").touch()
@@ -64,9 +64,9 @@ def test_directories_that_a_pattern_names_count_too_and_those_above_them(tmp_pat
 
 def test_a_path_is_named_whether_it_is_there_or_not_and_directories_are_no_logs(tmp_path: Path) -> None:
     (tmp_path / "directory.log").mkdir()
-    listing = Listing([f"{tmp_path}/absent", f"{tmp_path}/*.log"])
+    listing = PathPatterns([f"{tmp_path}/absent", f"{tmp_path}/*.log"])
     assert named(listing) == ["absent"]
-    assert named(Listing([f"{tmp_path}/absent"])) == ["absent"]
+    assert named(PathPatterns([f"{tmp_path}/absent"])) == ["absent"]
 
 
 def test_changes_matter_where_logs_are_where_links_lead_and_where_new_directories_would_come(tmp_path: Path) -> None:

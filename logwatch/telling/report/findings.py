@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 Evidence = Mapping[str, Mapping[str, float]]  # what was compared -> value, threshold
 
 
-class Written(NamedTuple):
+class RuleWords(NamedTuple):
     """A rule of the policy: who it is for, what it does, and in which mode, in the policy's own words."""
 
     name: str
@@ -113,7 +113,7 @@ class Findings:
     begin: float
     end: float
     totals: Mapping[str, int]
-    rules: Sequence[Written]
+    rules: Sequence[RuleWords]
     cases: Sequence[ReportedCase]
     hours: Mapping[int, Hour] = field(default_factory=dict)  # by hour since the epoch; empty where it is not known
     senders: Sequence[Sender] = ()

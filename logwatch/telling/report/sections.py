@@ -10,7 +10,7 @@ from statistics import median
 from logwatch.schema import side
 from logwatch.telling.orders import BY_HAND
 from logwatch.telling.report import charts
-from logwatch.telling.report.findings import Findings, MilterWrote, ReportedCase, Written
+from logwatch.telling.report.findings import Findings, MilterWrote, ReportedCase, RuleWords
 from logwatch.telling.report.layout import (
     axis_of,
     badge,
@@ -35,7 +35,7 @@ _SOON = 120  # seconds: what is longer is told in hours and minutes
 _WIDTHS = (1, 2, 3, 6, 12, 24, 48, 168, 720)  # hours of a bar
 
 _GONE = "no longer in the policy"
-_ORDERED = {name: Written(name, "", "ordered by an operator", "enforce") for name in BY_HAND}
+_ORDERED = {name: RuleWords(name, "", "ordered by an operator", "enforce") for name in BY_HAND}
 
 Section = Callable[[Findings], Markup]
 _NOTHING = Markup("")
@@ -73,7 +73,7 @@ def _rules(found: Findings) -> Markup:
     for case in found.cases:
         by_rule[case.rule].append(case)
     others = by_rule.keys() - {rule.name for rule in found.rules}
-    gone = [_ORDERED[name] if name in _ORDERED else Written(name, "", _GONE, "-") for name in others]
+    gone = [_ORDERED[name] if name in _ORDERED else RuleWords(name, "", _GONE, "-") for name in others]
     held = [rule for rule in (*found.rules, *sorted(gone)) if rule.name in by_rule]
     rows = [_rule(rule, by_rule[rule.name]) for rule in held]
     heads = (
@@ -100,14 +100,14 @@ def _rules(found: Findings) -> Markup:
     )
 
 
-def _idle(rules: Sequence[Written]) -> Markup:
+def _idle(rules: Sequence[RuleWords]) -> Markup:
     """Rules that never held."""
     names = [(tag("strong", rule.name), f" ({rule.deed} per {rule.kind}, {rule.mode})") for rule in rules]
     commas = [[", ", name] if place else name for place, name in enumerate(names)]
     return tag("p", "Never held: ", commas, ".") if names else _NOTHING
 
 
-def _rule(rule: Written, cases: Sequence[ReportedCase]) -> tuple[Child, ...]:
+def _rule(rule: RuleWords, cases: Sequence[ReportedCase]) -> tuple[Child, ...]:
     return (
         rule.name,
         rule.kind,

@@ -22,14 +22,14 @@ from logwatch.telling.report.findings import (
     Nearby,
     Put,
     ReportedCase,
+    RuleWords,
     Sender,
-    Written,
 )
 from logwatch.telling.report.markup import escaped, tag
 from logwatch.telling.report.page import page
 
 BEGIN = 1_764_039_600.0
-RULE = Written("flood", "account", "tempfail", "enforce 10%")
+RULE = RuleWords("flood", "account", "tempfail", "enforce 10%")
 
 
 def case(**changes: object) -> ReportedCase:
@@ -137,7 +137,7 @@ def test_nothing_that_a_stranger_wrote_becomes_markup() -> None:
         sources=[HOSTILE],
         policy=HOSTILE,
         totals={HOSTILE: 1},
-        rules=[Written(HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
+        rules=[RuleWords(HOSTILE, HOSTILE, HOSTILE, HOSTILE)],
         cases=[evil],
         senders=[Sender(HOSTILE, 1, 1, 1, {20417: 1})],
         near=[Nearby(HOSTILE, HOSTILE, 0.9, BEGIN, HOSTILE)],
