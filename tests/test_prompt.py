@@ -114,7 +114,7 @@ class TestRates:
         """A path in the place of events."""
         assert logwatch.rates(log).equals(logwatch.rates(events))
 
-    def test_as_of_a_time(self, events: pd.DataFrame) -> None:
+    def test_rates_may_be_as_of_a_time(self, events: pd.DataFrame) -> None:
         """Nothing that came later counts; a time without zone is in that of the events."""
         at = events["time"][0] + timedelta(minutes=5)
         before = events.iloc[:-5]  # until the clock is set back
@@ -201,7 +201,7 @@ class TestSweep:
         curve = logwatch.sweep(logwatch.read(path), policy, "burst", "recipients", [6])
         assert list(curve.loc[6, ["cases", "messages", "recipients"]]) == [1, 2, 8]
 
-    def test_against_the_truth(self, events: pd.DataFrame) -> None:
+    def test_labels_tell_what_was_caught_missed_and_wrong(self, events: pd.DataFrame) -> None:
         """Bob was hijacked, all the time or from some time on; Alice never."""
         always = logwatch.sweep(events, BURST, "burst", "recipients in 10m", [0, 6], labels=["account:bob"])
         assert list(always.loc[6, ["caught", "missed", "wrong", "leak", "leak_total"]]) == [1, 0, 0, 9, 9]
@@ -304,14 +304,14 @@ class TestMistakes:
         for name in logwatch.__all__:
             assert f"\n    {name}(" in told
 
-    def test_a_frame_that_is_none(self, events: pd.DataFrame) -> None:
+    def test_a_frame_that_lacks_columns_is_told_with_them(self, events: pd.DataFrame) -> None:
         """It says what is missing."""
         with pytest.raises(ValueError, match="or a part of it; it lacks event, account, "):
             logwatch.rates(pd.DataFrame({"a": [1]}))
         with pytest.raises(ValueError, match="it lacks nrcpt"):
             logwatch.replay(events.drop(columns=["nrcpt"]), BURST)
 
-    def test_events_in_another_order(self, events: pd.DataFrame) -> None:
+    def test_events_in_another_order_are_refused_with_the_remedy(self, events: pd.DataFrame) -> None:
         """A clock that goes back makes all that was counted be forgotten: a sorted frame would decide nothing."""
         with pytest.raises(ValueError, match=r'events.sort_values\("line"\) puts them in it'):
             logwatch.replay(events.sort_values("account"), BURST)
@@ -323,37 +323,37 @@ class TestMistakes:
         later = events.assign(clock=events["clock"] + pd.Timedelta("1D"))
         assert len(logwatch.history(pd.concat([events, later]), "recipients", "1h")) > 0
 
-    def test_a_part_without_rows(self, events: pd.DataFrame) -> None:
+    def test_a_part_without_rows_gives_an_empty_frame(self, events: pd.DataFrame) -> None:
         """Nobody of it: an empty frame, as everywhere."""
         nobody = events[events["account"] == "account:nobody"]
         assert logwatch.rates(nobody).empty
         assert logwatch.replay(nobody, BURST).empty
 
-    def test_windows(self, events: pd.DataFrame) -> None:
+    def test_one_window_will_do_and_none_will_not(self, events: pd.DataFrame) -> None:
         """One is a window, too; none are not."""
         assert logwatch.rates(events, windows="1h").equals(logwatch.rates(events, windows=["1h"]))
         with pytest.raises(ValueError, match="at least one window"):
             logwatch.rates(events, windows=[])
 
     @pytest.mark.parametrize("labels", ["account:bob", ["bob"], {"bob": ("2026-01-01", "2026-01-02")}])
-    def test_labels_that_are_no_keys(self, events: pd.DataFrame, labels: object) -> None:
+    def test_labels_that_are_no_keys_are_refused(self, events: pd.DataFrame, labels: object) -> None:
         """They would count as nobody, and every catch as wrong."""
         with pytest.raises(ValueError, match="expected keys such as account:bob"):
             logwatch.sweep(events, BURST, "other", "messages", [5], labels)  # type: ignore[arg-type]
 
-    def test_no_values(self, events: pd.DataFrame) -> None:
+    def test_a_sweep_without_values_is_refused(self, events: pd.DataFrame) -> None:
         """There is no curve of nothing."""
         with pytest.raises(ValueError, match="at least one value to try"):
             logwatch.sweep(events, BURST, "other", "messages", [])
 
-    def test_a_zone_and_a_realm_that_are_none(self, log: Path) -> None:
+    def test_a_zone_or_realm_that_is_none_is_refused_with_the_remedy(self, log: Path) -> None:
         """As in the configuration."""
         with pytest.raises(ValueError, match="did you mean Europe/Berlin"):
             logwatch.read(log, zone="Berlin")
         with pytest.raises(ValueError, match="expected a domain such as"):
             logwatch.read(log, default_realm="@example.com")
 
-    def test_labels_of_a_state_directory(self, tmp_path: Path) -> None:
+    def test_labels_of_a_state_directory_are_those_of_its_journal(self, tmp_path: Path) -> None:
         """Its journal is meant; that there is none is said as of the file."""
         with pytest.raises(JournalError, match="there is no journal yet"):
             logwatch.labels(tmp_path)

@@ -54,7 +54,7 @@ def test_it_is_said_that_it_is_damaged_and_what_to_do(machine: Machine, words: s
 
 
 @pytest.mark.parametrize("option", ["--state", "--answers"])
-def test_so_does_a_replay_that_is_to_take_it_up(machine: Machine, option: str) -> None:
+def test_a_replay_that_is_to_take_up_a_damaged_journal_says_so_as_well(machine: Machine, option: str) -> None:
     done = mailbrake("replay", machine.log, option, machine.directory / "state")
     assert done.returncode == 1
     assert "journal.sqlite: cannot be read: database disk image is malformed: it is damaged" in done.stderr

@@ -67,7 +67,7 @@ def test_logs_may_stand_behind_the_options(tmp_path: Path) -> None:
     assert "unrecognized arguments: " in wrong.stderr
 
 
-def test_the_same_as_json(machine: Machine) -> None:
+def test_json_has_the_values_by_signal_and_window(machine: Machine) -> None:
     """One object, with the values by signal and window, and where the account was used."""
     done = mailbrake("why", "alice", "--json", *config(machine))
     current = json.loads(done.stdout)["current"]

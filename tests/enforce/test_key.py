@@ -43,7 +43,7 @@ def test_an_account_is_its_own_account(login: str, keep_case: bool) -> None:
 @given(logins | st.text(min_size=280, max_size=420), st.sampled_from(["example.com", "Example.COM", "x" * 250]))
 @example("x" * 600, "example.com")
 @example("\u212a" * 150, "example.com")
-def test_so_is_one_with_the_sites_own_domain(login: str, realm: str) -> None:
+def test_an_account_with_the_sites_own_domain_is_its_own_account(login: str, realm: str) -> None:
     """However long it is: the key's cut takes no domain away that would then be added again."""
     once = key.account(login, realm)
     if once is not None:

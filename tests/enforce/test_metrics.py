@@ -89,7 +89,7 @@ class TestEndpoint:
                 one.close()
             close()
 
-    def test_serves_ipv6(self) -> None:
+    def test_figures_are_served_by_ipv6_as_well(self) -> None:
         """[ADDRESS]:PORT."""
         where = f"[::1]:{next(free_ports())}"
         close = exposition.serve(where, (Metric("y", "gauge", "Y"),), lambda: {"y": {PLAIN: 0.5}})

@@ -99,7 +99,7 @@ class TestNewNetworks:
         rows = [queued(0), *(queued(8 + part, client=ABROAD) for part in (0, 0.5, 1.1))]
         assert unusual("new_networks", *rows) == [0, 1, 1, 0]
 
-    def test_so_is_one_next_door(self) -> None:
+    def test_a_network_next_door_is_new_as_well(self) -> None:
         assert unusual("new_networks", queued(0), queued(8, client="client:192.0.99.1")) == [0, 1]
 
     def test_after_half_a_year_an_account_is_in_its_first_week_again(self) -> None:

@@ -80,7 +80,7 @@ LINES: dict[bytes, dict[str, int]] = {
 
 
 @pytest.mark.parametrize(("line", "expected"), LINES.items())
-def test_what_a_line_adds(line: bytes, expected: dict[str, int]) -> None:
+def test_a_line_adds_to_the_signals_that_it_should_and_no_others(line: bytes, expected: dict[str, int]) -> None:
     events = _core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events
     added = amounts(EventChunk(Habits().observe(events)))[2:].sum(axis=0)
     assert {name: n for name, n in zip(ADDITIVE, added.tolist(), strict=True) if n} == expected
@@ -226,7 +226,7 @@ SHOWN: dict[bytes, dict[str, object]] = {
 
 
 @pytest.mark.parametrize(("line", "expected"), SHOWN.items())
-def test_what_a_line_shows(line: bytes, expected: dict[str, object]) -> None:
+def test_a_line_shows_the_values_that_it_should_and_no_others(line: bytes, expected: dict[str, object]) -> None:
     events = Habits().observe(_core().feed(OPEN + b"Nov 25 03:27:48 mx1 " + line + b"\n").events)
     found = shown(DISTINCT, EventChunk(events))
     assert {signal: events[name][-1] for signal, (name, shows) in found.items() if shows[-1]} == expected

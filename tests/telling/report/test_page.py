@@ -194,7 +194,7 @@ def test_the_page_loads_nothing() -> None:
         ({"cases": [case(key="net:192.0.2.0/24")]}, "limit 200 3 75 9 extended"),
     ],
 )
-def test_what_the_page_says(changes: dict[str, object], told: str) -> None:
+def test_the_page_says_in_words_what_was_found(changes: dict[str, object], told: str) -> None:
     """In words, for each turn that things can take."""
     assert told in words(findings(**changes))
 
