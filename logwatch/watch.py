@@ -162,6 +162,8 @@ class Controller:
     def _is_time(self) -> bool:
         """Whether to see to what need not be seen to at each wake of a busy log: `SAVE_EVERY` after the last time."""
         now = self._now()
+        if now < self._looked - POLL:
+            self._recall()
         if now != self._looked and lately(self._looked, now, SAVE_EVERY):  # a clock that stands still tells nothing
             return False
         self._looked = now
@@ -220,6 +222,13 @@ class Controller:
             table=self._table.health(now),
         )
         self._herald.meter.take(seen)
+
+    def _recall(self) -> None:
+        """The clock has been set back: what had ended by it stands again, and is nothing new."""
+        try:
+            self._herald.standing.recall(self._standing())
+        except sqlite3.Error as error:
+            self._say("journal", f"{self._config.journal}: cannot be read: {error}")
 
     def close(self) -> None:
         """Write the last position; the table keeps what stands until its leases run out."""

@@ -17,8 +17,12 @@ class Standing:
 
     def __init__(self, decisions: Iterable[Decision]) -> None:
         """`decisions` stood before, and are nothing new."""
-        self._last = {(decision.key, decision.rule): decision for decision in decisions}
         self._counted: dict[str, int] = {}
+        self.recall(decisions)
+
+    def recall(self, decisions: Iterable[Decision]) -> None:
+        """These stand, and are nothing new; no others do."""
+        self._last = {(decision.key, decision.rule): decision for decision in decisions}
         self._count_until = float("-inf")  # so long as nothing changes, the last count holds
 
     def take(self, decisions: Iterable[Decision], now: float) -> list[Decision]:

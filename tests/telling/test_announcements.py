@@ -59,6 +59,21 @@ class TestController:
     def told(self, machine: Telling) -> list[Happening]:
         return machine.told
 
+    def test_what_stood_before_the_clock_was_ahead_is_counted_and_nothing_new(
+        self, machine: Telling, told: list[Happening]
+    ) -> None:
+        """A case had ended by that clock; once it is set back the case stands again, and goes on."""
+        begun = machine.now
+        machine.send()
+        with machine.controller() as controller:
+            for passed in (9e4, 1200):
+                machine.now = begun + passed
+                controller.once()
+                assert controller.figures()["mailbrake_standing"]["enforce",] == (passed < 3600)
+            machine.send()
+            controller.once()
+        assert [happening.about for happening in told] == ["decision"]
+
     def test_tells_of_a_new_case_once(self, machine: Telling, told: list[Happening]) -> None:
         """Not of its extension, and not again after a restart."""
         with machine.controller() as controller:
