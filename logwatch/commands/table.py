@@ -161,15 +161,18 @@ def _order(args: argparse.Namespace, config: Config) -> int:
             "unless `mailbrake watch` is started",
             file=sys.stderr,
         )
-    if problem := _unheard(config):
+    if problem := _unheard(key, config):
         print(f"mailbrake: {problem}", file=sys.stderr)
     return 0
 
 
-def _unheard(config: Config) -> str:
+def _unheard(key: str, config: Config) -> str:
     """Why an order changes no reply, as far as can be seen from here; "" where it may."""
     if config.cluster.servers or config.export.files:
         return ""
+    judge, kind = config.milter.judge, "accounts" if key.startswith("account:") else "clients"
+    if judge not in ("both", kind):
+        return f'[milter] judge = "{judge}": the milter of this configuration does not look at {kind}'
     where = config.milter.socket
     try:
         connect(where)

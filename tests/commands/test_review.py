@@ -167,6 +167,12 @@ class TestReview:
             milter.listen()
             assert "no milter answers" not in said()
         assert "no milter answers (Connection refused)" in said()
+        for judge, command in (("clients", "table block bob"), ("accounts", "table block 192.0.2.7")):
+            told = settings.read_text()
+            settings.write_text(told + f'judge = "{judge}"\n')
+            done = mailbrake(*command.split(), "--for", "1h", *config(machine))
+            assert f'[milter] judge = "{judge}": the milter of this configuration does not look at' in done.stderr
+            settings.write_text(told)
         settings.write_text(settings.read_text() + f'[export]\nfiles = {{ text = "{machine.directory}/x" }}\n')
         assert "no milter answers" not in said()
 
