@@ -76,11 +76,11 @@ def run(config: Config) -> int:
     except ImportError as error:
         _say(f"{_NO_PYMILTER} ({error})")
         return 1
-    for option in [*configuration.effective(config), f"table: {config.table}"]:
-        _say(option)
     _allow_files()
     signals.keep_from_threads()
     outlets = _outlets(config)
+    for option in [*configuration.effective(config), f"table: {config.table}"]:
+        outlets["stderr"].put(option)
     tell = partial(_tell, outlets)
     doubts = milter.Doubts(tell, time.monotonic)
     repeats = Repeats(tell)
@@ -92,11 +92,12 @@ def run(config: Config) -> int:
         import_all()
         became = identity.become(whom)
     except (SocketError, OSError) as error:
-        _say(str(error))
+        outlets["stderr"].put(str(error))
+        outlets["stderr"].close(_PATIENCE)
         return 1
     if became:
         tell(became)
-    _look_at_table(brake.rules)
+    _look_at_table(brake.rules, tell)
     notifier = Notifier()
     again = Again(config, brake, tell, notifier, _opener(meter))
     if meter:
@@ -240,9 +241,9 @@ def _look(
         meter.tick(state, doubts.total, pulse.stopped, {name: outlet.lost for name, outlet in outlets.items()}, now)
 
 
-def _look_at_table(rules: Rules) -> None:
+def _look_at_table(rules: Rules, tell: Callable[[str], None]) -> None:
     if reason := rules.table.state(time.time()).reason:
-        _say(f"all mail is let through until there is a table: {reason}")
+        tell(f"all mail is let through until there is a table: {reason}")
 
 
 def _open(config: Config, whom: identity.Identity, listen: Callable[[str], None]) -> None:

@@ -94,10 +94,11 @@ def test_metrics_that_only_a_restart_would_serve_are_said(daemon: Daemon) -> Non
     daemon.wait_for("configuration read again; only a restart changes [metrics] milter\n")
 
 
-def test_without_a_standard_error_it_serves_mail(tmp_path: Path) -> None:
-    """As it is started by a script that closes what it does not need."""
-    code = "import os, sys; os.execv(sys.executable, [sys.executable, '-m', 'enforce.main', *sys.argv[1:]])"
-    daemon = Daemon(tmp_path, command=("-c", f"import os; os.close(2); {code}"))
+@pytest.mark.parametrize("closing", ["os.close(2)", "os.dup2(os.open('/dev/full', os.O_WRONLY), 2)"])
+def test_without_a_standard_error_it_serves_mail(tmp_path: Path, closing: str) -> None:
+    """As it is started by a script that closes what it does not need, or has it in a file on a full disk."""
+    code = "os.execv(sys.executable, [sys.executable, '-m', 'enforce.main', *sys.argv[1:]])"
+    daemon = Daemon(tmp_path, command=("-c", f"import os, sys; {closing}; {code}"))
     daemon.publish(account_bob=record())
     daemon.start()
     wait_until(daemon.socket.exists, "the milter")
