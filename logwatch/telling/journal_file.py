@@ -18,7 +18,15 @@ from enforce.errors import ReportedError
 
 _WAL = 16_000  # pages: at 64 MB the write-ahead log is moved into the file, whatever the moment
 _PATIENCE = 1.0  # seconds for another writer to finish; the controller must not stand still
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGED = (
+    "it is damaged; stop `mailbrake watch`, move it and its -wal and -shm away, and start with --learn LOG…; "
+    "`sqlite3 FILE .recover` may save some of it"
+)
+_REMEDIES = {
+    sqlite3.SQLITE_CORRUPT: _DAMAGED,
+    sqlite3.SQLITE_NOTADB: _DAMAGED,
+    sqlite3.SQLITE_BUSY: "another process is writing it; try again, or have `fuser -v FILE` say which one",
+}
 # What each version of the schema adds to the one before; a journal is brought up to the last when it is opened.
 _VERSIONS = (
     """
@@ -200,11 +208,8 @@ def reason(error: OSError | sqlite3.Error) -> str:
     """What is wrong with a file of the state directory, and what to do."""
     if isinstance(error, PermissionError):
         return f"{error.strerror}; run this as the user of `mailbrake watch`, or as root"
-    if isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
-        return (
-            f"{error}: it is damaged; stop `mailbrake watch`, move it and its -wal and -shm away, and start with "
-            "--learn LOG…; `sqlite3 FILE .recover` may save some of it"
-        )
+    if remedy := _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF):
+        return f"{error}: {remedy}"
     said = error.strerror if isinstance(error, OSError) else str(error)
     return f"{said}; check owner, permissions, free space, and whether the file system is writable"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,15 @@ class TestReview:
         assert "may send again" not in told
         mailbrake("table", "release", "192.0.2.0/24", *config(machine))
         assert "network" not in mailbrake(*command.split(), "192.0.2.7", *config(machine)).stdout
+
+    def test_a_journal_that_somebody_else_writes_is_said_to_be_held(self, machine: Machine) -> None:
+        """Not that its owner or the disk is to be looked at; and nothing is in effect that is not written down."""
+        with closing(sqlite3.connect(machine.config.journal, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            for command in ("table release bob", "review confirm bob"):
+                done = mailbrake(*command.split(), *config(machine))
+                assert (done.returncode, done.stdout) == (1, "")
+                assert "database is locked: another process is writing it; try again" in done.stderr
 
     def test_an_order_that_no_milter_hears_of_is_said_to_be_one(self, machine: Machine) -> None:
         """Unless the MTA looks into what is exported."""
