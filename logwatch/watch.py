@@ -379,9 +379,14 @@ class Controller:
     def _exchange(self, change: Callable[[], None], what: str) -> None:
         """Change the policy, and the table where other decisions stand by it."""
         self._save()  # what has been judged by the old one is not judged again by the new one
-        before = _by_key(self._standing())
-        change()
-        after = _by_key(self._standing())
+        try:
+            before = _by_key(self._standing())
+            change()
+            after = _by_key(self._standing())
+        except sqlite3.Error as error:
+            problem = f"{self._config.journal}: cannot be read: {error}; {what} stay as before, until SIGHUP"
+            self._say("journal", problem, quiet=0)
+            return
         log.info("read again, and in effect after %s: %s", iso(self.core.reader.clock), what)
         self._note_lists()
         for key in [key for key in before | after if before.get(key) != after.get(key)]:

@@ -284,6 +284,30 @@ class TestLists:
             controller.once()
             assert machine.listed() == {"client:192.0.2.1": ["observe"]}
 
+    def test_a_journal_that_cannot_be_read_just_now_leaves_the_old_one_in_force(
+        self, machine: Machine, exempted: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A disk that fails must not end what still decides; lists are changed by timers, too."""
+        for number in range(300):
+            machine.send(f"u{number}")
+        controller = Controller(machine.config, lambda: machine.now)
+        controller.once()
+        with closing(sqlite3.connect(machine.config.journal)) as other:
+            assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+        with machine.config.journal.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"?" * (machine.config.journal.stat().st_size - 4096))
+        exempted.write_text("bob\n")
+        self.later(machine, controller)
+        controller.reread()
+        controller.once()
+        assert caplog.text.count("malformed; lists of the policy stay as before, until SIGHUP") == 1
+        assert caplog.text.count("malformed; policy and lists stay as before, until SIGHUP") == 1
+        machine.send("zoe")
+        controller.once()
+        assert "account:zoe" in machine.listed()
+        controller.close()
+
     def test_one_that_is_being_written_is_left_alone(self, machine: Machine, exempted: Path) -> None:
         """Until it has not changed between two looks; a hang-up does not wait."""
         with machine.controller() as controller:
