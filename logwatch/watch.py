@@ -342,7 +342,7 @@ class Controller:
             self._say("list", f"{error}; policy and lists stay as they were", quiet=0)
             return
         if policy:
-            self._exchange(partial(self.core.relist, policy), "lists of the policy")
+            self._exchange(partial(self.core.relist, policy), "lists of the policy", published.LISTED)
 
     def _adopt(self, lists: Lists) -> None:
         """Go on with a policy that was read anew, text and all: from the next line on, as after a restart."""
@@ -353,7 +353,7 @@ class Controller:
             )
         elif policy == known:
             self._lists = lists
-            self._exchange(partial(self.core.relist, policy), "policy and lists")
+            self._exchange(partial(self.core.relist, policy), "policy and lists", published.LISTED)
         elif not self._save():
             self._say("list", "what is remembered cannot be written; the policy stays as it was", quiet=0)
         else:
@@ -363,7 +363,7 @@ class Controller:
                 self._say("list", f"{error}; the policy stays as it was", quiet=0)
                 return
             self._lists = lists
-            self._exchange(partial(self._renew, core), "a new policy")
+            self._exchange(partial(self._renew, core), "a new policy", published.POLICY)
 
     def _renew(self, core: Core) -> None:
         """Another core, which remembers what this one has just written down."""
@@ -376,7 +376,7 @@ class Controller:
         for path, digest in self.core.judge.policy.digests.items():
             log.info("list %s: SHA-256 %s…", path, digest)
 
-    def _exchange(self, change: Callable[[], None], what: str) -> None:
+    def _exchange(self, change: Callable[[], None], what: str, why: str) -> None:
         """Change the policy, and the table where other decisions stand by it."""
         self._save()  # what has been judged by the old one is not judged again by the new one
         try:
@@ -391,10 +391,10 @@ class Controller:
         self._note_lists()
         for key in [key for key in before | after if before.get(key) != after.get(key)]:
             left = after.get(key, [])
-            self._table.forget(key, self._now(), published.LISTED)
+            self._table.forget(key, self._now(), why)
             self._herald.standing.forget(key)
             self._herald.standing.take(left, self._now())
-            self._table.publish(left, self._now())
+            self._table.publish(left, self._now(), why)
 
     # What DNS block lists say.
 

@@ -530,6 +530,29 @@ class TestPublished:
             ("remove", NOW + 2, "released by alice"),
         ]
 
+    def test_a_rule_that_only_observes_and_a_list(self, machine: Machine) -> None:
+        """What was decided long ago is put there for another reason: it came with no delay of hours."""
+        listed = machine.directory / "bulk.txt"
+        listed.write_text("alice\n")
+        text = f'exempt account in file "bulk.txt"\n{POLICY}'
+        machine.policy.write_text(text)
+        machine.send()
+        with machine.controller() as controller:
+            for policy, exempt in ((text, "bob"), (text, "alice"), (text.replace("enforce", "observe"), "alice")):
+                machine.policy.write_text(policy)
+                listed.write_text(f"{exempt}\n")
+                machine.now += 600
+                controller.reread()
+                controller.once()
+        lists, policy = "the policy's lists changed", "the policy changed"
+        assert self.told(machine) == [
+            ("add", NOW, "decided"),
+            ("remove", NOW + 600, lists),
+            ("add", NOW + 1200, lists),
+            ("remove", NOW + 1800, policy),
+            ("add", NOW + 1800, policy),
+        ]
+
     def test_no_controller_for_longer_than_a_lease(self, machine: Machine) -> None:
         """The brake came off meanwhile, and is on again."""
         machine.policy.write_text(POLICY.replace("1h", "24h"))

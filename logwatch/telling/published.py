@@ -22,7 +22,8 @@ from typing import Final, NamedTuple
 from enforce.table import Record
 
 DECIDED: Final = "decided"  # by a rule, or the policy's cap for everybody
-LISTED: Final = "exempt by the policy's lists"
+LISTED: Final = "the policy's lists changed"
+POLICY: Final = "the policy changed"
 ENDED: Final = "ended"
 SILENT: Final = "no controller"  # renewed its lease
 OPENED: Final = "opened"  # by a controller that starts, or finds the table gone: what stands was written
