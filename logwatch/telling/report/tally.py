@@ -196,15 +196,15 @@ def _taken_up(review: Review) -> float:
 
 def put_by_rule(changes: Iterable[Change], decisions: Iterable[Decision]) -> list[Put]:
     """What was changed in the table, by rule."""
-    begun: dict[str, float] = {}
+    begun: dict[tuple[str, str], float] = {}  # a case that was observed may be enforced hours later
     for decision in decisions:
-        begun.setdefault(decision.ref, decision.time)
+        begun.setdefault((decision.ref, decision.mode), decision.time)
     found: defaultdict[str, Counter[str]] = defaultdict(Counter)
     delays: defaultdict[str, list[float]] = defaultdict(list)
     for change in changes:
         found[change.rule][_REMOVED.get(change.why, "taken") if change.change == "remove" else change.change] += 1
-        if (change.change, change.why) == ("add", DECIDED) and change.ref in begun:
-            delays[change.rule].append(max(0.0, change.time - begun[change.ref]))
+        if (change.change, change.why) == ("add", DECIDED) and (change.ref, change.mode) in begun:
+            delays[change.rule].append(max(0.0, change.time - begun[change.ref, change.mode]))
     return [
         Put(rule, of["add"], of["change"], of["ended"], of["taken"], of["silent"], delays[rule])
         for rule, of in sorted(found.items())

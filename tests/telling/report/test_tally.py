@@ -13,10 +13,13 @@ from logwatch.judging.language import parse
 from logwatch.judging.policy import Policy
 from logwatch.schema import Decision
 from logwatch.telling.journal import Effect, Review
+from logwatch.telling.published import DECIDED, Change
 from logwatch.telling.report.findings import Hour, MilterWrote
-from logwatch.telling.report.tally import Tally, cases
+from logwatch.telling.report.tally import Tally, cases, put_by_rule
 from logwatch.telling.verdicts import found_out
 from tests import maillog
+from tests.telling.decisions import NOW
+from tests.telling.decisions import decision as decided
 
 POLICY = parse("rule burst per account: when recipients in 1h > 10 tempfail for 1h mode observe")
 HOUR = int(maillog.START // 3600)
@@ -146,3 +149,14 @@ def test_the_report_says_of_a_case_what_the_other_commands_do(
     (case,) = cases([decision(1, 10)], {}, reviews)
     assert (case.verdict, case.until) == (verdict, until)
     assert case.verdict == found_out(reviews, 10)
+
+
+def test_the_delay_of_a_case_that_is_enforced_later_counts_from_then() -> None:
+    """As one that the guard held back, and somebody confirmed after three hours: the table had it within a second."""
+    made = [decided(1, mode="observe"), decided(2, time=NOW + 10800), decided(3, time=NOW + 14400)]
+    put = [
+        Change(one.time + 1, one.key, "add", one.action, one.mode, one.until, None, None, one.rule, one.ref, DECIDED)
+        for one in made[:2]
+    ]
+    (found,) = put_by_rule(put, made)
+    assert found.delays == [1.0, 1.0]
