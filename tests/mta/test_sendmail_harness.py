@@ -12,6 +12,7 @@ from logwatch.reading.attribute import Attribution
 from logwatch.reading.scan import Scanner
 from logwatch.reading.stamp import Stamps
 from logwatch.schema import ATTRIBUTED
+from tests.reading.samples import scanned
 
 from . import syslog
 from .client import submit
@@ -148,6 +149,19 @@ def test_a_rejected_recipient_counts_for_the_login(sendmail: Sendmail) -> None:
         ("reject", TAGGED, LOOPBACK, None, True),
         ("queued", TAGGED, LOOPBACK, None, True),
     ]
+
+
+def test_each_line_of_a_long_list_of_recipients_is_read(sendmail: Sendmail) -> None:
+    """Sendmail splits it over lines, all but the last of which say that there are more."""
+    recipients = [f"{number:02}{'x' * 52}@sink.example" for number in range(30)]
+    (reply,) = submit(sendmail.submission_port, "long@example.org", recipients, login="alice")
+    sendmail.wait_for_line(rf"{reply.queue_id}: to=(?!.*\[more\])")
+    assert len(sendmail.lines(rf"{reply.queue_id}: to=.*>, \[more\], delay=")) >= 2
+    lines = sendmail.lines(rf"{reply.queue_id}: to=")
+    found = scanned("".join(f"{line}\n" for line in lines).encode())
+    assert len(found) == len(lines)
+    assert {event["status"] for event in found} == {"sent"}
+    assert sum(event["nrcpt"] for event in found) == len(recipients)
 
 
 def test_submission_without_auth_is_refused(sendmail: Sendmail) -> None:

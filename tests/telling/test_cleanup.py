@@ -113,11 +113,13 @@ postfix/submission/smtpd[9]: warning: unknown[203.0.113.7]: SASL PLAIN authentic
 """,
     "sendmail": """\
 sm-mta[7]: AUTH=server, relay=[203.0.113.7], authid=bob, mech=PLAIN, bits=0
-sm-mta[7]: 6AP1QJxL017647: from=<bob@example.com>, size=15, class=0, nrcpts=2, proto=ESMTPA, daemon=MSA, \
+sm-mta[7]: 6AP1QJxL017647: from=<bob@example.com>, size=15, class=0, nrcpts=3, proto=ESMTPA, daemon=MSA, \
 relay=[203.0.113.7]
 sm-mta[7]: 6AP1QJxL017648: from=<bob@example.com>, size=15, class=0, nrcpts=2, proto=ESMTPA, daemon=MSA, \
 relay=[203.0.113.7]
-sm-mta[8]: 6AP1QJxL017647: to=<a@example.net>,<b@example.net>, delay=00:00:00, xdelay=00:00:00, mailer=relay, pri=3, \
+sm-mta[8]: 6AP1QJxL017647: to=<a@example.net>,<b@example.net>, [more], delay=00:00:00, xdelay=00:00:00, mailer=relay, \
+pri=3, relay=x [192.0.2.9], dsn=2.0.0, stat=Sent (Ok)
+sm-mta[8]: 6AP1QJxL017647: to=<b@example.net>, delay=00:00:00, xdelay=00:00:00, mailer=relay, pri=3, \
 relay=x [192.0.2.9], dsn=2.0.0, stat=Sent (Ok)
 sm-mta[8]: 6AP1QJxL017648: to=<a@example.net>, delay=00:00:00, xdelay=00:00:00, mailer=relay, pri=3, \
 relay=x [192.0.2.9], dsn=2.0.0, stat=Sent (Ok)

@@ -7,6 +7,7 @@ Written after `deliver.c` (logdelivery), `envelope.c` (logsender), `srvrsmtp.c` 
   or no message came (a refusal, a lost connection). A retry does not bring it again.
 - The login stands in a line of its own before it (`AUTH=server`, an `auth_ok`), joined by process id.
 - A `to=` line may name several recipients: `recipient` is the first, `nrcpt` how many they are, if more than one.
+  Of a list too long for a line it has a part, and says `[more]`; the same delivery has further such lines.
 - A connection has a line at a higher LogLevel only: the first of a process that names its client (`peer`) tells of it.
 - A bounce's new queue id is the `response` of the notification; the bounce itself has no `from=` line.
 - Mail from a program of this machine names its user, not a number: that stands in `uid`.
@@ -119,6 +120,7 @@ def _from(sender: pp.ParserElement, relay: str, peer: pp.ParserElement) -> pp.Pa
 def _outcome() -> pp.ParserElement:
     """What follows a delivery's recipients. The next host's words come after all that is read by its place."""
     return seq(
+        opt(lit(", [more]")),
         opt(lit(", ctladdr="), rx(rf'(?:{_QUOTED}|[^"\r\n])*?(?=, delay=)', words="an address up to ', delay='")),
         lit(", delay="),
         rx(_DELAY, "delay", _TIME),
@@ -146,7 +148,7 @@ _NAME = rf'(?:{_QUOTED}|[^",<>\r\n])*<'  # in front of the address, as local pro
 _NAMED = rf'{_NAME}(?:{_QUOTED}|[^"<>, \r\n]|,(?! ))*>'
 _MAILED = r"(?=[^\r\n]*, mailer=)"  # without one it is the end of a message that a milter refused
 # What follows is only looked at where the recipient ends: at each `>` of a long line it would be a search of its own.
-_STOP = rf"(?:,<|, ctladdr=|, delay={_DELAY}, )"
+_STOP = rf"(?:,<|, \[more\], |, ctladdr=|, delay={_DELAY}, )"
 
 _AUTH_OK = seq(
     # cut, with the address, where the name is long
@@ -314,7 +316,7 @@ def recipients(line: bytes) -> list[bytes]:
     return [one[one.rfind(b"<") + 1 : -1] if one.endswith(b">") else one for one in named]
 
 
-_TO = re.compile(rb'[^:]: to=((?:"(?:[^"\\]|\\.)*"|[^"\r\n])*?), (?:ctladdr|delay)=')
+_TO = re.compile(rb'[^:]: to=((?:"(?:[^"\\]|\\.)*"|[^"\r\n])*?)(?:, \[more\])?, (?:ctladdr|delay)=')
 _RECIPIENT = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^",])+')
 
 
