@@ -51,7 +51,7 @@ from enforce.printable import escaped
 from enforce.table import ACTIONS, Answer, Denied, Record
 
 _WHOM = {"account": "this account", "client": "your address", "net": "your network"}
-_LONGEST_LINE = 500  # 512 octets less "450 4.7.1 " and CRLF
+_LONGEST_LINE = 490  # of 512 octets, "450 4.7.1 " and CRLF apart; libmilter takes 980, and each % is two on the way
 _LONGEST_HELP = 300
 _MOST_LINES = 16  # libmilter takes 32
 _LONGEST_LOGIN = 512

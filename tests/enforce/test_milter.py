@@ -195,6 +195,15 @@ def test_a_reply_in_the_sites_own_words_may_have_several_lines(tmp_path: Path) -
         )
 
 
+def test_a_reply_of_percent_signs_is_given_as_well(tmp_path: Path) -> None:
+    """Doubled for the MTA they are longer than libmilter takes: the reply was none, and the mail let through."""
+    daemon = Daemon(tmp_path, more=f'texts = {{ tempfail = "{"%" * 400}" }}\nhelp = "{"%" * 300}"\n')
+    daemon.publish(account_bob=record())
+    with daemon, daemon.session() as session:
+        session.connect()
+        assert session.mail("bob").startswith("450 4.7.1 %%%%")
+
+
 # Storms
 
 
