@@ -55,10 +55,15 @@ def _say(args: argparse.Namespace, config: Config) -> int:
     key = subject_of(args.subject, config)
     verdict = VERDICTS[args.verdict][0]
     until = _until(args, config) if args.verdict == "exempt" else None
-    listed = say(config, key, verdict, args.note, until)
+    gone = say(config, key, verdict, args.note, until)
+    if args.json:
+        ends_at = iso(until, zone_of(config)) if until else None
+        write_json([{"key": key, "verdict": verdict, "until": ends_at, "listed": bool(gone)}])
+        return 0
     ends = f" until {clock(until, zone_of(config))}" if until else ""
     wider = around(key, config) if args.verdict != "confirm" else ""
-    print(f"{printable(key)}: {verdict}{ends}." + (" It may send again at once." if listed and not wider else ""))
+    again = any(one.mode == "enforce" and one.action != "cap" for one in gone) and not wider
+    print(f"{printable(key)}: {verdict}{ends}." + (" It may send again at once." if again else ""))
     if wider:
         print(f"Its network is still listed, {wider}: release that, too, if it is meant.")
     return 0

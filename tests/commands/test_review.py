@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from enforce.table import Writer
 from logwatch.telling.journal import Journal
 from tests.commands.running import mailbrake, objects
+from tests.enforce.records import record
 from tests.test_watch import POLICY, Machine
 
 from .running import case_of, config
@@ -161,6 +163,21 @@ class TestReview:
                 done = mailbrake(*command.split(), *config(machine))
                 assert (done.returncode, done.stdout) == (1, "")
                 assert "database is locked: another process is writing it; try again" in done.stderr
+
+    def test_a_verdict_is_an_object_where_that_is_asked_for(self, machine: Machine) -> None:
+        """As everywhere; `listed`: whether something was taken off the table."""
+        (said,) = objects("review", "--json", "confirm", "bob", *config(machine))
+        assert said == {"key": "account:bob", "verdict": "confirmed", "until": None, "listed": False}
+        (said,) = objects("review", "--json", "exempt", "bob", "--until", "2999-12-24T10:00+00:00", *config(machine))
+        assert (said["verdict"], str(said["until"])[:4], said["listed"]) == ("exempted", "2999", True)
+
+    def test_who_was_only_observed_is_not_said_to_send_again(self, machine: Machine) -> None:
+        """He never ceased."""
+        with Writer(machine.config.table) as table:
+            table.publish({"account:dave": [record("block", "observe")], "account:bob": [record("block")]}, time.time())
+        assert mailbrake("review", "release", "dave", *config(machine)).stdout == "account:dave: released.\n"
+        told = "account:bob: released. It may send again at once.\n"
+        assert mailbrake("review", "release", "bob", *config(machine)).stdout == told
 
     def test_an_order_that_no_milter_hears_of_is_said_to_be_one(self, machine: Machine) -> None:
         """Unless the MTA looks into what is exported."""
