@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,7 @@ def _case(name: CaseName, made: list[Decision], effect: Effect, words: list[Revi
         begun=begun.time,
         until=last.until if taken_back is None else max(begun.time, taken_back),
         released=last.action == "release" or taken_back is not None,
-        extended=sum(decision.action != "release" for decision in made[1:]),
+        extended=sum(now.until > before.until and now.action != "release" for before, now in pairwise(made)),
         evidence=begun.evidence,
         messages=effect.messages,
         recipients=effect.recipients,

@@ -108,6 +108,12 @@ def test_decisions_of_one_case_are_one() -> None:
     assert (case.messages, case.recipients, case.refused) == (2, 30, 4)
 
 
+def test_another_share_is_no_extension() -> None:
+    """A throttle is steered every few minutes."""
+    (case,) = cases([decision(1, 10), decision(2, 20, share=0.5, until=110), decision(3, 50)], {})
+    assert (case.until, case.extended) == (150, 1)
+
+
 def test_a_release_ends_a_case() -> None:
     """Whether it was decided, or said by an operator while it stood."""
     (decided,) = cases([decision(1, 10), decision(2, 50, action="release", until=50)], {})
