@@ -17,7 +17,7 @@ from logwatch.telling.journal import Journal, Review
 from logwatch.telling.published import DECIDED, Change
 
 Say = Callable[[str, str], None]  # takes trouble: about what, and the problem
-Standing = Callable[[], Iterable[Decision]]  # the decisions that a table should hold
+Standing = Callable[[float], Iterable[Decision]]  # the decisions that a table should hold at a time
 Written = Callable[[], Iterable[Change]]  # the changes after which it is what it is, by the journal
 
 

@@ -446,8 +446,8 @@ class Controller:
 
     # What the table should hold.
 
-    def _standing(self) -> list[Decision]:
-        now = self._now()
+    def _standing(self, time: float | None = None) -> list[Decision]:
+        now = self._now() if time is None else time
         return self._decided(now) + self._ordered(now) + self._ceilings()
 
     def _ordered(self, time: float) -> list[Decision]:

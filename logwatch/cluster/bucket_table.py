@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from nats.aio.client import Client
 
@@ -35,6 +36,7 @@ _UNTOLD = 15.0  # seconds for which a decision may be told by whoever takes its 
 _MOST = 1000
 _CHANGES = 100_000  # written and not yet asked for
 _PAUSE = 0.2
+_AHEAD = 30.0  # seconds
 _STUCK = EVERY + RENEW * 5  # seconds after which a controller that gave no sign is not one that decides
 
 log = logging.getLogger("mailbrake.shared")
@@ -111,16 +113,29 @@ class Wanted:
             self._ends.pop(name, None)
 
 
+class Clocked(Protocol):
+    """What the stream says of time."""
+
+    def now(self) -> float:
+        """The time by its server's clock."""
+
+    def current(self) -> bool:
+        """Whether all has been read that there was."""
+
+    def live(self) -> bool:
+        """Whether something has come since, too, by which the time is known."""
+
+
 class Shared:
     """The table port of a controller."""
 
-    def __init__(self, link: Link, shares: Shares, partitions: int, standing: Standing, say: Say) -> None:
+    def __init__(self, link: Link, shares: Shares, stream: Clocked, standing: Standing, say: Say) -> None:
         self.generation = 0
         self._link = link
         self._shares = shares
         self._standing = standing
         self._say = say
-        self._partitions = partitions
+        self._stream = stream
         self._wanted = Wanted()
         self._publisher = Publisher(self._wanted, 0.0)
         self._written_down: deque[Change] = deque(maxlen=_CHANGES)
@@ -142,13 +157,13 @@ class Shared:
     def publish(self, decisions: Iterable[Decision], now: float, why: str = DECIDED) -> None:
         """Take up decisions, in their order."""
         self._wanted.why = why
-        self._publisher.publish(decisions, now)
+        self._publisher.publish(decisions, self._by_all(now))
         self._wake()
 
     def forget(self, key: str, now: float, why: str) -> None:
         """Take a key off."""
         self._wanted.why = why
-        self._publisher.forget(key, now)
+        self._publisher.forget(key, self._by_all(now))
         self._wake()
 
     def changes(self) -> list[Change]:
@@ -157,8 +172,14 @@ class Shared:
 
     def beat(self, now: float) -> None:
         """Say that the controller lives; at first, take up what stands."""
-        if not self._wanted.known:
-            self._publisher.restart(self._standing(), now)
+        now, ahead = self._by_all(now), now - self._by_all(now)
+        if self._stream.current():
+            if not self._wanted.known:
+                self._publisher.restart(self._standing(now), now)
+            if ahead > _AHEAD and self._stream.live():
+                self._say(
+                    "clock", f"this machine's clock is {ahead:.0f} s ahead of the stream's, which counts for the table"
+                )
         if self._living + 1.0 < (moment := time.monotonic()):
             self._living = moment
             self._wanted.why = ENDED
@@ -173,12 +194,16 @@ class Shared:
             return None
         return self.generation, len(self._wanted), max(0.0, time.monotonic() - self._beaten)
 
-    def to_tell(self, decisions: Sequence[Decision], now: float) -> Sequence[Decision]:
+    def _by_all(self, now: float) -> float:
+        """A clock that is ahead takes nobody's brakes off before their end: gateways end them by their own."""
+        return min(now, self._stream.now())
+
+    def to_tell(self, decisions: Sequence[Decision], now: float) -> Sequence[Decision]:  # noqa: ARG002 - as `health`
         """Those of the partitions that are held here; and of one just taken over, what may not have been told."""
-        self._untold.extend((now, decision) for decision in decisions)
         moment = time.monotonic()
+        self._untold.extend((moment, decision) for decision in decisions)
         told = [d for _, d in self._untold if self._shares.holds(d.key, moment)]
-        rest = [(t, d) for t, d in self._untold if now - t < _UNTOLD and not self._shares.holds(d.key, moment)]
+        rest = [(t, d) for t, d in self._untold if moment - t < _UNTOLD and not self._shares.holds(d.key, moment)]
         self._untold = deque(rest, maxlen=_MOST)
         return told
 
@@ -276,7 +301,7 @@ class Shared:
     def _partition(self, name: str) -> int | None:
         """Which a key of the bucket belongs to; None for a name that is none of ours."""
         key = names.plain(name)
-        return None if key is None else names.partition(key, self._partitions)
+        return None if key is None else names.partition(key, self._shares.partitions)
 
     def _differs(self, name: str) -> bool:
         seen = self._seen.get(name)
@@ -307,7 +332,7 @@ class Shared:
             moment = time.monotonic()
             whole = sorted(self._whole & self._shares.held(moment))
             if whole and self.lives(moment):
-                said = {"generation": self.generation, "partitions": self._partitions, "whole": whole}
+                said = {"generation": self.generation, "partitions": self._shares.partitions, "whole": whole}
                 value = json.dumps(said).encode()
                 await client.jetstream().publish(f"$KV.table.{BEAT}", value, stream=TABLE)
             await asyncio.sleep(EVERY)

@@ -128,7 +128,7 @@ class Brain:
 
     def _table(self, config: Config, standing: Standing, say: Say, written: Written) -> Shared:  # noqa: ARG002 - the port's
         self._say = say
-        self._shared = Shared(self.link, self.shares, config.cluster.partitions, standing, say)
+        self._shared = Shared(self.link, self.shares, self.stream(), standing, say)
         return self._shared
 
     def _reviews(self, journal: Journal) -> list[Review]:

@@ -50,7 +50,7 @@ class Shares:
         self.controllers: dict[str, dict[str, Any]] = {}  # what the living ones say of themselves
         self._name = name
         self._place = place
-        self._partitions = partitions
+        self.partitions = partitions
         self._signs: dict[str, _Sign] = {}
         self._held: frozenset[int] = frozenset()
         self._until = float("-inf")
@@ -61,7 +61,7 @@ class Shares:
 
     def holds(self, key: str, now: float) -> bool:
         """Whether a key of the table is one of ours."""
-        return partition(key, self._partitions) in self.held(now)
+        return partition(key, self.partitions) in self.held(now)
 
     def renew(self, entries: Iterable[Entry], fares: Mapping[str, Any], now: float) -> Put | None:
         """The sign of life to write, after a look at the bucket; None if another controller has our name."""
@@ -88,7 +88,7 @@ class Shares:
         mine = [n for n in self._all() if holders.get(n) == self._name]
         self._held = frozenset(mine) if fit else frozenset()
         rivals = {name for name, said in self.controllers.items() if said.get("fit")} - {self._name}
-        fair = math.ceil(self._partitions / (len(rivals) + 1)) if fit else 0
+        fair = math.ceil(self.partitions / (len(rivals) + 1)) if fit else 0
         free = [n for n in self._all() if holders.get(n) != self._name and holders.get(n) not in rivals]
         given = mine[fair:] if rivals or not fit else []
         value = json.dumps({"holder": self._name}).encode()
@@ -104,7 +104,7 @@ class Shares:
         self._held = self._held - number if put.value is None else self._held | number
 
     def _all(self) -> range:
-        return range(self._partitions)
+        return range(self.partitions)
 
     def _look(self, found: Mapping[str, Entry], now: float) -> None:
         signs = {key: entry for key, entry in found.items() if key.startswith("c.") and entry.value is not None}

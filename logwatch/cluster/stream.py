@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import math
 import queue
 import time
 from collections import Counter
@@ -115,6 +116,7 @@ class Stream:
         self._queue: queue.Queue[_Begun | _Message] = queue.Queue(_WAITING)
         self._handed = self._taken = 0  # bytes of messages, put in by the link's thread and got by the controller's
         self._wake: Callable[[], None] = lambda: None
+        self._ahead: float | None = None  # of the server's clock, against the monotonic one
         self._said: list[tuple[_Message, Review]] = []
         self._given = time.monotonic()
         self._next = self._needed = self._merger.resume
@@ -198,6 +200,17 @@ class Stream:
     def current(self) -> bool:
         """Whether all that was in the stream when the connection began has been taken in."""
         return self._link.connected and 0 <= self._end <= self._merger.seq
+
+    def live(self) -> bool:
+        """Whether something has come since, too."""
+        return self.current() and self._end < self._merger.seq
+
+    def now(self) -> float:
+        """What time it is by the server's clock, which all controllers have in common; inf while that is not known.
+
+        A moment late, or as much as there was to read when it last said something.
+        """
+        return math.inf if self._ahead is None else time.monotonic() + self._ahead
 
     def judged(self) -> int:
         """The last message taken in."""
@@ -320,7 +333,10 @@ class Stream:
         """To the controller's thread; while it has enough to do, the server waits."""
         while self._queue.full() or self._handed - self._taken > _BYTES:
             await asyncio.sleep(_MOMENT)
-        self._handed += len(found.data) if isinstance(found, _Message) else 0
+        if isinstance(found, _Message):
+            self._handed += len(found.data)
+            ahead = found.time - time.monotonic()
+            self._ahead = ahead if self._ahead is None else max(self._ahead, ahead)
         self._queue.put_nowait(found)
         self._wake()
 

@@ -27,14 +27,14 @@ log = logging.getLogger("mailbrake.table")
 class Keeper:
     """Writes the deny table at the configured path (`ports.Table`).
 
-    `standing` gives the decisions that it should hold, `say` takes trouble (about, problem); `written`: the changes
-    after which the table is what it is, by the journal and by what was given out here.
+    `standing` gives the decisions that it should hold at a time, `say` takes trouble (about, problem); `written`: the
+    changes after which the table is what it is, by the journal and by what was given out here.
     """
 
     def __init__(
         self,
         config: Config,
-        standing: Callable[[], Iterable[Decision]],
+        standing: Callable[[float], Iterable[Decision]],
         say: Callable[[str, str], None],
         written: Callable[[], Iterable[Change]],
         exporter: Exporter | None = None,
@@ -116,7 +116,7 @@ class Keeper:
                 log.warning("%s: made from the journal (%s)", self._path, self._writer.afresh)
             self._publisher = Publisher(self._writer, self._lease)
             self._at, self._why = now, OPENED
-            self._publisher.restart(self._standing(), now)
+            self._publisher.restart(self._standing(now), now)
         except (TableError, sqlite3.Error) as error:
             self._let_go()
             self._say("table", f"{error}; decisions are journalled, and published when it can be written")

@@ -82,7 +82,7 @@ class World:
         self.keeper = self._keeper()
 
     def _keeper(self) -> Keeper:
-        return Keeper(self.config, lambda: self.standing, _never, self._written)
+        return Keeper(self.config, lambda _: self.standing, _never, self._written)
 
     def _written(self) -> list[Change]:
         self.journal += self.keeper.changes()
