@@ -83,7 +83,8 @@ def controllers_of(config: Config) -> Section:
         for entry in entries
         if entry.key.startswith("c.") and entry.value
     }
-    holders = [str(e.said().get("holder")) for e in entries if e.key.startswith("p.") and e.value]
+    numbers = {f"p.{number}" for number in range(config.cluster.partitions)}  # there may have been more once
+    holders = [str(e.said().get("holder")) for e in entries if e.key in numbers and e.value]
     problems = differences(said)
     if len(holders) < config.cluster.partitions:
         problems.append(f"only {len(holders)} of {config.cluster.partitions} partitions have a controller")

@@ -40,6 +40,11 @@ _PIECE = 1 << 20  # bytes of lines after which a piece is given out
 _NOTE = 5.0  # seconds after which a position is given out though no lines came
 _HEARD = 500  # reviews that are known if they come again
 _MOMENT = 0.02  # seconds
+_NOTHING = (
+    "the stream: connected, but nothing has come out of it for a while: has the server room on its disk (it must be "
+    "started again once it has), and does `mailbrake ship` run on the gateways?"
+)
+_QUIET = 30.0  # seconds; gateways say something ten times a second
 _CUT = ", whose end is lost"  # what follows in a position on when a stream was made
 
 
@@ -116,6 +121,7 @@ class Stream:
         self._queue: queue.Queue[_Begun | _Message] = queue.Queue(_WAITING)
         self._handed = self._taken = 0  # bytes of messages, put in by the link's thread and got by the controller's
         self._wake: Callable[[], None] = lambda: None
+        self._came = time.monotonic()  # when the latest message that is new did
         self._ahead: float | None = None  # of the server's clock, against the monotonic one
         self._said: list[tuple[_Message, Review]] = []
         self._given = time.monotonic()
@@ -174,7 +180,10 @@ class Stream:
 
     def problems(self) -> list[str]:
         """Why the stream cannot be read just now."""
-        return [f"the stream: {self._link.problem}"] if self._link.problem else []
+        if self._link.problem:
+            return [f"the stream: {self._link.problem}"]
+        quiet = self._link.connected and time.monotonic() - self._came > _QUIET
+        return [_NOTHING] if quiet else []
 
     def losses(self) -> Counter[str]:
         """What could not be read for good, or came too late, counted by kind."""
@@ -320,6 +329,7 @@ class Stream:
                 raise _gone()
             self._last = (found.seq, found.time) if found.seq > self._last[0] else self._last
             if found.seq >= self._next:
+                self._came = time.monotonic()
                 await self._hand(found)
                 self._next = found.seq + 1
 

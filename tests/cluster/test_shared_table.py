@@ -50,11 +50,11 @@ def put(link: Link, name: str, value: bytes | None, revision: int) -> None:
     assert link.call(lambda client: bucket.put(client, TABLE, name, value, revision))
 
 
-def configured(site: Site, line: str) -> None:
-    """The controller starts again with one line more, and has read up and looked at what is there."""
+def configured(site: Site, line: str, instead: str = "[cluster]") -> None:
+    """The controller starts again with another line in place of one, or one more."""
     site.stop("c1 watch")
-    with (site.directory / "c1.toml").open("a") as file:
-        file.write(f"                {line}\n")
+    path = site.directory / "c1.toml"
+    path.write_text(path.read_text().replace(instead, line if instead != "[cluster]" else f"[cluster]\n{line}"))
     site.start("c1 watch")
 
 
@@ -81,6 +81,9 @@ def test_another_number_of_partitions_takes_no_brakes_off(site: Site, link: Link
     configured(site, "partitions = 12")
     settled(site, "frank")
     assert set(in_the_bucket(link)) == {raw(f"account:{login}") for login in (*LOGINS, "frank")}
+    configured(site, "partitions = 5", instead="partitions = 12")
+    settled(site, "frieda")
+    assert site.status("c1")["controllers"]["c1"]["held"] == 5  # of those that there are
 
 
 def test_names_of_before_give_way_to_the_ones_of_now(site: Site, link: Link) -> None:
@@ -92,7 +95,7 @@ def test_names_of_before_give_way_to_the_ones_of_now(site: Site, link: Link) -> 
     put(link, "odd", b"not ours", 0)
     site.start("c1 watch")
     settled(site, "grace")
-    names = {"odd", *(raw(f"account:{login}") for login in (*LOGINS, "frank", "grace"))}
+    names = {"odd", *(raw(f"account:{login}") for login in (*LOGINS, "frank", "frieda", "grace"))}
     wait_for(lambda: set(in_the_bucket(link)) == names, "the names of before to be gone")
     assert refused(site) == len(LOGINS)
 

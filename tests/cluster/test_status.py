@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, cast
 
 import pytest
 
+from logwatch.cluster.link import Link
+from logwatch.cluster.merging import Limits, Merger
 from logwatch.cluster.names import VERSION
 from logwatch.cluster.status import differences, gateways_of
+from logwatch.cluster.stream import Stream
 
 NOW = 1_800_000_000.0
 
@@ -43,6 +47,28 @@ def test_what_is_wrong_with_a_gateway_is_said(fares: dict[str, Any], problem: st
 def test_a_stream_that_stands_still_is_said() -> None:
     _, problems = gateways_of(position(), NOW - 100, NOW)
     assert problems == ["nothing has come out of the stream for 100 s: what is told of it is as old"]
+
+
+class Connected:
+    """A link that has a connection."""
+
+    connected, problem = True, ""
+
+    def serve(self, _: Callable[..., Any]) -> None:
+        """Nothing comes."""
+
+
+def test_a_stream_that_is_there_and_gives_nothing_is_said() -> None:
+    """Its server had no room, and status showed everything as it had been last."""
+
+    def merger(state: Mapping[str, Any]) -> Merger:
+        return Merger(Limits(), None, lambda *_: True, state)
+
+    stream = Stream(cast("Link", Connected()), {}, merger, "origin")
+    assert stream.problems() == []
+    stream._came -= 60
+    (problem,) = stream.problems()
+    assert problem.startswith("the stream: connected, but nothing has come out of it for a while: has the server room")
 
 
 def test_controllers_that_do_not_decide_alike_are_said() -> None:
