@@ -98,18 +98,20 @@ def run(config: Config) -> int:
     if became:
         tell(became)
     _look_at_table(brake.rules, tell)
+    place = _Place(config.milter.socket, tell)
     notifier = Notifier()
     again = Again(config, brake, tell, notifier, _opener(meter))
     if meter:
         _serve_metrics(config.metrics.milter, meter, tell)
     look = partial(_look, brake, metrics.Pulse(tell), meter, doubts, outlets)
     ready = partial(_ready, config.milter.socket, tell, notifier)
-    failure = signals.until_stopped(milter.serve, ready, [repeats.flush, notifier.alive, look], again)
+    failure = signals.until_stopped(milter.serve, ready, [repeats.flush, notifier.alive, look, place.look], again)
     notifier.stopping()
     repeats.close()
     lost = ", ".join(f"{outlet.lost} log lines were lost ({name})" for name, outlet in outlets.items() if outlet.lost)
     tell(failure or f"stopped; mail was let through in doubt {doubts.total} times{lost and f'; {lost}'}")
-    return _end(config, outlets, 1 if failure else 0)
+    place.leave()
+    return _end(outlets, 1 if failure else 0)
 
 
 def _ready(socket: str, tell: Callable[[str], None], notifier: Notifier) -> None:
@@ -320,12 +322,41 @@ def _probe(kind: str, name: str) -> None:
         raise SocketError(f"{kind}:{name}", f"cannot listen there: {error.strerror}") from None
 
 
-def _end(config: Config, outlets: dict[str, Outlet], status: int) -> NoReturn:
+class _Place:
+    """Where the milter's unix socket is: others may remove it, or have put their own there."""
+
+    def __init__(self, where: str, tell: Callable[[str], None]) -> None:
+        kind, _, name = where.partition(":")
+        self._path = Path(name) if kind == "unix" else None
+        self._tell = tell
+        self._ours = self._found()
+        self._is_lost = False
+
+    def look(self) -> None:
+        """Say once that no MTA reaches the milter any more."""
+        was_lost, self._is_lost = self._is_lost, self._found() != self._ours
+        if self._is_lost and not was_lost:
+            self._tell(f"{self._path}: the socket was removed or replaced, and no MTA reaches this milter: restart it")
+
+    def leave(self) -> None:
+        """Remove the socket, if it is ours."""
+        if self._path and self._found() == self._ours:
+            with contextlib.suppress(OSError):  # the directory may be one where whom we became can only listen
+                self._path.unlink(missing_ok=True)
+
+    def _found(self) -> tuple[int, int, int] | None:
+        """What is there, so far as it may be seen; nothing else has all of this."""
+        if self._path is None:
+            return None
+        try:
+            found = self._path.lstat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_mtime_ns
+
+
+def _end(outlets: dict[str, Outlet], status: int) -> NoReturn:
     """End the process; libmilter's threads do not end by themselves, and must not meet a finished interpreter."""
-    kind, _, name = config.milter.socket.partition(":")
-    if kind == "unix":
-        with contextlib.suppress(OSError):  # the directory may be one where whom we became can only listen
-            Path(name).unlink(missing_ok=True)
     for outlet in outlets.values():
         outlet.close(_PATIENCE)
     os._exit(status)

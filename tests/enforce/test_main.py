@@ -22,6 +22,22 @@ def test_it_stops_at_once_with_status_0_and_takes_its_socket_along(daemon: Daemo
     assert not daemon.socket.exists()
 
 
+def test_a_socket_in_the_place_of_its_own_is_left_there(tmp_path: Path) -> None:
+    """Somebody took it for a stale one, removed it, and started another milter, which is to be reached hereafter."""
+    first, second = Daemon(tmp_path), Daemon(tmp_path)
+    first.publish(account_bob=record())
+    with first:
+        first.socket.unlink()
+        lost = f"{first.socket}: the socket was removed or replaced, and no MTA reaches this milter: restart it\n"
+        first.wait_for(lost)
+        second.start()
+        wait_until(second.socket.exists, "the second milter")
+    with second.session() as session:
+        session.connect()
+        assert session.mail("bob") == TEMPFAIL
+    second.kill()
+
+
 def test_told_to_stop_the_moment_that_it_listens_it_does_so_too(tmp_path: Path) -> None:
     """Not libmilter, which takes five seconds and may call it a failure."""
     for _ in range(10):
