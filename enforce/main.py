@@ -45,6 +45,7 @@ _NO_PYMILTER = (
     "the Debian packages gcc, libmilter-dev and python3-dev"
 )
 _FIXED = ("socket", "socket_mode", "socket_group", "user", "group", "syslog")  # of [milter]: a restart changes them
+_LONGEST = 512  # characters of a login that is remembered
 _PATIENCE = 0.4  # seconds for each log to take the last lines
 
 
@@ -132,12 +133,18 @@ def rules_of(config: Config, opened: Callable[[Path], Table] = Reader) -> Rules:
     account = partial(key.account, default_realm=config.log.default_realm, keep_case=config.log.keep_case)
     return Rules(
         opened(config.table),
-        lru_cache(maxsize=4096)(account),  # who sends does so again
+        _remembered(account),
         accounts=config.milter.judge != "clients",
         clients=config.milter.judge != "accounts",
         exempt=_within(config.milter.exempt),
         wording=Wording(config.milter.texts, config.milter.help),
     )
+
+
+def _remembered(account: Callable[[str], str | None]) -> Callable[[str], str | None]:
+    """The same, known of who sends again; but not what is too long to be a login: 4096 whole packets fill a machine."""
+    known = lru_cache(maxsize=4096)(account)
+    return lambda login: known(login) if len(login) <= _LONGEST else account(login)
 
 
 def _within(networks: tuple[Network, ...]) -> Callable[[str], bool]:

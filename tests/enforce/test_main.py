@@ -7,9 +7,13 @@ import stat
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
+
+from enforce.config import Config
+from enforce.main import rules_of
 
 from .answers import TEMPFAIL
 from .daemon import ROOT, Daemon, Session, wait_until
@@ -244,3 +248,15 @@ def test_help_names_the_program() -> None:
         [sys.executable, "-m", "enforce.main", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert run.stdout.startswith("usage: mailbrake-milter [-h] [--config FILE]")
+
+
+def test_logins_as_long_as_a_packet_are_not_kept() -> None:
+    """Whoever may connect to the milter's port could have it take all memory with them."""
+    account = rules_of(Config()).account
+    tracemalloc.start()
+    for number in range(2000):
+        account(f"{number:030000}")
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept < 1_000_000
+    assert account("Bob") == "account:bob"
