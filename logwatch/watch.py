@@ -35,7 +35,7 @@ from logwatch.reading import loss
 from logwatch.reading.follow import Wake
 from logwatch.reading.source import DamageError, all_of, despite
 from logwatch.rerun import lines_of, start_of
-from logwatch.schema import Decision, Listing, iso
+from logwatch.schema import DEFAULT_CAP, Decision, Listing, iso
 from logwatch.settings import core_of, follower_of, zone_of
 from logwatch.telling import orders, published
 from logwatch.telling.announcements import Herald, Tell, line
@@ -394,6 +394,7 @@ class Controller:
             self._table.forget(key, self._now(), why)
             self._herald.standing.forget(key)
             self._herald.standing.take(left, self._now())
+            self._recorder.stand(key, [decision for decision in left if decision.rule != DEFAULT_CAP])
             self._table.publish(left, self._now(), why)
 
     # What DNS block lists say.

@@ -238,6 +238,20 @@ class TestLists:
                 assert machine.listed() == listed
             assert machine.record().until == until
 
+    def test_what_comes_of_a_case_is_counted_only_while_it_stands(self, machine: Machine, exempted: Path) -> None:
+        """Who is exempt sends as he likes: that is nothing that got through. An order stands throughout."""
+        machine.send()
+        with machine.controller() as controller:
+            controller.journal.review(Review(NOW, BOB, "ordered block", "me", until=NOW + 3600))
+            controller.once()
+            for login in ("bob", "alice", ""):
+                machine.send(recipients=3)
+                controller.once()
+                exempted.write_text(f"{login}\n")
+                self.later(machine, controller)
+        found = machine.journalled(Journal.effects).values()
+        assert {effect.rule: effect.recipients for effect in found} == {"flood": 6, "by-hand": 9}
+
     def test_they_are_read_after_the_clock_was_set_back(self, machine: Machine, exempted: Path) -> None:
         """It was ahead when they were looked at."""
         machine.send()

@@ -52,6 +52,16 @@ class Effects:
         for rule in [rule for rule, case in rules.items() if case.since is not None]:
             del rules[rule]
 
+    def stand(self, key: str, decisions: Iterable[Decision]) -> None:
+        """From now on only these decisions stand on a key, as by another policy; an order that stood does yet."""
+        left = {decision.rule: decision for decision in decisions}
+        before = self._standing.pop(key, {})
+        for rule, decision in left.items():
+            if rule in before:
+                self._stand(decision, before[rule])
+            else:
+                self._note(decision)
+
     def take(self, events: Columns, decisions: Iterable[Decision], tips: Tips) -> list[Effect]:
         """The effects of a step's events on the cases that stood before it, and on those that it began.
 

@@ -79,6 +79,10 @@ class Recorder:
         """An operator's order that has been taken up: what comes of it is counted, too."""
         self._effects.order(order)
 
+    def stand(self, key: str, decisions: Iterable[Decision]) -> None:
+        """Only these decisions stand on a key from now on: what comes of others is counted no more."""
+        self._effects.stand(key, decisions)
+
     def released(self, key: str) -> None:
         """The orders on a key have been taken back."""
         self._effects.release(key)
