@@ -31,6 +31,7 @@ from logwatch.telling.keeper import BEAT
 from logwatch.telling.recorder import SAVE_EVERY, BusyError
 from logwatch.watch import Controller, LearnedError
 from tests.measuring.test_origin import database
+from tests.mta.waiting import wait_for
 
 NOW = datetime(2026, 11, 25, 12, 0).timestamp()
 POLICY = "rule flood per account: when recipients in 10m > 20 tempfail for 1h mode enforce\n"
@@ -304,23 +305,22 @@ class TestLists:
         """A disk that fails must not end what still decides; lists are changed by timers, too."""
         for number in range(300):
             machine.send(f"u{number}")
-        controller = Controller(machine.config, lambda: machine.now)
-        controller.once()
-        with closing(sqlite3.connect(machine.config.journal)) as other:
-            assert other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
-        with machine.config.journal.open("r+b") as file:
-            file.seek(4096)
-            file.write(b"?" * (machine.config.journal.stat().st_size - 4096))
-        exempted.write_text("bob\n")
-        self.later(machine, controller)
-        controller.reread()
-        controller.once()
-        assert caplog.text.count("malformed; lists of the policy stay as before, until SIGHUP") == 1
-        assert caplog.text.count("malformed; policy and lists stay as before, until SIGHUP") == 1
-        machine.send("zoe")
-        controller.once()
-        assert "account:zoe" in machine.listed()
-        controller.close()
+        with machine.controller() as controller:
+            with closing(sqlite3.connect(machine.config.journal)) as other:
+                # until the controller's own thread for it is done
+                wait_for(lambda: other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, 60, "the file")
+            with machine.config.journal.open("r+b") as file:
+                file.seek(4096)
+                file.write(b"?" * (machine.config.journal.stat().st_size - 4096))
+            exempted.write_text("bob\n")
+            self.later(machine, controller)
+            controller.reread()
+            controller.once()
+            assert caplog.text.count("malformed; lists of the policy stay as before, until SIGHUP") == 1
+            assert caplog.text.count("malformed; policy and lists stay as before, until SIGHUP") == 1
+            machine.send("zoe")
+            controller.once()
+            assert "account:zoe" in machine.listed()
 
     def test_one_that_is_being_written_is_left_alone(self, machine: Machine, exempted: Path) -> None:
         """Until it has not changed between two looks; a hang-up does not wait."""
