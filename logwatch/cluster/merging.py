@@ -234,7 +234,7 @@ class Merger:
             runs = deque(run for run in runs if run.begin >= log.skip)
         if runs:
             log.pieces.append(_Piece(seq, self._clock.time, known, before, batch.lines, runs))
-            self._waiting += runs[-1].end - runs[0].begin
+            self._waiting += len(batch.lines)  # with those that are left out, which are kept as long
 
     def _forget_silent(self) -> None:
         """Make room; hosts with lines that wait are kept."""
@@ -365,9 +365,9 @@ class Merger:
         """Pass on the first lines of a log."""
         piece = log.pieces[0]
         time, begin, end = piece.runs.popleft()
-        self._waiting -= (piece.runs[0].begin if piece.runs else end) - begin
         if not piece.runs:
             log.pieces.popleft()
+            self._waiting -= len(piece.lines)
         if time < self._passed:
             lines = piece.lines.count(b"\n", begin, end)
             stale = time < self._passed - self._limits.late
