@@ -13,7 +13,6 @@ from enforce.exposition import PLAIN, Metric, Snapshot
 from enforce.table import Answer, Denied, NotListed, Reader, State, Unusable
 from enforce.verdict import LoggedVerdict
 
-STALE = 30.0  # seconds without a heartbeat: six were missed
 METRICS = (
     Metric(
         "mailbrake_milter_verdicts_total",
@@ -105,12 +104,12 @@ class Pulse:
         """Look at the table's state; an unusable table has no heartbeat, and is told of elsewhere."""
         if state.reason:
             return
-        if state.age > STALE and not self._stale:
+        if state.is_silent and not self._stale:
             self.stopped += 1
             self._tell(
-                f"the controller's last sign of life is {state.age:.0f} s old: is `mailbrake watch` running? "
+                f"the controller's last sign of life is {state.heard}: is `mailbrake watch` running? "
                 "What is listed stands until its leases run out"
             )
-        elif state.age <= STALE and self._stale:
+        elif not state.is_silent and self._stale:
             self._tell("the controller gives signs of life again")
-        self._stale = state.age > STALE
+        self._stale = state.is_silent

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FORMAT: Final = 1
 META: Final = b"meta"
 MAP_SIZE: Final = 1 << 32 if struct.calcsize("P") == 8 else 1 << 30  # address space only: the file grows as it needs
+SILENT: Final = 30.0  # seconds without a heartbeat: six were missed
 READERS: Final = 4096  # concurrent read transactions on the machine; 64 bytes of lock.mdb each
 
 Identity = tuple[int, int]  # device, inode
@@ -57,6 +58,16 @@ class State:
     generation: int = 0
     age: float = math.inf
     entries: int = 0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the controller has ceased to give signs of life; one that lives would have dated none ahead."""
+        return abs(self.age) > SILENT
+
+    @property
+    def heard(self) -> str:
+        """When its last one was, for people."""
+        return f"{self.age:.0f} s old" if self.age >= 0 else f"{-self.age:.0f} s ahead of the clock, which was set back"
 
 
 class Meta(NamedTuple):

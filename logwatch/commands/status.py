@@ -22,7 +22,6 @@ from logwatch.settings import STREAM
 _DAY = 86400.0
 _NAMED = 3  # cases
 _ROOM = 64_000_000  # bytes: what the journal's write-ahead log may take for a while
-_OLD = 30.0  # seconds without a heartbeat: six were missed
 
 Section = tuple[dict[str, Any], list[str]]
 
@@ -177,10 +176,9 @@ def _table(config: Config) -> Section:
     if state.reason:
         return {}, [state.reason]
     found = {"generation": state.generation, "keys": state.entries, "heartbeat": f"{state.age:.0f} s ago"}
-    if state.age > _OLD:
+    if state.is_silent:
         return found, [
-            f"{config.table}: the controller's last sign of life is {state.age:.0f} s old: "
-            "is `mailbrake watch` running?"
+            f"{config.table}: the controller's last sign of life is {state.heard}: is `mailbrake watch` running?"
         ]
     return found, []
 

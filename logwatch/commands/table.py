@@ -25,7 +25,6 @@ from logwatch.telling import export
 if TYPE_CHECKING:
     from logwatch.telling.published import Change
 
-_SILENT = 30.0  # seconds without a heartbeat: six were missed
 _COLUMNS = ("key", "action", "mode", "until", "ref", "rule", "lease")
 
 
@@ -137,7 +136,7 @@ def _order(args: argparse.Namespace, config: Config) -> int:
         share=number if args.action == "throttle" else None,
         max_recipients=number if args.action == "cap" else None,
     )
-    alone = not config.cluster.servers and peek(config.table, moment).age > _SILENT
+    alone = not config.cluster.servers and peek(config.table, moment).is_silent
     rivals: list[Record] = []
     if not config.cluster.servers:  # else it comes back from all controllers
         rivals, others = _beside(config, key, record, moment)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import time
 
+from enforce.table import Writer
 from tests.commands.running import mailbrake
 from tests.test_watch import Machine
 
@@ -51,3 +54,12 @@ def test_status_says_that_the_log_cannot_be_read(machine: Machine) -> None:
         controller.once()
         (status,) = map(json.loads, mailbrake("status", "--json", *config(machine)).stdout.splitlines())
         assert [problem for problem in status["problems"] if str(machine.log) in problem] == []
+
+
+def test_a_sign_of_life_that_is_dated_ahead_is_none(machine: Machine) -> None:
+    """The clock was set back, and the controller is not running: an order has no more than its lease."""
+    with Writer(machine.config.table) as table:
+        table.publish({}, time.time() + 86400)
+    ahead = r"last sign of life is 8[0-9]{4} s ahead of the clock, which was set back: is `mailbrake watch` running"
+    assert re.search(ahead, mailbrake("status", *config(machine)).stderr)
+    assert "no controller is running" in mailbrake("table", "block", "bob", "--for", "9h", *config(machine)).stderr

@@ -16,8 +16,9 @@ import pytest
 
 from enforce import exposition
 from enforce.exposition import PLAIN, EndpointError, Metric, Snapshot
-from enforce.metrics import METRICS, STALE, Meter, Pulse
+from enforce.metrics import METRICS, Meter, Pulse
 from enforce.table import NOT_LISTED, Denied, State, Unusable, Writer
+from enforce.table.files import SILENT
 from enforce.verdict import LoggedVerdict, Note
 from tests.mta.postfix import free_ports
 
@@ -174,7 +175,7 @@ class TestPulse:
         """Each time."""
         told: list[str] = []
         pulse = Pulse(told.append)
-        for age in (0, STALE, STALE + 1, STALE + 2, 1, 2, STALE + 1):
+        for age in (0, SILENT, SILENT + 1, SILENT + 2, 1, 2, SILENT + 1):
             pulse.feel(State("", age=age))
         assert [line[:32] for line in told] == [
             "the controller's last sign of li",
@@ -182,6 +183,13 @@ class TestPulse:
             "the controller's last sign of li",
         ]
         assert pulse.stopped == 2
+
+    def test_one_that_is_dated_ahead_is_no_sign_of_life(self) -> None:
+        """The clock was set back; a controller that lives would have dated another one since."""
+        told: list[str] = []
+        Pulse(told.append).feel(State("", age=-86400.0))
+        assert len(told) == 1
+        assert "the controller's last sign of life is 86400 s ahead of the clock, which was set back: is" in told[0]
 
     def test_says_nothing_of_a_table_that_cannot_be_read(self) -> None:
         """The look-ups tell that."""
@@ -226,7 +234,7 @@ def test_a_running_milter_serves_what_it_did(metered: tuple[Daemon, str]) -> Non
     assert found['mailbrake_milter_lookups_total{answer="denied"}'] == 1
     assert found["mailbrake_milter_table_usable"] == 1
     assert found["mailbrake_milter_table_keys"] == 1
-    assert 0 <= found["mailbrake_milter_table_age_seconds"] < STALE
+    assert 0 <= found["mailbrake_milter_table_age_seconds"] < SILENT
     assert found["mailbrake_milter_doubts_total"] == 0
     assert found['mailbrake_milter_log_lines_lost_total{log="stderr"}'] == 0
 
