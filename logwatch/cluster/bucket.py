@@ -94,13 +94,18 @@ async def follow(client: Client, stream: str) -> AsyncIterator[list[Entry]]:
     )
     await client.flush()
     entries = await snapshot(client, stream)
-    last = max((entry.revision for entry in entries), default=0)
+    last, before = max((entry.revision for entry in entries), default=0), 0
     yield entries
     while True:
         messages = [await changes.get()]
         while not changes.empty():
             messages.append(changes.get_nowait())
-        found = [entry for message in messages if (entry := _entry(message, stream)).revision > last]
+        told = [_entry(message, stream) for message in messages]
+        for entry in told:
+            if entry.revision <= before:  # it was made anew
+                raise GapError
+            before = entry.revision
+        found = [entry for entry in told if entry.revision > last]
         for entry in found:
             if last and entry.revision != last + 1:
                 raise GapError
