@@ -106,19 +106,10 @@ def _collected(account: str, logs: list[str], config: Config, since: float, dama
     from logwatch.telling.cleanup import Cleanup
 
     found, reader = Cleanup(account, since), _reader(logs, config)
-    for chunk, events in _events(reader, logs, damage):
-        found.add(events, _named(chunk, events))
+    for events in _events(reader, logs, damage):
+        found.add(events)
     say_unreadable(reader.scanner.unreadable)
     return found
-
-
-def _named(chunk: bytes, events: Columns) -> dict[int, list[bytes]]:
-    """All recipients of the rows that name more than one."""
-    from logwatch.reading.grammar.sendmail import recipients
-
-    several = (events["event"] == "delivery") & (events["nrcpt"] != None)  # noqa: E711  # for each element
-    starts = {row: int(events["start"][row]) for row in several.nonzero()[0].tolist()}
-    return {row: recipients(chunk[start : chunk.index(b"\n", start)]) for row, start in starts.items()}
 
 
 def _reader(logs: list[str], config: Config) -> Reader:
@@ -131,13 +122,13 @@ def _reader(logs: list[str], config: Config) -> Reader:
     return Reader(COLUMNS, zone=zone, start=start, default_realm=log.default_realm, keep_case=log.keep_case)
 
 
-def _events(reader: Reader, logs: list[str], damage: list[DamageError]) -> Iterator[tuple[bytes, Columns]]:
+def _events(reader: Reader, logs: list[str], damage: list[DamageError]) -> Iterator[Columns]:
     from logwatch.reading.names import ordered
 
     with progress(logs) as seen:
         for path in ordered(logs):
             for chunk in despite(damage, chunks(path, seen=seen)):
-                yield chunk, reader.read(chunk)
+                yield reader.read(chunk)
 
 
 def _object(found: Cleanup, config: Config) -> dict[str, Any]:

@@ -87,9 +87,7 @@ def _numbers(events: EventChunk, name: str) -> Amounts:
 
 
 def _delivered(events: EventChunk, status: bytes) -> Any:
-    """Recipients with this fate: a line of Sendmail's may stand for several."""
-    fate = _is(events, "event", "delivery") & _is(events, "status", status)
-    return fate * np.maximum(_number(events, "nrcpt"), 1)
+    return _is(events, "event", "delivery") & _is(events, "status", status)
 
 
 @_once

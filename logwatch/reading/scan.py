@@ -6,14 +6,15 @@ numbers for people. Lines that begin like a known kind and do not go on like it 
 example; those of a known daemon that begin like no kind, as other. Lines of more than 16 KiB are not looked at: Exim
 writes 8 KiB, others less, and whoever writes more wants `re` to take kilobytes of memory for each byte.
 
-`message repeated N times: [ … ]` (rsyslog's RepeatedMsgReduction) stands for N more lines: the event comes N times.
+`message repeated N times: [ … ]` (rsyslog's RepeatedMsgReduction) stands for N more lines: the event comes N times. A
+delivery to several recipients (Sendmail's) comes once for each.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -135,12 +136,15 @@ class Scanner:
                 self._look_again(text, match, found)
         present = set(kinds)
         self._met |= {self._kinds[number].dialect for number in present}
+        more: dict[int, list[Row]] = {}
         for number in {number for number in present if self._kinds[number].translate}:
             for place in _places(kinds, number).tolist():
-                rows[place] = self._kinds[number].translated(rows[place])
+                rows[place], *others = self._kinds[number].translated(rows[place])
+                if others:
+                    more[place] = others
         if often := {dialect for dialect, lines in self._seldom.items() if lines > _OFTEN} - self._often:
             self._look_for((self._often & self._met) | often)
-        return found
+        return found.with_more(more) if more else found
 
     def _look_again(self, text: bytes, match: re.Match[bytes], found: _Matches) -> None:
         """At a line of a dialect that the first look does not know, or of no kind that it knows."""
@@ -247,6 +251,16 @@ class _Matches(NamedTuple):
     starts: list[int]
     rows: list[Row]
 
+    def with_more(self, more: Mapping[int, Sequence[Row]]) -> _Matches:
+        """The same with further rows of some lines, by place."""
+        kinds, starts, rows = found = _Matches([], [], [])
+        for place, (kind, start, row) in enumerate(zip(*self, strict=True)):
+            each = (row, *more.get(place, ()))
+            kinds += [kind] * len(each)
+            starts += [start] * len(each)
+            rows += each
+        return found
+
 
 def _places(kinds: Any, number: int) -> Any:
     return np.flatnonzero(np.asarray(kinds, np.int64) == number)
@@ -265,12 +279,14 @@ class _Kind:
         self.groups = tuple(found.values() if self.translate else (found.get(name, nothing) for name in names))
         self.columns = [(name, names.index(name)) for name in wanted if name in names]
 
-    def translated(self, row: Row) -> Row:
-        """The row in our words, of one that has all that stood in the line."""
+    def translated(self, row: Row) -> list[Row]:
+        """The row in our words, of one that has all that stood in the line; and one for each further recipient."""
         assert self.translate is not None
         fields: dict[str, bytes | None] = dict(zip(self._raw, row, strict=True))
-        self.translate(self.event, fields)
-        return tuple(map(fields.get, self._names))
+        found = [fields]
+        if others := self.translate(self.event, fields):
+            found += [{**fields, "recipient": recipient} for recipient in others]
+        return [tuple(map(one.get, self._names)) for one in found]
 
 
 def _unfold(chunk: bytes) -> tuple[bytes, list[tuple[int, int, int]]]:

@@ -9,9 +9,8 @@ if the account was first seen from it within the time looked at; other accounts 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from logwatch.schema import Columns
@@ -61,20 +60,20 @@ class Cleanup:
     _before: set[str] = field(default_factory=set)  # addresses used before `since`
     _logins: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # client -> accounts
 
-    def add(self, events: Columns, named: Mapping[int, Sequence[bytes]] = MappingProxyType({})) -> None:
-        """Take in a chunk of attributed events; `named`: of rows that name several recipients, all of them."""
+    def add(self, events: Columns) -> None:
+        """Take in a chunk of attributed events."""
         if self.begin is None and len(events["clock"]):
             self.begin = float(events["clock"][0])
         self._removing.update(events["host"][events["event"] == "removed"].tolist())
         self._claim(events)
         rows = zip(*(events[name].tolist() for name in _LOOKED_AT), strict=True)
-        for place, (event, account, client, clock, *rest) in enumerate(rows):
+        for event, account, client, clock, *rest in rows:
             if account and client and event != "auth_failure" and len(self._logins) < _BOUND:
                 self._logins[client].add(account)
             if account == self.account:
                 self.last = clock
                 if event == "delivery":
-                    self._delivered(clock, client, named.get(place, rest[1:2]), rest)
+                    self._delivered(clock, client, rest)
                 else:
                     self._mine(event, client, clock, rest)
 
@@ -152,17 +151,15 @@ class Cleanup:
         use.last = clock
         use.messages += message
 
-    def _delivered(
-        self, clock: float, client: str | None, recipients: Sequence[bytes | None], rest: Sequence[Any]
-    ) -> None:
-        queue_id, _, status, *_ = rest
+    def _delivered(self, clock: float, client: str | None, rest: Sequence[Any]) -> None:
+        queue_id, recipient, status, *_ = rest
         if clock < self.since:
             return
         if status in _FINAL and (message := self._queue.get(_text(queue_id))):
-            message.open -= len(recipients)
-        for recipient in filter(None, map(_text, recipients)) if status == b"sent" else ():
-            if recipient in self._reached or len(self._reached) < _BOUND:
-                self._reached.setdefault(recipient, set()).add(client)
+            message.open -= 1
+        reached = _text(recipient) if status == b"sent" else ""
+        if reached and (reached in self._reached or len(self._reached) < _BOUND):
+            self._reached.setdefault(reached, set()).add(client)
 
 
 def _text(value: bytes | None) -> str:

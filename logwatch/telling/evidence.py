@@ -67,6 +67,7 @@ class Recent:
             rows = np.flatnonzero(_about(decision.key, events) & (events["clock"] <= decision.time))
             rows, after = rows[rows < len(events["clock"]) - after], 0
             rows = rows[_telling(events, rows)]
+            rows = rows[np.diff(events["start"][rows], prepend=-1) != 0]  # a line may hold several events
             refused = np.isin(events["event"][rows], _REFUSED)
             rows = np.union1d(rows[~refused], rows[refused][max(0, refused.sum() - refusals) :])[
                 -(_LINES - len(found)) :

@@ -86,6 +86,42 @@ def test_a_line_adds_to_the_signals_that_it_should_and_no_others(line: bytes, ex
     assert {name: n for name, n in zip(ADDITIVE, added.tolist(), strict=True) if n} == expected
 
 
+SENDMAIL_MAIL = """\
+{0} m sm-mta[7]: AUTH=server, relay=[{1}], authid=alice, mech=PLAIN, bits=0
+{0} m sm-mta[7]: 6AP3si0p{2:06}: from=<a@x.example>, size=9, class=0, nrcpts={3}, msgid=<{2}>, proto=ESMTP, relay=[{1}]
+{0} m sm-mta[8]: 6AP3si0p{2:06}: to={4}, delay=00:00:00, mailer=relay, dsn={5}, stat={6}
+"""
+STRANGERS = ",".join(f"<r{number}@y.example>" for number in range(10))
+LEARNT, ABROAD = ("Nov 10 12:00:00", "192.0.2.1", 1, 1, "<friend@y.example>", "2.0.0", "Sent"), "8.8.8.8"
+
+
+def _added_by(*mails: tuple[object, ...]) -> dict[str, int]:
+    """What the last of these messages adds, with its deliveries."""
+    core, habits = _core(), Habits()
+    for mail in mails:
+        found = habits.observe(core.feed(SENDMAIL_MAIL.format(*mail).encode()).events)
+    return dict(zip(ADDITIVE, amounts(EventChunk(found)).sum(axis=0).tolist(), strict=True))
+
+
+def test_each_of_the_recipients_in_a_line_of_sendmails_is_somebody_new() -> None:
+    """Who was written to before is not, and none of them is the second time."""
+    mail = ("Nov 25 12:00:00", ABROAD, 2, 11, f"{STRANGERS},<friend@y.example>", "2.0.0", "Sent")
+    again = ("Nov 25 12:00:01", ABROAD, 3, 11, *mail[4:])
+    new = ("new_recipients", "fresh_recipients", "far_strangers", "far_recipients")
+    added = _added_by(LEARNT, mail)
+    assert [added[name] for name in new] == [10, 10, 10, 11]
+    added = _added_by(LEARNT, mail, again)
+    assert [added[name] for name in new] == [0, 10, 0, 11]
+
+
+def test_each_of_the_recipients_in_a_line_of_sendmails_bounces() -> None:
+    mail = ("Nov 25 12:00:00", ABROAD, 2, 10, STRANGERS, "5.1.1", "User unknown")
+    added = _added_by(LEARNT, mail)
+    assert (added["bounces"], added["unknown_recipients"], added["new_recipients"]) == (10, 10, 10)
+    late = ("Nov 25 12:00:00", ABROAD, 2, 10, STRANGERS, "4.2.1", "Deferred: busy")
+    assert _added_by(LEARNT, late)["deferrals"] == 10
+
+
 EXIM_FATES = (
     "== c@x.example R=dnslookup T=remote_smtp defer (-44): 450 4.2.0 come again",
     '=> a@x.example R=dnslookup T=remote_smtp H=mx.x.example [198.51.100.5] C="250 2.0.0 ok"',

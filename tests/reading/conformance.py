@@ -42,8 +42,6 @@ _JUDGED: dict[str, Callable[[Mapping[str, Any], Any], bool]] = {
     "timestamp_md": lambda event, text: _moment(event).strftime("%m-%dT%H:%M:%S") == text,
     "timestamp": lambda event, text: abs(_moment(event).timestamp() - datetime.fromisoformat(text).timestamp()) < 0.001,
     "relay_none": lambda event, _: event.get("relay_host") == "none",
-    # a delivery to several at once names the first, and says how many there are
-    "recipient": lambda event, value: _first(value) == event.get("recipient") and _number(value) == event.get("nrcpt"),
     "event": lambda event, name: {"from": "queued", "auth": "auth_ok"}.get(name, name) == event["event"],
 }
 # A field of another meaning in that parser: no column of ours.
@@ -81,8 +79,14 @@ def fields(path: Path) -> Iterator[Field]:
         entry = json.loads(text)
         for name, value in (entry.get("expect") or {}).items():
             found = scanned(entry["line"].encode() + b"\n")
-            outcome, detail = _outcome(entry, name, value, found[0] if found else None)
+            outcome, detail = _outcome(entry, name, value, _one(found))
             yield Field(path.name, entry["mta"], name, outcome, detail)
+
+
+def _one(events: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """One event for a line; of a delivery to several at once, with all of them."""
+    several = [event["recipient"] for event in events[1:]] and [event["recipient"] for event in events]
+    return {**events[0], **({"recipient": several} if several else {})} if events else None
 
 
 def _outcome(entry: Mapping[str, Any], name: str, value: Any, event: Mapping[str, Any] | None) -> tuple[str, str]:
@@ -97,14 +101,6 @@ def _outcome(entry: Mapping[str, Any], name: str, value: Any, event: Mapping[str
     reason = DISAGREEMENTS.get(entry["id"])
     detail = f"{entry['id']} {name}: expected {value!r}, found {event.get(name)!r}"
     return ("other", f"{detail}: {reason}") if reason else ("unexplained", detail)
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list) else value
-
-
-def _number(value: Any) -> int | None:
-    return len(value) if isinstance(value, list) else None
 
 
 def _words(text: str) -> str:

@@ -1,8 +1,9 @@
 """Sample lines with their meaning beside them: `samples/logs/DIALECT/*.jsonl`, and the two engines that read them.
 
 One JSON object a line: `line`, a log line as it was written; `expect`, every field of the event that stands in it,
-as `mailbrake events` prints it in UTC (null: no event; "unreadable": a line of a known kind that is cut or broken;
-"other": a known daemon's line of no known kind); `from`, where the line comes from. A dialect's samples stand in the
+as `mailbrake events` prints it in UTC (where `recipient` is a list: of the events, one for each; null: no event;
+"unreadable": a line of a known kind that is cut or broken; "other": a known daemon's line of no known kind); `from`,
+where the line comes from. A dialect's samples stand in the
 folder of its NAME; a test fails if one of its kinds has none.
 """
 
@@ -33,6 +34,15 @@ class Sample(NamedTuple):
     dialect: str
     line: str
     expect: Any
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """The events that stand in it."""
+        if not isinstance(self.expect, dict):
+            return []
+        several = self.expect.get("recipient")
+        each = several if isinstance(several, list) else [several]
+        return [{**self.expect, **({"recipient": one} if one is not None else {})} for one in each]
 
     @property
     def raw(self) -> bytes:

@@ -79,6 +79,20 @@ def test_refusals_do_not_hide_what_was_refused() -> None:
     assert ["verdict" in line for line in found] == [False] * 9 + [True] * 3
 
 
+def test_a_line_that_names_several_recipients_is_evidence_once() -> None:
+    """Each of them is an event; the lines before it count, too."""
+    several = ",".join(f"<no{number}@example.net>" for number in range(20))
+    texts = [
+        "sm-mta[7]: 6AP3si0p030580: from=<a@example.org>, size=9, class=0, nrcpts=20, msgid=<1@x>, relay=[203.0.113.7]",
+        f"sm-mta[8]: 6AP3si0p030580: to={several}, delay=00:00:00, mailer=relay, dsn=5.1.1, stat=User unknown",
+    ]
+    lines = maillog.log((float(number), text) for number, text in enumerate(texts))
+    attribution, kept = Attribution(), Recent()
+    kept.add(b"".join(lines), attribution.attribute(Scanner(Stamps(None, maillog.START)).scan(b"".join(lines))))
+    found = kept.lines(decision(key="client:203.0.113.7", time=attribution.clocks.now))
+    assert [f"{line}\n".encode() for line in found] == lines
+
+
 @pytest.mark.parametrize("key", ["client:203.0.113.77", "net:203.0.113.0/24"])
 def test_clients_and_networks_have_lines_too(key: str) -> None:
     """A network's are those of its clients."""

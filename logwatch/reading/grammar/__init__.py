@@ -8,7 +8,8 @@ A dialect is a module with
     SILENT   how texts start that are known and say nothing about mail (optional)
     BARE     what stands before the text in a file of its own, without syslog's header; NAME is the program (optional)
     PID      the process id after the program's name, where it is not as usual (optional)
-    translate  puts our words in place of the dialect's: event and fields of a line in, None out (optional)
+    translate  puts our words in place of the dialect's: event and fields of a line in, the recipients that the line
+             names after the first out, or None (optional)
     TRANSLATED  the events in whose lines it has anything to do (optional; otherwise all)
 
 One more dialect is one more module, one more entry in DIALECTS, and samples.
@@ -46,7 +47,7 @@ FOREIGN = "foreign"
 
 Kind = tuple[str, pp.ParserElement, pp.ParserElement]
 Kinds = tuple[Kind, ...]
-Translate = Callable[[str, dict[str, bytes | None]], None]
+Translate = Callable[[str, dict[str, bytes | None]], Sequence[bytes] | None]
 
 
 def line(dialects: Sequence[ModuleType] = DIALECTS) -> pp.ParserElement:
@@ -171,10 +172,9 @@ def _is_translated(dialect: ModuleType) -> bool:
 def _named(program: bytes, own: Translate | None) -> Translate:
     """The program of a line of its own file, where it does not stand; then what the dialect has to translate."""
 
-    def translate(event: str, fields: dict[str, bytes | None]) -> None:
+    def translate(event: str, fields: dict[str, bytes | None]) -> Sequence[bytes] | None:
         if fields.get("daemon") is None:
             fields["prefix"], fields["daemon"] = b"", program
-        if own:
-            own(event, fields)
+        return own(event, fields) if own else None
 
     return translate

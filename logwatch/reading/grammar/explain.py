@@ -33,6 +33,7 @@ _LOOKS = {
     "mode": "enforce or observe",
     "nrcpt": "a number",
     "orig_queue_id": "letters and digits",
+    "others": "more addresses",
     "peer": "a name or an address",
     "pid": "a number",
     "queue_id": "letters and digits",

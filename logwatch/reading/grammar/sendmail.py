@@ -6,8 +6,8 @@ Written after `deliver.c` (logdelivery), `envelope.c` (logsender), `srvrsmtp.c` 
 - One line `from=` is both acceptance and entry into the queue: `queued`; or only `accept`, where no recipient was left
   or no message came (a refusal, a lost connection). A retry does not bring it again.
 - The login stands in a line of its own before it (`AUTH=server`, an `auth_ok`), joined by process id.
-- A `to=` line may name several recipients: `recipient` is the first, `nrcpt` how many they are, if more than one.
-  Of a list too long for a line it has a part, and says `[more]`; the same delivery has further such lines.
+- A `to=` line may name several recipients: it is a delivery to each of them. Of a list too long for a line it names
+  some, and says `[more]`; the others stand in further such lines.
 - A connection has a line at a higher LogLevel only: the first of a process that names its client (`peer`) tells of it.
 - A bounce's new queue id is the `response` of the notification; the bounce itself has no `from=` line.
 - Mail from a program of this machine names its user, not a number: that stands in `uid`.
@@ -20,6 +20,7 @@ precedes them is fixed; what follows them begins outside of quotes, or is anchor
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pyparsing as pp
 
@@ -214,7 +215,7 @@ _ROWS: tuple[Kind, ...] = (
     (
         "delivery",
         seq(_QUEUE_ID, rx(rf"to=<{_MAILED}")),
-        seq(address(_STOP, "recipient"), lit(">"), opt(rx(rf'(?:,<(?:{_QUOTED}|[^">\r\n])*>)+', "nrcpt")), _outcome()),
+        seq(address(_STOP, "recipient"), lit(">"), opt(rx(rf'(?:,<(?:{_QUOTED}|[^">\r\n])*>)+', "others")), _outcome()),
     ),
     (
         "delivery",
@@ -223,7 +224,7 @@ _ROWS: tuple[Kind, ...] = (
             opt(rx(_NAME, words="a name and '<'")),
             rx(_BARE, "recipient"),
             opt(lit(">")),
-            opt(rx(rf"(?:,(?! )(?:{_NAMED}|{_BARE}))+", "nrcpt")),
+            opt(rx(rf"(?:,(?! )(?:{_NAMED}|{_BARE}))+", "others")),
             _outcome(),
         ),
     ),
@@ -285,39 +286,33 @@ _POLICY = re.compile(rb"5[0-9]{2}[ -](5\.7\.[0-9]{1,3})\b")
 Fields = dict[str, bytes | None]
 
 
-def translate(event: str, fields: Fields) -> None:
-    """Put the vocabulary of events in place of Sendmail's words.
+def translate(event: str, fields: Fields) -> Sequence[bytes]:
+    """Put the vocabulary of events in place of Sendmail's words; the recipients named after the first.
 
     A delivery's status is its dsn's class, as `stat=` may be the next host's words; old versions have no dsn.
     """
     _TRANSLATIONS[event](fields)
+    others = fields.get("others")
+    return [in_brackets or bare for in_brackets, bare in _OTHER.findall(others)] if others else ()
+
+
+_OTHER = re.compile(
+    rb',(?:(?:"(?:[^"\\]|\\.)*"|[^",<>])*<((?:"(?:[^"\\]|\\.)*"|[^">])*)>|((?:"(?:[^"\\]|\\.)*"|[^",<>])+))'
+)
 
 
 def _delivery(fields: Fields) -> None:
-    stat, dsn, more = fields.get("status") or b"", fields.get("dsn"), fields.get("nrcpt")
+    stat, dsn = fields.get("status") or b"", fields.get("dsn")
     word = _WORD.match(stat)
     fields["status"] = _STATUS_BY_DSN[dsn[:1]] if dsn else _STATUS_BY_WORD[word[1]] if word else b"bounced"
     fields["response"] = fields.get("response") or (word[2] if word else stat) or None
     policy = _POLICY.match(fields["response"] or b"")
     if dsn == b"5.1.1" and policy:  # Sendmail's own dsn for any 550 to RCPT
         fields["dsn"] = policy[1]
-    fields["nrcpt"] = str(1 + len(_RECIPIENTS.findall(more))).encode() if more else None
     fields["delay"] = _seconds(fields.get("delay"))
 
 
 _UNKNOWN = (b"User unknown", b"No such user here")  # Sendmail's own words; those that cf/README has for virtusertable
-_RECIPIENTS = re.compile(rb',(?:"(?:[^"\\]|\\.)*"|[^",])*')
-
-
-def recipients(line: bytes) -> list[bytes]:
-    """All recipients of a `to=` line, of which `recipient` is the first."""
-    found = _TO.search(line)
-    named = (one[0].strip() for one in _RECIPIENT.finditer(found[1])) if found else ()
-    return [one[one.rfind(b"<") + 1 : -1] if one.endswith(b">") else one for one in named]
-
-
-_TO = re.compile(rb'[^:]: to=((?:"(?:[^"\\]|\\.)*"|[^"\r\n])*?)(?:, \[more\])?, (?:ctladdr|delay)=')
-_RECIPIENT = re.compile(rb'(?:"(?:[^"\\]|\\.)*"|[^",])+')
 
 
 def _seconds(delay: bytes | None) -> bytes | None:
