@@ -78,7 +78,8 @@ class Syslog:
             self._handler = _Handler(self._path, facility=self._facility)
             self._handler.ident = self._ident
             self._handler.append_nul = self._handler.socktype == socket.SOCK_STREAM  # a datagram needs no end mark
-        self._handler.emit(logging.LogRecord("", level, "", 0, line, None, None))
+        text = line.encode(errors="backslashreplace").decode()  # a file may be called what is no UTF-8
+        self._handler.emit(logging.LogRecord("", level, "", 0, text, None, None))
 
     def close(self) -> None:
         """Close the connection; the next line opens it again."""

@@ -90,7 +90,8 @@ def _telling_of(key: str, lines: Sequence[str], config: Config) -> set[int]:
     events = Scanner(Stamps(zone_of(config), 0.0), ("sasl_username", "client_ip")).scan(text)
     found = set()
     for start, login, address in zip(*(events[name] for name in ("start", "sasl_username", "client_ip")), strict=True):
-        account = keys.account((login or b"").decode(), config.log.default_realm, keep_case=config.log.keep_case)
+        name = (login or b"").decode("utf-8", "surrogateescape")
+        account = keys.account(name, config.log.default_realm, keep_case=config.log.keep_case)
         if key in (account, keys.client((address or b"").decode("ascii", "replace"))):
             found.add(bisect_right(begins, start) - 1)
     return found

@@ -122,6 +122,16 @@ def test_lines_of_others_name_it_in_every_way(machine: Machine, who: str) -> Non
     assert [line for seq in range(9) for line in machine.journalled(Journal.lines, seq)] == others
 
 
+def test_a_login_that_is_no_text_hinders_nobody(machine: Machine) -> None:
+    """Whoever tried that one stands in the lines of a case; the key is as it is everywhere."""
+    line = "Nov 25 12:00:00 mx sm-mta[7]: AUTH=server, relay=[192.0.2.1], authid=m+FCller, mech=PLAIN, bits=0"
+    with closing(sqlite3.connect(machine.config.journal)) as journal, journal:
+        journal.execute("DELETE FROM lines")
+        journal.execute("INSERT INTO lines SELECT max(seq), 0, ? FROM decisions WHERE key LIKE 'client:%'", (line,))
+    for key, lines in (("bob", 0), (r"account:m\xfcller", 1)):
+        assert json.loads(mailbrake("forget", key, "--json", *config(machine)).stdout)["lines"] == lines
+
+
 def test_that_somebody_reads_the_file_is_said(machine: Machine) -> None:
     """For him it has to stay as it was, on the disk, too."""
     with closing(sqlite3.connect(machine.config.journal)) as reader:

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from contextlib import closing
 from pathlib import Path
 
 from enforce import key
@@ -107,3 +108,15 @@ def test_an_outlet_that_is_stalled_does_not_hold_up_the_end() -> None:
     outlet.close(0.01)
     assert not went_on.is_set()
     go_on.set()
+
+
+def test_a_line_that_is_no_text_ends_no_others(tmp_path: Path) -> None:
+    """It may name a file, and Linux lets a file be called anything."""
+    syslog = Syslog(str(tmp_path / "log"), "mailbrake: ")
+    outlet = Outlet(syslog)
+    with listening(tmp_path) as log, closing(syslog):
+        for line in ("mail-\udcff.log", "next"):
+            outlet.put(line)
+        received = [log.recv(4096).decode() for _ in range(2)]
+        outlet.close(10)
+    assert received == [r"<22>mailbrake: mail-\udcff.log", "<22>mailbrake: next"]
