@@ -86,7 +86,8 @@ INTEGERS = frozenset({"line", "pid", "client_port", "relay_port", "size", "nrcpt
 NUMBERS = frozenset({"delay"})
 
 # What attribution adds: the keys that an event counts for, and whether it counts at all (a retry of a deferred
-# message, a login that failed for want of the server that checks it, or the MTA's echo of our own verdict, does not).
+# message, one of which only a part came, a login that failed for want of the server that checks it, or the MTA's echo
+# of our own verdict, does not).
 # Beside these `clock`, and `opens`: that the event also tells of a connection that has no line of its own.
 KEY_COLUMNS = ("account", "client", "local")
 ATTRIBUTED = (*KEY_COLUMNS, "counts")

@@ -27,7 +27,7 @@ import numpy as np
 from enforce import key
 from logwatch.memory import Memory
 from logwatch.reading.clocks import LATE, Clocks
-from logwatch.reading.messages import Messages
+from logwatch.reading.messages import CUT, Messages
 from logwatch.reading.owners import NOBODY, Keys, Owner, Told, text
 from logwatch.reading.rows import Row, Scanned
 from logwatch.reading.sessions import Sessions
@@ -98,9 +98,14 @@ class Attribution:
         return owner, True
 
     def _lost(self, time: float, row: Row) -> Act:
-        client, peer = self._clients[row[3]], row[5]
+        _, _, queue_id, ip, _, peer = row[:6]
+        client = self._clients[ip]
+        if queue_id and not ip:  # Sendmail's, within a message
+            owner = self._owner(time, row)
+            self.messages.cut(time, row)
+            return owner, True
         if self.sessions.owner(time, row, client)[1] is None:
-            self.sessions.begin(time, row, (None, client, None), row[3], peer)
+            self.sessions.begin(time, row, (None, client, None), ip, peer)
         return self._owner(time, row), True
 
     def _reject(self, time: float, row: Row) -> Act:
@@ -146,12 +151,12 @@ class Attribution:
         """Sendmail's or Exim's line of acceptance; Postfix's for what it told of before, but for bounces."""
         host, _, queue_id, ip, _, uid, nrcpt, _, peer = row[:9]
         message = self.messages.get(time, host, queue_id)
-        if message is not None:
+        if message is not None and message != CUT:
             return self.messages.enqueue(time, row, message, nrcpt)
         owner = self._submitter(time, row, uid, nrcpt)
         if owner != NOBODY:
             self.sessions.begin(time, row, owner, ip or uid, peer)
-        return self.messages.arrive(time, row, owner)
+        return (owner, False) if message == CUT else self.messages.arrive(time, row, owner)
 
     def _delivery(self, time: float, row: Row) -> Act:
         owner = self.messages.owner(time, row[0], row[2])

@@ -54,6 +54,7 @@ _MAY_BE_LOOPBACK = re.compile(rb"127\.|[^.]*:")  # most relays are neither
 # Whose it is, whether it has been counted, and how many recipients it had. Of one that seems to have come back: how
 # many the first had, and whose it is otherwise.
 Message = tuple[Owner, bool, int | None, Owner | None]
+CUT: Message = (NOBODY, True, 0, None)  # of which only a part came: nobody's, and nothing to count
 
 
 class Messages:
@@ -135,6 +136,10 @@ class Messages:
         """A notification is in the queue: nobody's. Sendmail's have no line of their own but their deliveries."""
         if self.get(time, host, queue_id) is None:
             self.queue.put((host, queue_id), (NOBODY, True, None, None), time)
+
+    def cut(self, time: float, row: Row) -> None:
+        """Sendmail lost the client within a message: its line of acceptance comes all the same."""
+        self.queue.put((row[0], row[2]), CUT, time, proven=False)
 
     def remove(self, host: bytes | None, queue_id: bytes | None) -> None:
         """All has been done with it."""

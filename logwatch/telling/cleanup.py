@@ -55,6 +55,7 @@ class Cleanup:
     first_failure: float | None = None
     _queue: dict[str, Queued] = field(default_factory=dict)
     _unclaimed: dict[str, None] = field(default_factory=dict)  # queue ids
+    _cut: set[Any] = field(default_factory=set)  # queue ids of messages of which only a part came
     _removing: set[Any] = field(default_factory=set)  # hosts that write when a message leaves the queue
     _reached: dict[str, set[str | None]] = field(default_factory=dict)  # recipient -> from where he was written to
     _before: set[str] = field(default_factory=set)  # addresses used before `since`
@@ -141,10 +142,12 @@ class Cleanup:
         else:
             if client and counts and event in _BY_THE_CLIENT:
                 self._used(client, clock, message=event == "queued")
-            if event == "queued":
+            if event == "queued" and (counts or queue_id not in self._cut):
                 self._queue.setdefault(_text(queue_id), Queued(host, int(nrcpt or 1)))
             elif event in _LEFT:
                 self._queue.pop(_text(queue_id), None)
+            elif event == "lost_connection" and queue_id and len(self._cut) < _BOUND:
+                self._cut.add(queue_id)
 
     def _used(self, client: str, clock: float, *, message: bool) -> None:
         use = self.addresses.setdefault(client, Address(clock, clock))

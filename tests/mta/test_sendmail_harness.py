@@ -1,7 +1,9 @@
 """The private Sendmail: what it logs, for whom mailbrake counts it, and that nothing is left of it."""
 
 import re
+import smtplib
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -148,6 +150,23 @@ def test_a_rejected_recipient_counts_for_the_login(sendmail: Sendmail) -> None:
     assert attributed(sendmail, r"<y@reject\.example>\.\.\. User unknown|<some@example\.org>") == [
         ("reject", TAGGED, LOOPBACK, None, True),
         ("queued", TAGGED, LOOPBACK, None, True),
+    ]
+
+
+def test_a_message_of_which_only_a_part_came_counts_nothing(sendmail: Sendmail) -> None:
+    """Sendmail logs its acceptance all the same, with the recipients, and drops it."""
+    with closing(smtplib.SMTP("127.0.0.1", sendmail.submission_port)) as client:
+        client.login("alice", "secret")
+        client.mail("cut@example.org")
+        client.rcpt("x@sink.example")
+        client.putcmd("DATA")
+        client.getreply()
+        client.send("Message-Id: <1@example.org>\r\n\r\nhalf a message")
+    (line,) = sendmail.wait_for_line(r"from=<cut@example\.org>, size=[1-9][0-9]*, .*, nrcpts=1, ")
+    queue_id = line.split("]: ")[1].partition(":")[0]
+    assert attributed(sendmail, f"{queue_id}: (?!collect: relay)") == [
+        ("lost_connection", ALICE, LOOPBACK, None, True),
+        ("queued", ALICE, LOOPBACK, None, False),
     ]
 
 

@@ -82,6 +82,7 @@ def counts(*lines: str) -> list[bool]:
 
 PEER = "mx1.example.com [127.0.0.1]"
 LOGIN = f"sendmail[30580]: AUTH=server, relay={PEER}, authid=alice, mech=PLAIN, bits=0"
+CUT = "sendmail[30580]: 6AP3si0p030580: collect: premature EOM: unexpected close"
 UNKNOWN = "sendmail[30580]: 6AP3si0p030580: <w@reject.example>... User unknown"
 
 

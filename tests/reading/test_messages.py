@@ -7,6 +7,7 @@ from logwatch.reading.attribute import Attribution
 from .lines import (
     ALICE,
     BOB,
+    CUT,
     LOGIN,
     LOOPBACK,
     accept,
@@ -29,6 +30,16 @@ def test_every_line_of_a_message_counts_for_its_login() -> None:
         *[(ALICE, LOOPBACK, None, True)] * 4,
         (None, None, None, True),
     ]
+
+
+def test_a_message_of_which_only_a_part_came_does_not_count() -> None:
+    """Sendmail says so before the line of its acceptance; the next one of the connection counts."""
+    whole = sender("6AP3si0q030580")
+    for before, account in (([LOGIN], ALICE), ([], None)):
+        rows = attributed(log(*before, CUT, sender("6AP3si0p030580", "nrcpts=3"), sender("6AP3si0p030580"), whole))
+        mine = [(account, LOOPBACK, None, counted) for counted in (False, False, True)]
+        assert rows[-3:] == mine
+        assert rows[-4] == (account, LOOPBACK if before else None, None, True)
 
 
 def test_messages_side_by_side_in_one_queue_count_each_for_its_login() -> None:

@@ -113,9 +113,9 @@ postfix/submission/smtpd[9]: warning: unknown[203.0.113.7]: SASL PLAIN authentic
 """,
     "sendmail": """\
 sm-mta[7]: AUTH=server, relay=[203.0.113.7], authid=bob, mech=PLAIN, bits=0
-sm-mta[7]: 6AP1QJxL017647: from=<bob@example.com>, size=15, class=0, nrcpts=3, proto=ESMTPA, daemon=MSA, \
+sm-mta[7]: 6AP1QJxL017647: from=<bob@example.com>, size=15, class=0, nrcpts=3, msgid=<1@x>, proto=ESMTPA, daemon=MSA, \
 relay=[203.0.113.7]
-sm-mta[7]: 6AP1QJxL017648: from=<bob@example.com>, size=15, class=0, nrcpts=2, proto=ESMTPA, daemon=MSA, \
+sm-mta[7]: 6AP1QJxL017648: from=<bob@example.com>, size=15, class=0, nrcpts=2, msgid=<2@x>, proto=ESMTPA, daemon=MSA, \
 relay=[203.0.113.7]
 sm-mta[8]: 6AP1QJxL017647: to=<a@example.net>,<b@example.net>, [more], delay=00:00:00, xdelay=00:00:00, mailer=relay, \
 pri=3, relay=x [192.0.2.9], dsn=2.0.0, stat=Sent (Ok)
@@ -125,6 +125,9 @@ sm-mta[8]: 6AP1QJxL017648: to=<a@example.net>, delay=00:00:00, xdelay=00:00:00, 
 relay=x [192.0.2.9], dsn=2.0.0, stat=Sent (Ok)
 sm-mta[8]: 6AP1QJxL017648: to=<c@example.net>, delay=00:00:00, xdelay=00:00:00, mailer=relay, pri=3, \
 relay=x [192.0.2.9], dsn=4.2.1, stat=Deferred: 450 busy
+sm-mta[7]: 6AP1QJxL017649: collect: premature EOM: unexpected close
+sm-mta[7]: 6AP1QJxL017649: from=<bob@example.com>, size=15, class=0, nrcpts=2, proto=ESMTPA, daemon=MSA, \
+relay=[203.0.113.7]
 """,
     "exim": """\
 exim[7]: 1xW4ZX-0004oa-20 <= bob@example.com H=(c) [203.0.113.7]:4 P=esmtpa A=plain:bob S=2 for \\

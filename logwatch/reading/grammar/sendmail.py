@@ -4,7 +4,8 @@ Written after `deliver.c` (logdelivery), `envelope.c` (logsender), `srvrsmtp.c` 
 8.17.1. What differs from Postfix:
 
 - One line `from=` is both acceptance and entry into the queue: `queued`; or only `accept`, where no recipient was left
-  or no message came (a refusal, a lost connection). A retry does not bring it again.
+  or no message came (a refusal, a lost connection). A retry does not bring it again. Of a message of which only a part
+  came, it follows a line `collect: premature EOM`, a `lost_connection`; Sendmail drops that message.
 - The login stands in a line of its own before it (`AUTH=server`, an `auth_ok`), joined by process id.
 - A `to=` line may name several recipients: it is a delivery to each of them. Of a list too long for a line it names
   some, and says `[more]`; the others stand in further such lines.
@@ -255,6 +256,11 @@ _ROWS: tuple[Kind, ...] = (
     _about_client("disconnect", "", " did not issue ", rest()),
     _about_client("lost_connection", "lost input channel from ", " to [^\\r\\n]* after ", rx(r"[^\s]+", "stage")),
     _about_client("lost_connection", "timeout waiting for input from ", " during ", rest("stage")),
+    (
+        "lost_connection",
+        seq(_QUEUE_ID, rx(r"(?=collect: premature EOM: )")),
+        seq(rx("collect", "stage"), rest()),
+    ),
     _about_client("rate_limit", "", ": possible SMTP attack: ", rest("reject_reason")),
 )
 
