@@ -103,7 +103,7 @@ class Controller:
         self._looked = float("-inf")
         zones = policy.zones()
         self.asker = Asker(zones, config.reputation, time.monotonic) if zones else None
-        self._take_up()
+        self._take_up(self.core)
         self._compare_names()
         self._learning = False
         if self.journal.noted("learning"):
@@ -257,9 +257,9 @@ class Controller:
             )
         return found
 
-    def _take_up(self) -> None:
+    def _take_up(self, core: Core) -> None:
         facts = self.journal.facts()
-        if facts and not self.core.restore(facts, self.journal.remembered()):
+        if facts and not core.restore(facts, self.journal.remembered()):
             log.warning(
                 "what was counted was kept for other windows than this policy's, or by another version, and is counted "
                 "anew; what stands, stands"
@@ -362,14 +362,13 @@ class Controller:
             except ConfigError as error:  # the file of countries, which is being replaced
                 self._say("list", f"{error}; the policy stays as it was", quiet=0)
                 return
-            self._lists = lists
-            self._exchange(partial(self._renew, core), "a new policy", published.POLICY)
+            self._exchange(partial(self._renew, core, lists), "a new policy", published.POLICY)
 
-    def _renew(self, core: Core) -> None:
+    def _renew(self, core: Core, lists: Lists) -> None:
         """Another core, which remembers what this one has just written down."""
-        self.core = core
+        self._take_up(core)
+        self.core, self._lists = core, lists
         self._herald.meter.expect(_named(core.judge.policy))
-        self._take_up()
 
     def _note_lists(self) -> None:
         """Say which lists count from now on, so that a replay can be told from what was decided."""
@@ -384,7 +383,7 @@ class Controller:
             change()
             after = _by_key(self._standing())
         except sqlite3.Error as error:
-            problem = f"{self._config.journal}: cannot be read: {error}; {what} stay as before, until SIGHUP"
+            problem = f"{self._config.journal}: cannot be read: {error}; put off until SIGHUP: {what}"
             self._say("journal", problem, quiet=0)
             return
         log.info("read again, and in effect after %s: %s", iso(self.core.reader.clock), what)

@@ -316,8 +316,8 @@ class TestLists:
             self.later(machine, controller)
             controller.reread()
             controller.once()
-            assert caplog.text.count("malformed; lists of the policy stay as before, until SIGHUP") == 1
-            assert caplog.text.count("malformed; policy and lists stay as before, until SIGHUP") == 1
+            assert caplog.text.count("malformed; put off until SIGHUP: lists of the policy") == 1
+            assert caplog.text.count("malformed; put off until SIGHUP: policy and lists") == 1
             machine.send("zoe")
             controller.once()
             assert "account:zoe" in machine.listed()
@@ -386,6 +386,25 @@ class TestReload:
         controller.reread()
         controller.once()
         machine.now += 1
+
+    def test_what_is_remembered_stays_where_it_cannot_be_read_just_now(
+        self, machine: Machine, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A new policy without it would give numbers and cases anew, which the journal has already."""
+        machine.send()
+        with machine.controller() as controller:
+            with closing(sqlite3.connect(machine.config.journal)) as other:
+                wait_for(lambda: other.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, 60, "the file")
+                (root,) = other.execute("SELECT rootpage FROM sqlite_master WHERE name = 'memory'").fetchone()
+            with machine.config.journal.open("r+b") as file:
+                file.seek((root - 1) * 4096)
+                file.write(b"?" * 4096)
+            self.reload(machine, controller, POLICY.replace("enforce", "observe"))
+            assert caplog.text.count("malformed; put off until SIGHUP: a new policy") == 1
+            machine.send("zoe")
+            controller.once()
+            assert machine.listed() == {BOB: ["enforce"], "account:zoe": ["enforce"]}
+            assert machine.record("account:zoe").ref != machine.record().ref
 
     def test_a_rule_that_only_observes_from_now_on_lets_go(self, machine: Machine) -> None:
         """Its case stands, observed; as after a restart, and with what was counted."""
