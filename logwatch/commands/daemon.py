@@ -31,9 +31,10 @@ def log_to(config: Config, command: str, journal: Path = _JOURNAL) -> None:
     here = _Outgoing(_say, lambda _: None)
     here.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     path = config.milter.syslog
-    if not (_errors_go_to_the_journal() and Path(path).resolve() == journal):
+    is_there = bool(path) and Path(path).is_socket()
+    if not (is_there and _errors_go_to_the_journal() and Path(path).resolve() == journal):
         root.addHandler(here)
-    if path and Path(path).is_socket():
+    if is_there:
         # not facility mail: what is said about the log must not stand in it
         write = Syslog(path, f"mailbrake-{command}: ", logging.handlers.SysLogHandler.LOG_DAEMON)
         root.addHandler(_Outgoing(write, partial(_without_syslog, here, path)))

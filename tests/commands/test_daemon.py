@@ -120,3 +120,10 @@ def test_a_line_reaches_systemds_journal_once(tmp_path: Path, stream: str, socke
             _, said = process.communicate(timeout=60)
     assert process.returncode == 0
     assert ("INFO once" in said) is twice
+
+
+def test_without_the_journals_socket_lines_go_to_standard_error(tmp_path: Path) -> None:
+    """Its unit for syslog may be masked, and `/dev/log` point to nothing."""
+    (tmp_path / "dev-log").symlink_to("log")
+    command = [sys.executable, "-c", CODE, "journal", str(tmp_path / "dev-log"), str(tmp_path / "log")]
+    assert "INFO once" in subprocess.run(command, capture_output=True, text=True, check=True).stderr
