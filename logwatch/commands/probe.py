@@ -1,8 +1,12 @@
-"""Whether a milter answers: asked by who looks after it, and by who gives an order that needs it."""
+"""Whether a milter is needed, and answers: asked by who looks after it, and by who gives an order that needs it."""
 
 from __future__ import annotations
 
 import socket
+
+from enforce.config import Config
+
+_FOR_PROGRAMS = {"text", "json"}  # exports that no MTA looks into
 
 
 def connect(where: str) -> None:
@@ -16,3 +20,8 @@ def connect(where: str) -> None:
     port, _, host = rest.partition("@")
     with socket.create_connection((host.strip("[]"), int(port)), timeout=2):
         return
+
+
+def has_maps(config: Config) -> bool:
+    """Whether `watch` exports what an MTA looks into, which may then do without a milter."""
+    return not config.export.files.keys() <= _FOR_PROGRAMS

@@ -15,7 +15,7 @@ from enforce.table import peek
 from logwatch.commands.common import config_argument, config_of, json_argument, same_config
 from logwatch.commands.daemon import needs_cluster
 from logwatch.commands.output import now, number, when, write_json, write_table
-from logwatch.commands.probe import connect
+from logwatch.commands.probe import connect, has_maps
 from logwatch.schema import Decision
 from logwatch.settings import STREAM
 
@@ -213,7 +213,7 @@ def _milter(config: Config) -> Section:
 
 def _without(config: Config) -> str:
     """Why no milter is needed; "" where it is."""
-    if config.export.files:
+    if has_maps(config):
         return "where the MTA looks into what [export] writes"
     if config.policy.mode == "observe":
         return "while only observing; what was ordered by hand waits for one, or for `mailbrake table export`"

@@ -18,7 +18,7 @@ from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of, duration_of, json_argument
 from logwatch.commands.operator import around, put, say, subject_of
 from logwatch.commands.output import clock, now, write_json, write_table
-from logwatch.commands.probe import connect
+from logwatch.commands.probe import connect, has_maps
 from logwatch.settings import zone_of
 from logwatch.telling import export
 
@@ -167,7 +167,7 @@ def _order(args: argparse.Namespace, config: Config) -> int:
 
 def _unheard(key: str, config: Config) -> str:
     """Why an order changes no reply, as far as can be seen from here; "" where it may."""
-    if config.cluster.servers or config.export.files:
+    if config.cluster.servers or has_maps(config):
         return ""
     judge, kind = config.milter.judge, "accounts" if key.startswith("account:") else "clients"
     if judge not in ("both", kind):

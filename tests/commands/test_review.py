@@ -201,7 +201,7 @@ class TestReview:
             done = mailbrake(*command.split(), "--for", "1h", *config(machine))
             assert f'[milter] judge = "{judge}": the milter of this configuration does not look at' in done.stderr
             settings.write_text(told)
-        settings.write_text(settings.read_text() + f'[export]\nfiles = {{ text = "{machine.directory}/x" }}\n')
+        settings.write_text(settings.read_text() + f'[export]\nfiles = {{ exim = "{machine.directory}/x" }}\n')
         assert "no milter answers" not in said()
 
     def test_the_list_is_for_people(self, machine: Machine) -> None:

@@ -15,7 +15,7 @@ from .running import config
 
 
 def test_status_says_where_a_milter_is_needed(machine: Machine) -> None:
-    """Not where the MTA has maps."""
+    """Not where the MTA has maps; what is exported for scripts is none."""
 
     def said(more: str = "") -> tuple[str, bool]:
         settings.write_text(written + more)
@@ -27,7 +27,8 @@ def test_status_says_where_a_milter_is_needed(machine: Machine) -> None:
     written = settings.read_text() + f'[milter]\nsocket = "unix:{where}"\n'
     assert said() == (f"unix:{where}", True)
     needless = f"unix:{where}: nobody answers, nor needs to where the MTA looks into what [export] writes"
-    assert said('[export]\nfiles = { text = "/x" }\n') == (needless, False)
+    assert said('[export]\nfiles = { json = "/x", exim = "/y" }\n') == (needless, False)
+    assert said('[export]\nfiles = { json = "/x", text = "/y" }\n') == (f"unix:{where}", True)
     with socket.socket(socket.AF_UNIX) as milter:
         milter.bind(str(where))
         milter.listen()
