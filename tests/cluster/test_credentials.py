@@ -32,6 +32,7 @@ from logwatch.commands import main
 from .site import HERE, Site, wait_for
 
 Value = TypeVar("Value")
+PATIENCE = 30  # seconds
 SMALL = Roster((HERE,), ("mx1",), ("c1",))
 
 
@@ -59,11 +60,11 @@ def as_(site: Site, name: str, act: Callable[[Client], Awaitable[Value]], inbox:
     context.load_cert_chain(keys / f"{name}.pem", keys / f"{name}.key")
 
     async def run() -> Value:
-        refused: list[Exception] = []
+        refused: asyncio.Future[Value] = asyncio.get_running_loop().create_future()
 
         async def note(error: Exception) -> None:
-            if isinstance(error, nats.errors.Error):  # and not how the connection ended
-                refused.append(error)
+            if isinstance(error, nats.errors.Error) and not refused.done():  # and not how the connection ended
+                refused.set_exception(error)
 
         client = await nats.connect(
             f"tls://{HERE}:{site.port}",
@@ -72,18 +73,21 @@ def as_(site: Site, name: str, act: Callable[[Client], Awaitable[Value]], inbox:
             error_cb=note,
             allow_reconnect=False,
         )
-        try:
+
+        async def done() -> Value:
             found = await act(client)
             await client.flush()
             await client.flush()  # once more: the client tells of a refusal aside
-        except nats.errors.TimeoutError:
-            assert refused, "no answer, and no reason for it"
-            raise refused[0] from None
+            return found
+
+        doing = asyncio.ensure_future(done())
+        try:
+            await asyncio.wait((refused, doing), return_when=asyncio.FIRST_COMPLETED)
+            return await (refused if refused.done() else doing)
         finally:
+            doing.cancel()
+            await asyncio.gather(doing, return_exceptions=True)
             await client.close()
-        if refused:
-            raise refused[0]
-        return found
 
     return asyncio.run(run())
 
@@ -93,7 +97,7 @@ def batch(host: str) -> bytes:
 
 
 def publishes(subject: str, message: bytes = b"{}") -> Callable[[Client], Awaitable[object]]:
-    return lambda client: client.jetstream().publish(subject, message, timeout=0.3)
+    return lambda client: client.jetstream().publish(subject, message, timeout=PATIENCE)
 
 
 def listens(subject: str) -> Callable[[Client], Awaitable[object]]:
@@ -104,7 +108,7 @@ def listens(subject: str) -> Callable[[Client], Awaitable[object]]:
 
 
 def asks(subject: str) -> Callable[[Client], Awaitable[object]]:
-    return lambda client: client.request(subject, b"", timeout=0.3)
+    return lambda client: client.request(subject, b"", timeout=PATIENCE)
 
 
 def test_a_gateway_writes_its_own_lines_and_reads_the_table(site: Site) -> None:
@@ -185,7 +189,7 @@ def test_no_answer_gets_where_its_asker_may_not_write(site: Site, subject: str, 
     async def act(client: Client) -> None:
         await client.publish(f"$JS.API.DIRECT.GET.{TABLE}", ask, reply=subject)
         await client.publish(lines_of("mx1"), batch("mx1"), reply=subject)
-        await client.request(f"$JS.API.DIRECT.GET.{TABLE}", ask, timeout=2)  # by when the others were answered
+        await client.request(f"$JS.API.DIRECT.GET.{TABLE}", ask, timeout=PATIENCE)  # by when the others were answered
 
     heard = as_(site, "mx2", _hears("table.>", "_INBOX_mx2.x", meanwhile=lambda: as_(site, "mx1", act)))
     assert heard == []
@@ -216,7 +220,11 @@ def _hears(*subjects: str, meanwhile: Callable[[], object]) -> Callable[[Client]
 def test_a_gateways_headers_remove_nothing_from_the_stream(site: Site, header: dict[str, str]) -> None:
     before = len(_lines(site))
     with pytest.raises(APIError):
-        as_(site, "mx1", lambda client: client.jetstream().publish(lines_of("mx1"), b"", timeout=2, headers=header))
+        as_(
+            site,
+            "mx1",
+            lambda client: client.jetstream().publish(lines_of("mx1"), b"", timeout=PATIENCE, headers=header),
+        )
     assert len(_lines(site)) == before
 
 
@@ -227,7 +235,7 @@ def _lines(site: Site) -> list[tuple[str, bytes]]:
         messages = await client.subscribe(inbox)
         config = api.ConsumerConfig(deliver_subject=inbox, ack_policy=api.AckPolicy.NONE)
         await client.jetstream().add_consumer(LINES, config)
-        found = [await messages.next_msg(timeout=2) for _ in range(info.state.messages)]
+        found = [await messages.next_msg(timeout=PATIENCE) for _ in range(info.state.messages)]
         return [(message.subject, message.data) for message in found]
 
     return as_(site, "c1", act)
@@ -237,7 +245,7 @@ def test_nobody_comes_in_without_a_certificate(site: Site) -> None:
     context = ssl.create_default_context(cafile=site.directory / "keys" / "mx1" / "ca.pem")
 
     async def run() -> None:
-        await nats.connect(f"tls://{HERE}:{site.port}", tls=context, allow_reconnect=False, connect_timeout=2)
+        await nats.connect(f"tls://{HERE}:{site.port}", tls=context, allow_reconnect=False, connect_timeout=PATIENCE)
 
     with pytest.raises((nats.errors.Error, OSError)):
         asyncio.run(run())
