@@ -260,7 +260,8 @@ class Exporter:
         self._say = say
         self._running: subprocess.Popen[bytes] | None = None
         self._due = True  # the command is, for a change since it was started
-        self._started = self._failed = float("-inf")  # the command, when
+        self._failed = float("-inf")  # when the command did
+        self._told = float("-inf")  # when it was started, or said to be running yet
         self._generation = -1  # of the table that is exported
         self._stale = 0.0  # when that is to be looked at again, though nobody changed it
 
@@ -300,7 +301,7 @@ class Exporter:
         waiting = self._running is not None or lately(self._failed, now, _AGAIN)
         if not (command and self._due) or waiting:
             return
-        self._due, self._started = False, now
+        self._due, self._told = False, now
         try:
             self._running = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - the configuration's, no shell
         except OSError as error:
@@ -309,7 +310,8 @@ class Exporter:
     def _look_after(self, running: subprocess.Popen[bytes], name: str, now: float) -> None:
         """See whether it has come to its end."""
         if running.poll() is None:
-            if now - self._started >= _AGAIN:
+            if not lately(self._told, now, _AGAIN):
+                self._told = now
                 self._say("export command", f"{name}: still running; what has changed since waits for its end")
             return
         self._running = None

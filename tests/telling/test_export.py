@@ -294,7 +294,7 @@ def test_a_command_that_failed_is_run_again_after_a_minute_or_a_change(tmp_path:
 
 
 def test_a_command_that_does_not_end_is_told(tmp_path: Path) -> None:
-    """Maps are as old as its start."""
+    """Maps are as old as its start. Once a minute: `sync` logs all that it is told."""
     go_on = tmp_path / "go"
     os.mkfifo(go_on)
     keeping, troubles = exporter(tmp_path, sys.executable, "-c", f"open({str(go_on)!r}).read()")
@@ -302,9 +302,11 @@ def test_a_command_that_does_not_end_is_told(tmp_path: Path) -> None:
     keeping.update(lambda: [(BOB, record("block", until=FAR))], 1, NOW + 59)
     assert troubles.said == []
     keeping.update(lambda: [(BOB, record("block", until=FAR))], 1, NOW + 60)
-    assert troubles.said == [
-        f"export command: {sys.executable}: still running; what has changed since waits for its end"
-    ]
+    keeping.update(lambda: [(BOB, record("block", until=FAR))], 1, NOW + 119)
+    told = f"export command: {sys.executable}: still running; what has changed since waits for its end"
+    assert troubles.said == [told]
+    keeping.update(lambda: [(BOB, record("block", until=FAR))], 1, NOW + 120)
+    assert troubles.said == [told, told]
     go_on.write_text("")
     keeping.close()
 
