@@ -45,7 +45,8 @@ class Spool:
         self._sizes = {serial: self._mend(serial) for serial in sorted(self._serials())}
         first = min(self._sizes, default=state.get("segment", 0))
         self._segment = max(first, state.get("segment", 0))
-        self._offset: int = state.get("offset", 0) if self._segment == state.get("segment", 0) else 0
+        offset: int = state.get("offset", 0) if self._segment == state.get("segment", 0) else 0
+        self._offset = min(offset, self._sizes.get(self._segment, offset))  # a power cut may have taken some
         self._writing: BinaryIO | None = None
         self._reading: tuple[int, BinaryIO] | None = None
         self._drop_read()

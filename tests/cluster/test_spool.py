@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -74,6 +75,23 @@ def test_a_torn_record_is_cut_off(tmp_path: Path) -> None:
     spool = Spool(tmp_path, ROOMY)
     spool.append(b"after", 1)
     assert drained(spool) == [b"whole", b"after"]
+    spool.close()
+
+
+def test_what_a_power_cut_took_of_what_had_been_read_does_not_wait(tmp_path: Path) -> None:
+    """Where reading goes on is on the disk, records may not be: a gateway promises only while nothing waits."""
+    spool = Spool(tmp_path / "spool", ROOMY)
+    for number in range(10):
+        spool.append(b"%d" % number, 1)
+    drained(spool)
+    spool.save({})
+    spool.close()
+    (segment,) = (tmp_path / "spool").glob("*.spool")
+    os.truncate(segment, segment.stat().st_size // 2)
+    spool = Spool(tmp_path / "spool", ROOMY)
+    assert spool.waiting() == 0
+    spool.append(b"later", 1)
+    assert drained(spool) == [b"later"]
     spool.close()
 
 
