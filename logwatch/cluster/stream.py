@@ -181,6 +181,7 @@ class Stream:
     def problems(self) -> list[str]:
         """Why the stream cannot be read just now."""
         if self._link.problem:
+            self._came = time.monotonic()  # nothing can come meanwhile, nor in the first moments after
             return [f"the stream: {self._link.problem}"]
         quiet = self._link.connected and time.monotonic() - self._came > _QUIET
         return [_NOTHING] if quiet else []

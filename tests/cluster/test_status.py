@@ -64,11 +64,16 @@ def test_a_stream_that_is_there_and_gives_nothing_is_said() -> None:
     def merger(state: Mapping[str, Any]) -> Merger:
         return Merger(Limits(), None, lambda *_: True, state)
 
-    stream = Stream(cast("Link", Connected()), {}, merger, "origin")
+    link = Connected()
+    stream = Stream(cast("Link", link), {}, merger, "origin")
     assert stream.problems() == []
     stream._came -= 60
     (problem,) = stream.problems()
     assert problem.startswith("the stream: connected, but nothing has come out of it for a while: has the server room")
+    link.problem = "the connection was lost"
+    assert stream.problems() == ["the stream: the connection was lost"]
+    link.problem = ""
+    assert stream.problems() == []  # after an outage it has a while again
 
 
 def test_controllers_that_do_not_decide_alike_are_said() -> None:
