@@ -271,9 +271,7 @@ class Brake:
     def _account(self, context: Context, here: Connection) -> str | None:
         try:
             macro = context.getsymval("{auth_authen}")
-        except (
-            UnicodeDecodeError
-        ) as error:  # pymilter takes it for UTF-8: who may type his login otherwise is judged, too
+        except UnicodeDecodeError as error:  # by pymilter, to which all is UTF-8; such a login is judged, too
             macro = error.object.decode(errors="surrogateescape")
         if not macro:
             return None
