@@ -5,10 +5,13 @@ besides (libraries that are missing here, m4, SASL's PLAIN plug-in) comes the sa
 changes. `python -m tests.mta.unpack` prepares all of them; so does the first test that needs one.
 """
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import NamedTuple
@@ -44,13 +47,31 @@ def unpacked(bundle: Bundle, cache: Path = CACHE) -> Path:
     if shutil.which("apt-get") is None:
         raise RuntimeError(f"no apt-get here to fetch {bundle.name} with: its tests need Debian or a relative")
     cache.mkdir(parents=True, exist_ok=True)
-    fresh = Path(mkdtemp(prefix="unpacking-", dir=cache))
+    with alone():
+        if not folder.exists():
+            _make(folder, bundle)
+    return folder
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One process fetches at a time: apt locks its lists, and two that need the same would both make it."""
+    CACHE.mkdir(exist_ok=True)
+    descriptor = os.open(CACHE, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _make(folder: Path, bundle: Bundle) -> None:
+    fresh = Path(mkdtemp(prefix="unpacking-", dir=folder.parent))
     try:
         _unpack(fresh, bundle)
         fresh.rename(folder)  # all at once: an interrupted run leaves no half of it
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return folder
 
 
 def libraries(folder: Path) -> str:

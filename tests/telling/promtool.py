@@ -10,7 +10,9 @@ import subprocess
 from pathlib import Path
 from tempfile import mkdtemp
 
-FOLDER = Path(__file__).parents[2] / ".cache" / "prometheus"
+from tests.mta.unpack import CACHE, alone
+
+FOLDER = CACHE / "prometheus"
 PROGRAM = "usr/bin/promtool"
 PACKAGES = ("promtool", "prometheus")  # a package of its own since Debian 13, before that in the server's
 TIMEOUT = 300  # seconds, for a slow mirror
@@ -28,15 +30,20 @@ def _unpacked() -> Path:
             raise RuntimeError(
                 "there is no promtool, and no apt-get to fetch it with: put Prometheus' promtool on PATH"
             )
-        FOLDER.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(mkdtemp(prefix="prometheus-", dir=FOLDER.parent))
-        _fetch(fresh)
-        for package in fresh.glob("*.deb"):
-            _run("dpkg", "-x", str(package), str(fresh), folder=fresh)
-            package.unlink()
-        (fresh / "usr/bin/prometheus").unlink(missing_ok=True)  # 50 MB that nobody needs
-        fresh.rename(FOLDER)  # all at once: an interrupted run leaves no half of it
+        with alone():
+            if not FOLDER.exists():
+                _make()
     return FOLDER
+
+
+def _make() -> None:
+    fresh = Path(mkdtemp(prefix="prometheus-", dir=FOLDER.parent))
+    _fetch(fresh)
+    for package in fresh.glob("*.deb"):
+        _run("dpkg", "-x", str(package), str(fresh), folder=fresh)
+        package.unlink()
+    (fresh / "usr/bin/prometheus").unlink(missing_ok=True)  # 50 MB that nobody needs
+    fresh.rename(FOLDER)  # all at once: an interrupted run leaves no half of it
 
 
 def _fetch(folder: Path) -> None:
