@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import sysconfig
@@ -25,6 +24,7 @@ from logwatch.cluster.credentials import Roster
 from logwatch.schema import Decision
 from logwatch.telling.journal import Journal
 from tests.mta import waiting
+from tests.mta.postfix import free_ports
 
 Value = TypeVar("Value")
 HERE = "127.0.0.1"
@@ -35,12 +35,6 @@ rule flood per account:
     mode enforce
 """
 SERVER = Path(sysconfig.get_path("scripts")) / "nats-server"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HERE, 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(condition: Callable[[], Value], what: str, patience: float = 60.0) -> Value:
@@ -66,7 +60,7 @@ class Site:
         self.running: dict[str, subprocess.Popen[bytes]] = {}
         self._places = places or {}
         self._messages = 0
-        self.port = free_port()
+        self.port = next(free_ports())
         addresses = tuple(servers.values())
         self.roster = Roster(addresses, self.gateways, self.controllers, "stream", self.port)
         credentials.make(directory / "keys", self.roster)

@@ -15,14 +15,15 @@ from enforce.config import Cluster
 from logwatch.cluster import bucket, layout
 from logwatch.cluster.layout import TABLE
 from logwatch.cluster.tasks import within
+from tests.mta.postfix import free_ports
 
-from .site import HERE, SERVER, free_port
+from .site import HERE, SERVER
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
     """Of a server where everybody may do everything."""
-    port = free_port()
+    port = next(free_ports())
     command = [str(SERVER), "-js", "-sd", str(tmp_path), "-a", HERE, "-p", str(port)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as server:
         yield f"nats://{HERE}:{port}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Self
 from enforce import key
 from enforce.table import Record, Writer
 from tests.mta.client import Reply, submit
-from tests.mta.postfix import Postfix
+from tests.mta.postfix import Postfix, free_ports
 from tests.mta.sendmail import Sendmail
 from tests.mta.waiting import wait_for
 
@@ -44,7 +43,7 @@ class Gate:
         listeners: Mapping[str, str] | None = None,
         certificate: Path | None = None,
     ) -> None:
-        port = _free_port()
+        port = next(free_ports())
         accounts = dict.fromkeys(LOGINS, "secret")
         milter = f"inet:127.0.0.1:{port}"
         self.mta: Postfix | Sendmail = (
@@ -146,8 +145,3 @@ def _tls_of_sendmail(certificate: Path | None) -> str:
     files = dict.fromkeys(("confSERVER_CERT", "confSERVER_KEY", "confCACERT"), certificate)
     settings = files | {"confCACERT_PATH": certificate.parent, "confDONT_BLAME_SENDMAIL": "TrustStickyBit"}
     return "".join(f"define(`{name}', `{path}')dnl\n" for name, path in settings.items())
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])

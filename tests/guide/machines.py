@@ -19,8 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from enforce.table import Denied, Reader
-from tests.cluster.site import POLICY, free_port
+from tests.cluster.site import POLICY
 from tests.guide.machine import ROOT
+from tests.mta.postfix import free_ports
 from tests.mta.waiting import wait_for
 
 PATIENCE = 30.0
@@ -46,7 +47,7 @@ class Machines:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._port = free_port()
+        self._port = next(free_ports())
         self._running: dict[tuple[str, str], subprocess.Popen[bytes]] = {}
         for name in MACHINES:
             for place in ("etc/systemd/system", "var/lib", "var/log", "usr/local/bin", "root", "opt"):
