@@ -183,14 +183,14 @@ def fortnight() -> list[Mail]:
     ]
 
 
-def decided(made: Iterable[Mail], since: float = 0) -> list[str]:
-    """By which rule of the shipped policy Alice is hit first, since some day of the log."""
+def decided(made: Iterable[Mail], since: float = 0, key: str = "account:alice@site.example") -> list[str]:
+    """By which rule of the shipped policy a key (Alice) is hit first, since some day of the log."""
     writer = Writer("test")
     for event in sorted(made, key=attrgetter("time")):
         writer.write(event)
     core = Core(Judge(parse(SHIPPED.read_text())), zone=UTC, start=START)
     found = core.feed(writer.until(START + 30 * DAY)).decisions
-    hers = [decision for decision in found if decision.key == "account:alice@site.example"]
+    hers = [decision for decision in found if decision.key == key]
     return [decision.rule for decision in hers if decision.time >= START + since * DAY][:1]
 
 
@@ -246,7 +246,7 @@ def test_what_goes_to_and_fro_with_somebody_new_is_no_run_to_own_contacts() -> N
 @pytest.mark.parametrize(("hours", "rules"), [(2, ["unlike-itself"]), (9, [])])
 def test_five_times_the_usual_is_odd_within_hours(hours: int, rules: list[str]) -> None:
     """The last of them are as many in the same time."""
-    at = [12.5 * DAY - hours * HOUR * (1 - n / 140) for n in range(140)]
+    at = [12.5 * DAY - hours * HOUR * (1 - n / 90) for n in range(90)]
     at += [12.5 * DAY + 120 * n for n in range(25)]
     other = [written(day * DAY + 3000, "alice", "192.0.99.7", CONTACTS[day]) for day in range(12)]
     run = [written(time, "alice", HOME, CONTACTS[n % 24]) for n, time in enumerate(at)]
@@ -290,6 +290,23 @@ def test_dead_addresses_of_one_message_are_an_old_list(size: int, dead: int, rul
     ]
     later = [written(12.6 * DAY + 60 * n, "alice", HOME, CONTACTS[n]) for n in range(8)]
     assert decided([*fortnight(), *run, *later]) == rules
+
+
+@pytest.mark.parametrize(("logins", "known", "rules"), [(3, 0, []), (4, 0, ["many-logins-from-afar"]), (4, 1, [])])
+def test_logins_that_are_used_together_from_afar_were_stolen_together(
+    logins: int, known: int, rules: list[str]
+) -> None:
+    """Twelve strangers between them. Colleagues who are somewhere together write to people whom they know, too."""
+    run = [
+        written(12.5 * DAY + 60 * n, ("alice", "bob", "carol", "dave")[n % logins], AFAR, f"new{n}@elsewhere.example")
+        for n in range(12)
+    ]
+    usual = [
+        written(12.5 * DAY + 100 * n, name, AFAR, "boss@partner.example")
+        for n in range(known)
+        for name in ("bob", "carol", "dave")
+    ]
+    assert decided([*fortnight(), *run, *usual], key=f"client:{AFAR}") == rules
 
 
 @pytest.mark.parametrize(("dead", "rules"), [(2, []), (3, ["strangers-from-afar"])])
