@@ -267,8 +267,10 @@ class Postfix:
         main = "".join(f"{name} = {value}\n" for name, value in self._settings.items())
         for name, text in (("main.cf", main), ("master.cf", self._ports() + SERVICES)):
             path = self.config_directory / name
-            path.write_text(text)
-            os.utime(path, (time() - BACK_DATED_SECONDS,) * 2)
+            new = path.with_name(f"{name}.new")  # a service that starts just now must not find half of it
+            new.write_text(text)
+            os.utime(new, (time() - BACK_DATED_SECONDS,) * 2)
+            new.replace(path)
 
     def _ports(self) -> str:
         return (
