@@ -309,6 +309,21 @@ def test_logins_that_are_used_together_from_afar_were_stolen_together(
     assert decided([*fortnight(), *run, *usual], key=f"client:{AFAR}") == rules
 
 
+@pytest.mark.parametrize(("addresses", "rules"), [(1, []), (3, ["many-logins-from-afar-net"])])
+def test_one_address_does_not_condemn_its_neighbours(addresses: int, rules: list[str]) -> None:
+    """Stolen logins that are used from several addresses of a network do, though from none of them often."""
+    run = [
+        written(
+            12.5 * DAY + 60 * n,
+            ("alice", "bob", "carol", "dave")[n % 4],
+            f"203.0.113.{9 + n % addresses}",
+            f"new{n}@elsewhere.example",
+        )
+        for n in range(12)
+    ]
+    assert decided([*fortnight(), *run], key="net:203.0.113.0/24") == rules
+
+
 @pytest.mark.parametrize(("dead", "rules"), [(2, []), (3, ["strangers-from-afar"])])
 def test_who_writes_at_home_the_day_after_is_not_abused_from_afar(dead: int, rules: list[str]) -> None:
     """Though more of what is left of that day's mail had dead addresses than of all of it."""
