@@ -12,6 +12,7 @@ import errno
 import gc
 import importlib
 import io
+import logging
 import os
 import platform
 import sys
@@ -157,5 +158,6 @@ def _write_nowhere() -> None:
 
 
 def _say(error: ReportedError) -> int:
+    logging.shutdown()  # what waits in a log's thread comes first, and never at once: CPython 3.11 loses such a line
     print(f"mailbrake: {error}", file=sys.stderr)
     return error.status

@@ -165,6 +165,6 @@ def test_a_policy_that_cannot_be_opened_is_told_where_it_is_named(command: str, 
         (found,) = map(json.loads, done.stdout.splitlines())
         assert (found["file"], found["line"], found["column"], found["problem"]) == (str(path), 5, None, problem)
     else:
-        assert f"mailbrake: {path}:5: {problem}\n" in done.stderr
+        assert done.stderr.endswith(f"mailbrake: {path}:5: {problem}\n")
         named = mailbrake("replay", DEMO, "--config", path, "--policy", tmp_path / "other")
         assert named.stderr == f"mailbrake: {tmp_path}/other: cannot be read: No such file or directory\n"

@@ -122,6 +122,28 @@ def test_a_line_reaches_systemds_journal_once(tmp_path: Path, stream: str, socke
     assert ("INFO once" in said) is twice
 
 
+ENDING = """
+import logging, sys
+from enforce.config import Config, Milter
+from logwatch.commands import Failure, _say
+from logwatch.commands.daemon import log_to
+log_to(Config(milter=Milter(syslog="")), "watch")
+for _ in range(2000):
+    logging.getLogger("mailbrake").info("before")
+sys.exit(_say(Failure("the end")))
+"""
+
+
+def test_what_ends_it_is_the_last_line(tmp_path: Path) -> None:
+    """Said beside the log's thread it was lost now and then: a controller that would not start, and no word of why."""
+    errors = tmp_path / "stderr"
+    with errors.open("wb") as file:
+        assert subprocess.run([sys.executable, "-c", ENDING], stderr=file, check=False).returncode == 1
+    lines = errors.read_text().splitlines()
+    assert lines[-1] == "mailbrake: the end"
+    assert sum(line.endswith("INFO before") for line in lines) == 2000
+
+
 def test_without_the_journals_socket_lines_go_to_standard_error(tmp_path: Path) -> None:
     """Its unit for syslog may be masked, and `/dev/log` point to nothing."""
     (tmp_path / "dev-log").symlink_to("log")
