@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from enforce.errors import ReportedError
-from logwatch.commands import ship, sync
+from logwatch.commands import say, ship, sync
 
 _COMMANDS = {"ship": ship, "sync": sync}
 
@@ -25,5 +24,4 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(args.run(args))
     except ReportedError as error:
-        print(f"mailbrake-gateway: {error}", file=sys.stderr)
-        return error.status
+        return say(error, top.prog)

@@ -111,13 +111,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = int(args.run(args))
         sys.stdout.flush()
     except ReportedError as error:
-        return _say(error)
+        return say(error)
     except BrokenPipeError:  # `mailbrake events … | head`
         _write_nowhere()
         return 1
     except OSError as error:
-        return _say(_of_this_machine(error))
+        return say(_of_this_machine(error))
     return status
+
+
+def say(error: ReportedError, program: str = "mailbrake") -> int:
+    """Print what ended a command; its exit status."""
+    logging.shutdown()  # what waits in a log's thread comes first, and never at once: CPython 3.11 loses such a line
+    print(f"{program}: {error}", file=sys.stderr)
+    return error.status
 
 
 def _open_streams() -> None:
@@ -155,9 +162,3 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def _write_nowhere() -> None:
     """Have what is still to be written to standard output vanish: at exit Python would try again."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _say(error: ReportedError) -> int:
-    logging.shutdown()  # what waits in a log's thread comes first, and never at once: CPython 3.11 loses such a line
-    print(f"mailbrake: {error}", file=sys.stderr)
-    return error.status

@@ -125,12 +125,12 @@ def test_a_line_reaches_systemds_journal_once(tmp_path: Path, stream: str, socke
 ENDING = """
 import logging, sys
 from enforce.config import Config, Milter
-from logwatch.commands import Failure, _say
+from logwatch.commands import Failure, say
 from logwatch.commands.daemon import log_to
 log_to(Config(milter=Milter(syslog="")), "watch")
 for _ in range(2000):
     logging.getLogger("mailbrake").info("before")
-sys.exit(_say(Failure("the end")))
+sys.exit(say(Failure("the end")))
 """
 
 
