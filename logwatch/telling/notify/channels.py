@@ -6,6 +6,7 @@ more channel is one more function and a row in `channels_of`.
 
 from __future__ import annotations
 
+import re
 import smtplib
 import subprocess
 import urllib.error
@@ -19,10 +20,12 @@ from http.client import HTTPException
 from typing import IO, NamedTuple
 
 from enforce.config import Notify
+from enforce.printable import printable
 from logwatch.telling.notify.message import Message
 
 TIMEOUT = 20.0  # seconds for anything that is waited for
 _HEADER = 998  # characters of a header's line (RFC 5322)
+_NOT_A_DOMAIN = re.compile(r"[^A-Za-z0-9.-]")  # what a host may be called, and an address in a header may not
 _TEMPFAIL = 75  # exit status: try again (sysexits.h)
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP answers after which trying again makes sense
 
@@ -44,10 +47,9 @@ class Channel(NamedTuple):
 
 def channels_of(notify: Notify, host: str) -> tuple[list[Channel], list[str]]:
     """The channels that a configuration wants, and why some of them cannot be had."""
-    problems = []
-    channels = []
+    problems, channels, host = [], [], printable(host)
     if notify.mail_to:
-        sender = notify.mail_from or f"mailbrake@{host}"
+        sender = notify.mail_from or f"mailbrake@{_NOT_A_DOMAIN.sub('-', host)}"
         hand_over = partial(_by_command, notify.sendmail) if notify.sendmail else partial(_by_smtp, notify.smtp)
         channels.append(Channel("mail", partial(mail, hand_over, sender, notify.mail_to, host)))
     channels += [Channel("webhook", partial(webhook, url, host)) for url in notify.webhooks]

@@ -80,6 +80,19 @@ class TestMail:
         error = failure(channel(mail_to=["a@example.com"], smtp="mail..example.com:25"))
         assert error.again
 
+    @pytest.mark.parametrize(
+        "host", ["mäx1.example.com", "m\udce4x1.example.com", "m x1.example.com", "m\nx1.example.com"]
+    )
+    def test_leaves_a_host_whose_name_no_address_may_have(self, tmp_path: Path, host: str) -> None:
+        """Whatever bytes a machine is called: that must not end the thread that sends."""
+        script = f"import sys, pathlib; pathlib.Path({str(tmp_path / 'out')!r}).write_text(sys.argv[2])"
+        parsed = configuration.parse(
+            {"notify": {"mail_to": ["noc@example.com"], "sendmail": [sys.executable, "-c", script]}}, "test"
+        )
+        (by_mail,), _ = channels_of(parsed.notify, host)
+        by_mail.send(message(braked(1)))
+        assert (tmp_path / "out").read_text() == "mailbrake@m-x1.example.com"
+
     def test_can_go_through_the_sendmail_command(self, tmp_path: Path) -> None:
         """Which gets sender and recipients as arguments, and no shell sees them."""
         script = f"import sys, pathlib; pathlib.Path({str(tmp_path / 'out')!r}).write_text("
