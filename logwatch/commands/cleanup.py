@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config
 from enforce.printable import printable
+from logwatch.commands import Failure
 from logwatch.commands.common import (
     config_of,
     followed,
@@ -30,7 +31,7 @@ from logwatch.settings import zone_of
 
 if TYPE_CHECKING:
     from logwatch.reading.reader import Reader
-    from logwatch.telling.cleanup import Cleanup
+    from logwatch.telling.cleanup import Cleanup, Left
 
 _SHOWN = 10
 _NAMED = 3  # logs in a command
@@ -45,6 +46,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     log_arguments(parser, nargs="*", default="those of the configuration, with their older parts")
     parser.add_argument("--since", metavar="TIME", help="when it went wrong (ISO 8601); default: a day ago")
+    parser.add_argument(
+        "--host", metavar="HOST", help="of mail still queued only what is on this host, as its lines name it"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="everything as one JSON object")
     form.add_argument("--queue-ids", action="store_true", help="only the queue ids, for `postsuper -h -` and the like")
@@ -62,14 +66,16 @@ def run(args: argparse.Namespace) -> int:
     if found.begin is None:
         read_whole(damage)
         raise nothing_known(logs)
+    queued, unclaimed = (_on(args.host, left) for left in (found.queued(), found.unclaimed()))
     if args.queue_ids:
-        _list(found.queued())
+        _list(_of_one_host(queued))
     elif args.recipients:
         _list(found.reached())
     elif args.json:
-        write_json([_object(found, config)])
+        write_json([_object(found, config, queued, unclaimed)])
     else:
-        _tell(found, config, _again(args, found, config))
+        _tell_queued(found, config, queued, unclaimed, _again(args, found, config))
+        _tell(found, config)
     read_whole(damage)
     return 0 if found.last is not None and found.last >= since else _nothing(found, config)
 
@@ -78,6 +84,18 @@ def _list(names: list[str]) -> None:
     """One a line, for a pipe."""
     for name in names:
         print(printable(name))
+
+
+def _on(host: str | None, left: Left) -> Left:
+    return left if host is None else {name: ids for name, ids in left.items() if name == host}
+
+
+def _of_one_host(queued: Left) -> list[str]:
+    """The queue ids; not of several hosts in one list: one's may be another's for somebody else's mail."""
+    if len(queued) > 1:
+        names = ", ".join(map(printable, sorted(queued)))
+        raise Failure(f"queue ids of several hosts ({names}): one's may be another's for somebody else's mail; --host")
+    return [queue_id for ids in queued.values() for queue_id in ids]
 
 
 def _nothing(found: Cleanup, config: Config) -> int:
@@ -96,7 +114,12 @@ def _again(args: argparse.Namespace, found: Cleanup, config: Config) -> str:
     """This command as it was given, to be put before a pipe."""
     logs = args.log if len(args.log) <= _NAMED else ["LOG"]
     since = iso(found.since // 1, zone_of(config))
-    given = (("--zone", args.zone), ("--default-realm", args.default_realm), ("--since", since))
+    given = (
+        ("--zone", args.zone),
+        ("--default-realm", args.default_realm),
+        ("--since", since),
+        ("--host", args.host),
+    )
     options = [f"{option} {shlex.quote(value)}" for option, value in given if value]
     words = ("mailbrake cleanup", shlex.quote(args.account), *map(shlex.quote, logs), *options)
     return " ".join(words) + same_config(config)
@@ -131,13 +154,17 @@ def _events(reader: Reader, logs: list[str], damage: list[DamageError]) -> Itera
                 yield reader.read(chunk)
 
 
-def _object(found: Cleanup, config: Config) -> dict[str, Any]:
+def _object(found: Cleanup, config: Config, queued: Left, unclaimed: Left) -> dict[str, Any]:
     zone = zone_of(config)
     return {
         "account": found.account,
         "since": iso(found.since, zone),
-        "queued": found.queued(),
-        "unclaimed": found.unclaimed(),
+        "queued": [queue_id for ids in queued.values() for queue_id in ids],
+        "unclaimed": [queue_id for ids in unclaimed.values() for queue_id in ids],
+        "hosts": {
+            host: {"queued": queued.get(host, []), "unclaimed": unclaimed.get(host, [])}
+            for host in sorted({*queued, *unclaimed})
+        },
         "reached": found.reached(),
         "suspects": {
             client: {"first": iso(use.first, zone), "last": iso(use.last, zone), "messages": use.messages}
@@ -149,19 +176,26 @@ def _object(found: Cleanup, config: Config) -> dict[str, Any]:
     }
 
 
-def _tell(found: Cleanup, config: Config, again: str) -> None:
-    zone = zone_of(config)
-    queued, suspects = found.queued(), found.suspects()
-    print(f"{printable(found.account)} since {clock(found.since, zone)}")
-    print(f"\nStill in the queue: {counted(len(queued), 'message')}")
-    if queued:
-        print(f"  hold them (Postfix):   {again} --queue-ids | postsuper -h -")
-        print(f"  delete them (Postfix): {again} --queue-ids | postsuper -d -")
-        print(f"  hold them (Sendmail):  {again} --queue-ids | xargs -rI{{}} sendmail -Qhijacked -qI{{}}")
-    if unclaimed := found.unclaimed():
-        these, it = ("this one", "it") if len(unclaimed) == 1 else ("these", "them")
-        print(f"  The log lacks who handed {these} in, with its address as sender: look at {it} (postcat -q ID)")
-        print(f"    {' '.join(map(printable, unclaimed[:_IDS]))}{' …' if len(unclaimed) > _IDS else ''}")
+def _tell_queued(found: Cleanup, config: Config, queued: Left, unclaimed: Left, again: str) -> None:
+    hosts = sorted({*queued, *unclaimed})
+    print(f"{printable(found.account)} since {clock(found.since, zone_of(config))}")
+    print(f"\nStill in the queue: {counted(sum(map(len, queued.values())), 'message')}")
+    for host in hosts:
+        there = f"{again} --host {shlex.quote(host)}" if len(hosts) > 1 else again
+        if len(hosts) > 1:
+            print(f"  on {printable(host)}: {counted(len(queued.get(host, [])), 'message')}")
+        if host in queued:
+            print(f"  hold them (Postfix):   {there} --queue-ids | postsuper -h -")
+            print(f"  delete them (Postfix): {there} --queue-ids | postsuper -d -")
+            print(f"  hold them (Sendmail):  {there} --queue-ids | xargs -rI{{}} sendmail -Qhijacked -qI{{}}")
+        if ids := unclaimed.get(host):
+            these, it = ("this one", "it") if len(ids) == 1 else ("these", "them")
+            print(f"  The log lacks who handed {these} in, with its address as sender: look at {it} (postcat -q ID)")
+            print(f"    {' '.join(map(printable, ids[:_IDS]))}{' …' if len(ids) > _IDS else ''}")
+
+
+def _tell(found: Cleanup, config: Config) -> None:
+    zone, suspects = zone_of(config), found.suspects()
     print(f"\nReached: {counted(len(found.reached()), 'recipient')} (--recipients lists them)")
     if suspects:
         print(f"  {number(found.reached_from_suspects())} of them by mail from the addresses below")

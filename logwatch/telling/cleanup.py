@@ -1,6 +1,7 @@
 """What is left to do about a hijacked account: mail still queued, recipients reached, addresses and other logins used.
 
-Told from attributed events alone. A message is in the queue from its `queued` line to `removed`, or where a host never
+Told from attributed events alone. A message is known by its host and queue id: another host may have the same id for
+somebody else's. It is in the queue from its `queued` line to `removed`, or where a host never
 writes that (Sendmail) until each of its recipients was sent it or bounced. Where the log lacks who handed a message in,
 its sender may be the account's own address: such a message may be anybody's, and is told apart. An address is suspect
 if the account was first seen from it within the time looked at; other accounts seen from it may be hijacked as well.
@@ -9,7 +10,7 @@ if the account was first seen from it within the time looked at; other accounts 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from logwatch.schema import Columns
 
 COLUMNS = ("host", "pid", "queue_id", "event", "client_ip", "sasl_username", "sender", "recipient", "status", "nrcpt")
 _LOOKED_AT = ("event", "account", "client", "clock", "queue_id", "recipient", "status", "nrcpt", "host", "counts")
-_UNCLAIMED = ("event", "account", "client", "local", "clock", "queue_id", "sender")
+_UNCLAIMED = ("event", "account", "client", "local", "clock", "host", "queue_id", "sender")
 _BOUND = 500_000  # clients, recipients, unclaimed messages
 _NAMED = 5  # accounts with the same login
 _FINAL = (b"sent", b"bounced", b"expired")
@@ -34,12 +35,8 @@ class Address:
     messages: int = 0
 
 
-@dataclass
-class Queued:
-    """A message in the queue: where, and how many of its recipients have neither been sent it nor bounced."""
-
-    host: Any
-    open: int
+Name = tuple[Any, Any]  # host, queue id
+Left = dict[str, list[str]]  # queue ids by host
 
 
 @dataclass
@@ -53,9 +50,9 @@ class Cleanup:
     addresses: dict[str, Address] = field(default_factory=dict)
     failures: int = 0  # failed logins
     first_failure: float | None = None
-    _queue: dict[str, Queued] = field(default_factory=dict)
-    _unclaimed: dict[str, None] = field(default_factory=dict)  # queue ids
-    _cut: set[Any] = field(default_factory=set)  # queue ids of messages of which only a part came
+    _queue: dict[Name, int] = field(default_factory=dict)  # recipients who have neither been sent it nor bounced
+    _unclaimed: dict[Name, None] = field(default_factory=dict)
+    _cut: set[Name] = field(default_factory=set)  # messages of which only a part came
     _removing: set[Any] = field(default_factory=set)  # hosts that write when a message leaves the queue
     _reached: dict[str, set[str | None]] = field(default_factory=dict)  # recipient -> from where he was written to
     _before: set[str] = field(default_factory=set)  # addresses used before `since`
@@ -78,14 +75,13 @@ class Cleanup:
                 else:
                     self._mine(event, client, clock, rest)
 
-    def queued(self) -> list[str]:
-        """Ids of messages that are still in the queue."""
-        left = (queue_id for queue_id, one in self._queue.items() if one.open > 0 or one.host in self._removing)
-        return list(left)
+    def queued(self) -> Left:
+        """Ids of messages that are still in the queue, by host."""
+        return _by_host(name for name, left in self._queue.items() if left > 0 or name[0] in self._removing)
 
-    def unclaimed(self) -> list[str]:
-        """Ids of messages still in the queue that have its address as sender, and nobody who handed them in."""
-        return list(self._unclaimed)
+    def unclaimed(self) -> Left:
+        """Those of messages still in the queue that have its address as sender, and nobody who handed them in."""
+        return _by_host(self._unclaimed)
 
     def suspects(self) -> dict[str, Address]:
         """Addresses first seen within the time looked at, by first use."""
@@ -120,18 +116,19 @@ class Cleanup:
         rows = events["event"] == "queued"
         for kind in _LEFT:
             rows |= events["event"] == kind
-        for event, *whose, clock, queue_id, of in zip(
+        for event, *whose, clock, host, queue_id, of in zip(
             *(events[name][rows].tolist() for name in _UNCLAIMED), strict=True
         ):
             if event in _LEFT:
-                self._unclaimed.pop(_text(queue_id), None)
+                self._unclaimed.pop((host, queue_id), None)
             elif (of or b"").lower() == sender and not any(whose) and self.since <= clock:
-                self._unclaimed[_text(queue_id)] = None
+                self._unclaimed[host, queue_id] = None
                 if len(self._unclaimed) > _BOUND:
                     del self._unclaimed[next(iter(self._unclaimed))]
 
     def _mine(self, event: str, client: str | None, clock: float, rest: Sequence[Any]) -> None:
         queue_id, _, _, nrcpt, host, counts = rest
+        name = host, queue_id
         if event == "auth_failure":
             if clock >= self.since and counts:
                 self.failures += 1
@@ -142,12 +139,12 @@ class Cleanup:
         else:
             if client and counts and event in _BY_THE_CLIENT:
                 self._used(client, clock, message=event == "queued")
-            if event == "queued" and (counts or queue_id not in self._cut):
-                self._queue.setdefault(_text(queue_id), Queued(host, int(nrcpt or 1)))
+            if event == "queued" and (counts or name not in self._cut):
+                self._queue.setdefault(name, int(nrcpt or 1))
             elif event in _LEFT:
-                self._queue.pop(_text(queue_id), None)
+                self._queue.pop(name, None)
             elif event == "lost_connection" and queue_id and len(self._cut) < _BOUND:
-                self._cut.add(queue_id)
+                self._cut.add(name)
 
     def _used(self, client: str, clock: float, *, message: bool) -> None:
         use = self.addresses.setdefault(client, Address(clock, clock))
@@ -155,14 +152,21 @@ class Cleanup:
         use.messages += message
 
     def _delivered(self, clock: float, client: str | None, rest: Sequence[Any]) -> None:
-        queue_id, recipient, status, *_ = rest
+        queue_id, recipient, status, _, host, _ = rest
         if clock < self.since:
             return
-        if status in _FINAL and (message := self._queue.get(_text(queue_id))):
-            message.open -= 1
+        if status in _FINAL and (host, queue_id) in self._queue:
+            self._queue[host, queue_id] -= 1
         reached = _text(recipient) if status == b"sent" else ""
         if reached and (reached in self._reached or len(self._reached) < _BOUND):
             self._reached.setdefault(reached, set()).add(client)
+
+
+def _by_host(names: Iterable[Name]) -> Left:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for host, queue_id in names:
+        found[_text(host)].append(_text(queue_id))
+    return dict(found)
 
 
 def _text(value: bytes | None) -> str:

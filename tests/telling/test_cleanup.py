@@ -91,6 +91,46 @@ def test_what_was_printed_can_be_typed() -> None:
     assert mailbrake(*words).stdout == "4jZ1x362FKzJ9Hb\n"
 
 
+def test_the_same_queue_id_on_another_host_is_another_message(tmp_path: Path) -> None:
+    """What leaves one gateway's queue is still in the other's; and no list is made in which nobody can tell whose."""
+    stamp, login = "2026-11-25T02:00:00+00:00", "client=x[203.0.113.7], sasl_method=PLAIN, sasl_username=bob"
+    lines = [
+        f"{stamp} {host} postfix/{line}\n"
+        for host, line in (
+            ("mx1", f"submission/smtpd[7]: 4AC0DE1: {login}"),
+            ("mx1", "qmgr[2]: 4AC0DE1: from=<bob@example.com>, size=1, nrcpt=1 (queue active)"),
+            ("mx1", f"submission/smtpd[7]: 4AC0DE8: {login}@example.com"),
+            ("mx1", "qmgr[2]: 4AC0DE9: from=<bob@example.com>, size=1, nrcpt=1 (queue active)"),
+            ("mx2", f"submission/smtpd[8]: 4AC0DE1: {login}"),
+            ("mx2", "qmgr[3]: 4AC0DE1: from=<bob@example.com>, size=1, nrcpt=1 (queue active)"),
+            ("mx2", f"submission/smtpd[8]: 4AC0DE2: {login}"),
+            ("mx2", "qmgr[3]: 4AC0DE2: from=<bob@example.com>, size=1, nrcpt=1 (queue active)"),
+            ("mx2", "qmgr[3]: 4AC0DE9: from=<carol@example.com>, size=1, nrcpt=1 (queue active)"),
+            ("mx2", "qmgr[3]: 4AC0DE9: removed"),
+            ("mx2", "qmgr[3]: 4AC0DE1: removed"),
+        )
+    ]
+    log = tmp_path / "mail.log"
+    log.write_text("".join(lines))
+    asked = ("cleanup", "bob@example.com", log, "--since", "2026-11-25")
+    (bob,) = objects("cleanup", "bob", log, "--since", "2026-11-25", "--json")
+    assert bob["hosts"] == {
+        "mx1": {"queued": ["4AC0DE1"], "unclaimed": []},
+        "mx2": {"queued": ["4AC0DE2"], "unclaimed": []},
+    }
+    (address,) = objects(*asked, "--json")
+    assert address["unclaimed"] == ["4AC0DE9"]
+    both = mailbrake("cleanup", "bob", log, "--since", "2026-11-25", "--queue-ids")
+    assert (both.returncode, both.stdout) == (1, "")
+    assert "queue ids of several hosts (mx1, mx2)" in both.stderr
+    for host, queue_id in (("mx1", "4AC0DE1"), ("mx2", "4AC0DE2")):
+        one = mailbrake("cleanup", "bob", log, "--since", "2026-11-25", "--host", host, "--queue-ids")
+        assert one.stdout == f"{queue_id}\n"
+        told = mailbrake("cleanup", "bob", log, "--since", "2026-11-25").stdout
+        assert f"  on {host}: 1 message\n" in told
+        assert f" --host {host} --queue-ids | postsuper -h -\n" in told
+
+
 STAMP = "2026-11-25T02:00:00+00:00 mx1 "
 CONTENT = {
     "postfix": """\
