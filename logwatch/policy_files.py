@@ -1,7 +1,8 @@
 """The files that a policy names (exemptions, scopes, scores), read again when one of them has changed.
 
 A file counts as changed once it has looked the same for a second time since, so that one which is just being written is
-left alone. What cannot be read or used leaves all lists as they were. The policy's own text is read once.
+left alone. What cannot be read or used leaves all lists as they were. The policy's own text is read once. A pipe or a
+device is refused: whoever reads it waits for somebody to write, perhaps for ever.
 
 Changed files are read in a thread, as a list of half a million takes most of a second, in which nothing would be
 decided: until it has been read, the lists count as they were.
@@ -9,6 +10,7 @@ decided: until it has been read, the lists count as they were.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -25,12 +27,20 @@ THREAD = "lists"  # what the name of the thread that reads begins with
 _Look = Mapping[Path, tuple[int, ...] | None]  # inode, size, time of change; None where there is no file
 
 
+def content_of(path: Path) -> str:
+    """What a file on disk holds; OSError or ValueError if it cannot be read."""
+    if path.exists() and not path.is_file() and not path.samefile(os.devnull):
+        raise OSError("it is no regular file")
+    return language.from_disk(path)
+
+
 class Lists:
     """A policy, and the lists that it names."""
 
-    def __init__(self, config: Config) -> None:
-        """Reads all; PolicyError if something cannot be used."""
+    def __init__(self, config: Config, read: language.Reader = content_of) -> None:
+        """Reads all; PolicyError if something cannot be used. `read` gives what a file holds."""
         self._config = config
+        self._read_file = read
         self._path = Path(config.policy.file or language.SHIPPED)
         self._text: str | None = None
         self.policy = policy_of(config, self._content)
@@ -70,7 +80,7 @@ class Lists:
     def edited(self) -> bool:
         """Whether the policy's own text is another one by now; PolicyError if it cannot be read."""
         try:
-            return language.from_disk(self._path) != self._text
+            return self._read_file(self._path) != self._text
         except (OSError, ValueError) as error:
             raise language.UnreadableError(str(self._path), str(error)) from None
 
@@ -84,9 +94,9 @@ class Lists:
 
     def _content(self, path: Path) -> str:
         if path != self._path:
-            return language.from_disk(path)
+            return self._read_file(path)
         if self._text is None:
-            self._text = language.from_disk(path)
+            self._text = self._read_file(path)
         return self._text
 
     def _look(self) -> _Look:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from enforce.config import Config
@@ -82,8 +83,12 @@ class Table(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """How a controller gets them; `reviews` gives what is to be taken up now, and has not been yet."""
+    """How a controller gets them; `reviews` gives what is to be taken up now, and has not been yet.
+
+    `content` gives what a file of the policy holds.
+    """
 
     source: Callable[[Config, Mapping[str, Mapping[str, Any]]], Source]
     table: Callable[[Config, Standing, Say, Written], Table]
     reviews: Callable[[Journal], list[Review]]
+    content: Callable[[Path], str]

@@ -29,7 +29,7 @@ from logwatch.dnsbl_client import Asker
 from logwatch.judging.language import PolicyError
 from logwatch.judging.pending_reviews import Confirmation, Release
 from logwatch.judging.policy import Policy
-from logwatch.policy_files import Lists
+from logwatch.policy_files import Lists, content_of
 from logwatch.ports import Ports, Say, Standing, Table, Written
 from logwatch.reading import loss
 from logwatch.reading.follow import Wake
@@ -71,7 +71,7 @@ def _keeper(config: Config, standing: Standing, say: Say, written: Written) -> T
     return Keeper(config, standing, say, written, Exporter(config, say))
 
 
-MACHINE = Ports(follower_of, _keeper, Journal.unseen)
+MACHINE = Ports(follower_of, _keeper, Journal.unseen, content_of)
 
 
 class Controller:
@@ -89,7 +89,7 @@ class Controller:
         self._config = config
         self._ports = ports
         self._now = now
-        self._lists = Lists(config)
+        self._lists = Lists(config, ports.content)
         policy = self._lists.policy
         self._recorder = Recorder(config.journal, config.state.keep, now, lambda problem: self._say("journal", problem))
         with ExitStack() as opened:
@@ -333,7 +333,7 @@ class Controller:
         hung_up, self._hung_up = self._hung_up, False
         try:
             if hung_up and not self._config.cluster.servers:
-                self._adopt(Lists(self._config))
+                self._adopt(Lists(self._config, self._ports.content))
                 return
             if hung_up and self._lists.edited():  # all controllers must change at one place between the lines
                 self._say("list", _TOGETHER, quiet=0)

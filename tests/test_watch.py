@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeVar
@@ -21,7 +22,9 @@ import pytest
 from enforce import config as configuration
 from enforce.config import Config
 from enforce.table import Reader, Record, Unusable
+from logwatch.judging.language import PolicyError
 from logwatch.policy_files import EVERY, THREAD
+from logwatch.ports import Ports
 from logwatch.reading.source import DamageError
 from logwatch.rerun import rerun, start_of
 from logwatch.settings import core_of, policy_of
@@ -29,7 +32,7 @@ from logwatch.telling.journal import Journal, Review
 from logwatch.telling.journal_file import JournalError
 from logwatch.telling.keeper import BEAT
 from logwatch.telling.recorder import SAVE_EVERY, BusyError
-from logwatch.watch import Controller, LearnedError
+from logwatch.watch import MACHINE, Controller, LearnedError
 from tests.measuring.test_origin import database
 from tests.mta.waiting import wait_for
 
@@ -68,9 +71,9 @@ class Machine:
         )
 
     @contextmanager
-    def controller(self) -> Iterator[Controller]:
+    def controller(self, ports: Ports = MACHINE) -> Iterator[Controller]:
         """A controller that has read what there is, and is closed at the end."""
-        controller = Controller(self.config, lambda: self.now)
+        controller = Controller(self.config, lambda: self.now, ports=ports)
         try:
             controller.once()
             yield controller
@@ -337,10 +340,17 @@ class TestLists:
             assert machine.listed() == {}
 
     def test_while_a_list_is_read_it_counts_as_it_was(self, machine: Machine, exempted: Path) -> None:
-        """And what is decided does not wait for it: here it is a pipe, into which the second list is yet to come."""
-        with machine.controller() as controller:
-            exempted.unlink()
-            os.mkfifo(exempted)
+        """And what is decided does not wait for it: here it is read from a disk that hangs for a while."""
+        works = threading.Event()
+        works.set()
+
+        def content(path: Path) -> str:
+            assert works.wait(60)
+            return path.read_text()
+
+        with machine.controller(replace(MACHINE, content=content)) as controller:
+            works.clear()
+            exempted.write_text("bob\n")
             for _ in range(2):
                 machine.now += EVERY
                 controller.once()
@@ -350,9 +360,37 @@ class TestLists:
                 controller.once()
                 assert machine.listed() == {BOB: ["enforce"]}
             finally:
-                exempted.write_text("bob\n")
+                works.set()
             self.later(machine, controller)
             assert machine.listed() == {}
+
+    def test_a_pipe_in_place_of_a_list_or_a_policy_is_refused(
+        self, machine: Machine, exempted: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Whoever opens it waits until somebody writes: it would decide nothing, and not end at SIGTERM."""
+        with machine.controller() as controller:
+            for path in (exempted, machine.policy):
+                path.unlink()
+                os.mkfifo(path)
+                controller.reread()
+                controller.once()
+            self.later(machine, controller)
+            for told, times in (("bulk.txt cannot", 2), ("policy: cannot", 1)):  # the list is looked at by itself, too
+                assert caplog.text.count(f"{told} be read: it is no regular file") == times
+            machine.send()
+            controller.once()
+            assert machine.listed() == {BOB: ["enforce"]}
+        with pytest.raises(PolicyError, match="it is no regular file"):
+            Controller(machine.config, lambda: machine.now)
+
+    def test_the_empty_device_is_an_empty_list(self, machine: Machine, exempted: Path) -> None:
+        """As elsewhere in Unix."""
+        exempted.unlink()
+        exempted.symlink_to(os.devnull)
+        with machine.controller():
+            machine.send("alice")
+        with machine.controller():
+            assert machine.listed() == {"account:alice": ["enforce"]}
 
     def test_says_which_lists_it_goes_by(
         self, machine: Machine, exempted: Path, caplog: pytest.LogCaptureFixture

@@ -36,6 +36,7 @@ from logwatch.cluster.names import VERSION, speaks
 from logwatch.cluster.partition_leases import RENEW, Shares
 from logwatch.cluster.stream import Stream, anew, identity, is_another, which
 from logwatch.judging.language import SHIPPED
+from logwatch.policy_files import content_of
 from logwatch.ports import Ports, Say, Standing, Written
 from logwatch.settings import STREAM, zone_of
 from logwatch.telling.journal import Journal, Review
@@ -90,7 +91,7 @@ class Brain:
 
     def ports(self) -> Ports:
         """For the controller."""
-        return Ports(self._source, self._table, self._reviews)
+        return Ports(self._source, self._table, self._reviews, content_of)
 
     def start(self) -> None:
         """Connect for good, once the controller has been made."""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from logwatch.ports import Ports
 from logwatch.telling.announcements import Herald
 from logwatch.telling.notify import Happening
-from logwatch.watch import Controller
+from logwatch.watch import MACHINE, Controller
 from tests.telling.decisions import NOW, decision
 from tests.test_watch import BOB, Machine
 
@@ -38,9 +39,9 @@ class Telling(Machine):
         self.told: list[Happening] = []
 
     @contextmanager
-    def controller(self) -> Iterator[Controller]:
+    def controller(self, ports: Ports = MACHINE) -> Iterator[Controller]:
         """One that has read what there is."""
-        controller = Controller(self.config, lambda: self.now, self.told.append)
+        controller = Controller(self.config, lambda: self.now, self.told.append, ports)
         try:
             controller.once()
             yield controller
