@@ -39,7 +39,7 @@ class Asking:
         """What comes of asking about clients, each of which is asked about."""
         self.asker.ask(clients)
         for _ in clients:
-            self._woken.get(timeout=30)
+            self._woken.get(timeout=60)
         return sorted(self.asker.answers())
 
 
@@ -148,7 +148,7 @@ class TestController:
             controller.asker.wake = lambda: woken.put(None)
             machine.send(client="8.8.4.4")
             controller.once()
-            woken.get(timeout=30)
+            woken.get(timeout=60)
             controller.once()
             machine.now += 1
             machine.send(client="8.8.4.4")

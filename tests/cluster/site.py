@@ -148,7 +148,7 @@ class Site:
     def stop(self, part: str) -> None:
         process = self.running.pop(part)
         process.send_signal(signal.SIGTERM)
-        process.wait(15)
+        process.wait(60)
 
     def close(self) -> None:
         for process in self.running.values():

@@ -32,7 +32,7 @@ from logwatch.commands import main
 from .site import HERE, Site, wait_for
 
 Value = TypeVar("Value")
-PATIENCE = 30  # seconds
+PATIENCE = 60  # seconds
 SMALL = Roster((HERE,), ("mx1",), ("c1",))
 
 

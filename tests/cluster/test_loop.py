@@ -152,7 +152,7 @@ def test_a_controller_that_had_read_less_of_a_lost_stream_is_refused(site: Site)
 def _refusal(site: Site) -> str:
     """What c1 says when it is started."""
     command = [sys.executable, "-m", "logwatch", "watch", "--config", str(site.directory / "c1.toml")]
-    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    run = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert run.returncode == 1
     return run.stderr
 

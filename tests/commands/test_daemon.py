@@ -42,7 +42,7 @@ def watching(directory: Path) -> Iterator[Path]:
 def syslog(directory: Path) -> socket.socket:
     bound = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     bound.bind(str(directory / "log"))
-    bound.settimeout(10)
+    bound.settimeout(60)
     return bound
 
 

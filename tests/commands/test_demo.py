@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,10 +24,8 @@ def place() -> Iterator[Path]:
 
 def test_the_demo_shows_the_closed_loop(place: Path) -> None:
     """Accept, flood, decision, 450 with a case, why, release, accept; the neighbour is accepted throughout."""
-    begun = time.monotonic()
     done = mailbrake("demo", TMPDIR=str(place))
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - begun < 60
     told = done.stdout
     case = re.search(r"bob +MAIL FROM  →  450 4\.7\.1 .* \(case ([0-9A-Z]{6})\)", told)
     assert case, told

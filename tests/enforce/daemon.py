@@ -21,7 +21,7 @@ from enforce.table import Record, Writer
 ROOT = Path(__file__).parents[2]
 
 
-def wait_until(condition: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, seconds: float = 60.0) -> None:
     """Return once `condition` holds; AssertionError says `what` was awaited in vain."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -34,7 +34,7 @@ class Session:
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
-        self._socket.settimeout(10)
+        self._socket.settimeout(60)
         self._socket.connect(str(path))
         self._mta = MilterConnection(self._socket)
         self.actions, self.protocol = self._mta.optneg_mta()
@@ -131,7 +131,7 @@ class Daemon:
             command = [sys.executable, *self._command, "--config", str(self._file)]
             self._process = subprocess.Popen(command, cwd=ROOT, stderr=errors, env=self._environment)
 
-    def end(self, within: float = 10) -> int:
+    def end(self, within: float = 30) -> int:
         """Wait for it to end by itself; its exit status."""
         try:
             return self._process.wait(within)
@@ -144,7 +144,7 @@ class Daemon:
         self._process.kill()
         self._process.wait()
 
-    def stop(self, by: signal.Signals = signal.SIGTERM, within: float = 10) -> int:
+    def stop(self, by: signal.Signals = signal.SIGTERM, within: float = 30) -> int:
         """End it as an administrator does; its exit status."""
         self._process.send_signal(by)
         return self.end(within)

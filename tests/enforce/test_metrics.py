@@ -28,7 +28,7 @@ from .records import record
 
 def scraped(where: str) -> dict[str, float]:
     """What Prometheus would read there, by metric with its labels."""
-    with urllib.request.urlopen(f"http://{where}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://{where}/metrics", timeout=60) as answer:
         lines = answer.read().decode().splitlines()
     return {name: float(value) for name, _, value in (li.rpartition(" ") for li in lines if not li.startswith("#"))}
 
@@ -77,7 +77,7 @@ class TestEndpoint:
         where = f"127.0.0.1:{next(free_ports())}"
         threads = threading.active_count()
         close = exposition.serve(where, (Metric("y", "gauge", "Y"),), lambda: {"y": {PLAIN: 0.5}}, patience=0.3)
-        begun = [socket.create_connection(("127.0.0.1", int(where.partition(":")[2])), timeout=20) for _ in range(60)]
+        begun = [socket.create_connection(("127.0.0.1", int(where.partition(":")[2])), timeout=60) for _ in range(60)]
         try:
             for one in begun:
                 with contextlib.suppress(ConnectionError):

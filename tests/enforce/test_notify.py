@@ -15,7 +15,7 @@ from .daemon import Daemon
 def test_the_service_manager_is_told_of_readiness_life_and_end(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
-        manager.settimeout(10)
+        manager.settimeout(60)
         environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "3000000"}
         with Daemon(tmp_path, environment=environment) as daemon:
             assert manager.recv(4096).decode() == f"READY=1\nSTATUS=listening on unix:{daemon.socket}"

@@ -23,7 +23,7 @@ def logging_to(directory: Path) -> str:
 def listening(directory: Path, kind: socket.SocketKind = socket.SOCK_DGRAM) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX, kind)
     listener.bind(str(directory / "log"))
-    listener.settimeout(10)
+    listener.settimeout(60)
     return listener
 
 

@@ -34,7 +34,7 @@ from tests.mta.postfix import Postfix
 from tests.mta.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 30.0
+PATIENCE = 60.0
 DAY = 86400
 PLACES = (
     "/etc/mailbrake",

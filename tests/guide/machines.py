@@ -24,7 +24,7 @@ from tests.guide.machine import ROOT
 from tests.mta.postfix import free_ports
 from tests.mta.waiting import wait_for
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 PLACES = re.compile(r"(?<![\w.])(?:/etc/|/var/|/opt/|/usr/local/|/usr/lib/sysusers\.d|/root/)")
 STREAM = "stream.example.com"
 ADMIN = "admin"
@@ -133,7 +133,7 @@ class Machines:
     def _sh(self, name: str, command: str) -> subprocess.CompletedProcess[str]:
         environment = self._environment(name)
         return subprocess.run(
-            ["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+            ["sh", "-c", command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=120
         )
 
     def _pip(self, name: str, what: str) -> subprocess.CompletedProcess[str]:

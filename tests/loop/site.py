@@ -16,7 +16,7 @@ from tests.mta.client import Reply, submit
 from tests.mta.postfix import Postfix
 from tests.mta.waiting import wait_for
 
-PATIENCE = 15.0
+PATIENCE = 60.0
 
 _CONFIG = """\
 [log]

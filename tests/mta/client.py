@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 60
 SERVICE_CLOSING = 421
 BODY = "Subject: test\r\n\r\ntest\r\n"
 

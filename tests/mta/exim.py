@@ -78,4 +78,4 @@ class Exim:
         program = ["env", f"LD_LIBRARY_PATH={libraries(self._prefix)}", str(self._prefix / EXIM.program)]
         command = [*program, "-C", str(self.directory / "conf"), *arguments]
         inside = ["unshare", "--mount", "sh", "-c", _START, "sh", str(self.directory), *command]
-        return subprocess.run(inside, input=text, check=True, capture_output=True, text=True, timeout=30)
+        return subprocess.run(inside, input=text, check=True, capture_output=True, text=True, timeout=60)

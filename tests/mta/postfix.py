@@ -44,7 +44,7 @@ from .sink import REPLIES, SinkServer
 from .waiting import tail, wait_for
 
 PROGRAMS = "/usr/sbin:/usr/lib/postfix/sbin"
-TIMEOUT = 30  # seconds, far more than anything here takes
+TIMEOUT = 60  # seconds, far more than anything here takes
 PORTS = range(20000, 32768)
 BACK_DATED_SECONDS = 60
 

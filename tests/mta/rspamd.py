@@ -29,7 +29,7 @@ modules {{ path = "${{PLUGINSDIR}}"; }}
 {1}
 """
 _MESSAGE = b"From: a@example.org\r\nTo: b@example.net\r\nSubject: test\r\n\r\ntest\r\n"
-TIMEOUT = 30
+TIMEOUT = 60
 
 
 class Answer(NamedTuple):

@@ -17,7 +17,7 @@ from logwatch.settings import follower_of
 from tests.mta.waiting import wait_for
 
 FAKE = Path(__file__).with_name("fake_journalctl.py")
-TIMEOUT = 30.0
+TIMEOUT = 60.0
 
 
 def entry(number: int, message: Any, **fields: Any) -> dict[str, Any]:

@@ -173,7 +173,7 @@ def test_a_running_controller_tells_people_and_prometheus(tmp_path: Path) -> Non
             found = wait_for(lambda: _sent(scraped(where)), 60, "the metrics")
         finally:
             process.send_signal(signal.SIGTERM)
-            said = process.communicate(timeout=20)[1]
+            said = process.communicate(timeout=60)[1]
     assert process.returncode == 0, said
     assert "tempfail account:bob (rule flood, case " in mailbox.letters[0]["Subject"]
     assert hook.posted[0]["happenings"][0]["decision"]["key"] == "account:bob"
