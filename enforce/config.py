@@ -10,6 +10,7 @@ Every option has a default, so that an empty file is a valid, observing configur
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import json
 import re
@@ -57,6 +58,8 @@ from enforce.checks import (
     nearest,
 )
 from enforce.errors import ReportedError
+
+ENVIRONMENT = "MAILBRAKE_CONFIG"  # the environment's name for the configuration
 
 
 class ConfigError(ReportedError):
@@ -259,6 +262,16 @@ SECTIONS: dict[str, type] = {
     "metrics": Metrics,
     "cluster": Cluster,
 }
+
+
+def argument(parser: argparse.ArgumentParser, default: str | None) -> None:
+    """`--config FILE`, of every program; `default`: what `$MAILBRAKE_CONFIG` says, where that is to count."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        default=default,
+        help=f"configuration (TOML); default: the one that ${ENVIRONMENT} names, else all options at their defaults",
+    )
 
 
 def load(path: str | Path | None) -> Config:

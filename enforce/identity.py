@@ -8,6 +8,7 @@ import pwd
 from typing import NamedTuple
 
 from enforce.config import Config, ConfigError
+from enforce.errors import ReportedError
 
 
 class Identity(NamedTuple):
@@ -63,6 +64,16 @@ def become(identity: Identity) -> str:
         return ""
     if os.geteuid() != 0:
         return "not started as root: the user stays as it is"
+    try:
+        _change(identity)
+    except PermissionError:
+        raise ReportedError(
+            "[milter] user, group: root may not become another user here: it lacks CAP_SETUID or CAP_SETGID"
+        ) from None
+    return f"running as user {os.geteuid()}, group {os.getegid()}"
+
+
+def _change(identity: Identity) -> None:
     if identity.group is not None:
         os.setgroups([])
         os.setgid(identity.group)
@@ -70,4 +81,3 @@ def become(identity: Identity) -> str:
         if identity.group is not None:
             os.initgroups(identity.name, identity.group)
         os.setuid(identity.user)
-    return f"running as user {os.geteuid()}, group {os.getegid()}"

@@ -31,6 +31,7 @@ from enforce import config as configuration
 from enforce import exposition, identity, key, metrics, signals
 from enforce.checks import Network
 from enforce.config import Config, ConfigError
+from enforce.errors import ReportedError
 from enforce.notify import Notifier
 from enforce.repeats import Repeats
 from enforce.syslog import Outlet, Syslog
@@ -49,7 +50,7 @@ _LONGEST = 512  # characters of a login that is remembered
 _PATIENCE = 0.4  # seconds for each log to take the last lines
 
 
-class SocketError(Exception):
+class SocketError(ReportedError):
     """The milter's socket cannot be opened: which one, why, and what to do."""
 
     def __init__(self, where: object, problem: str) -> None:
@@ -61,22 +62,21 @@ def main(argv: list[str] | None = None) -> int:
     if sys.stderr is None:  # whoever started this has closed it (`2>&-`, a daemon): there is still syslog
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")
     parser = argparse.ArgumentParser(prog="mailbrake-milter", description="The enforcing half of mailbrake, a milter.")
-    parser.add_argument("--config", metavar="FILE", help="configuration file (default: every option at its default)")
+    configuration.argument(parser, os.environ.get(configuration.ENVIRONMENT))
     try:
         return run(configuration.load(parser.parse_args(argv).config))
-    except ConfigError as error:
+    except ReportedError as error:
         _say(str(error))
-        return 2
+        return error.status
 
 
 def run(config: Config) -> int:
-    """Serve until a signal ends the process; 1 if the milter could not start, ConfigError for a user that is none."""
+    """Serve until a signal ends the process; ReportedError if the milter cannot start."""
     whom = identity.of(config)
     try:
         from enforce import milter  # here: a compiled extra, which nothing else of mailbrake needs
     except ImportError as error:
-        _say(f"{_NO_PYMILTER} ({error})")
-        return 1
+        raise ReportedError(f"{_NO_PYMILTER} ({error})") from None
     _allow_files()
     signals.keep_from_threads()
     outlets = _outlets(config)
@@ -92,10 +92,9 @@ def run(config: Config) -> int:
         _open(config, whom, partial(milter.listen, brake, doubts))
         import_all()
         became = identity.become(whom)
-    except (SocketError, OSError) as error:
-        outlets["stderr"].put(str(error))
-        outlets["stderr"].close(_PATIENCE)
-        return 1
+    except ReportedError:
+        outlets["stderr"].close(_PATIENCE)  # what it has comes before the reason
+        raise
     if became:
         tell(became)
     _look_at_table(brake.rules, tell)
@@ -258,12 +257,12 @@ def _look_at_table(rules: Rules, tell: Callable[[str], None]) -> None:
 def _open(config: Config, whom: identity.Identity, listen: Callable[[str], None]) -> None:
     where = config.milter.socket
     kind, _, name = where.partition(":")
-    if kind == "unix":
-        _clear(Path(name))
-    else:
-        _probe(kind, name)
     before = os.umask(0o777 & ~config.milter.socket_mode)  # right from the first moment
     try:
+        if kind == "unix":
+            _clear(Path(name))
+        else:
+            _probe(kind, name)
         listen(where)
         if kind == "unix":
             identity.hand_over(name, whom)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from enforce import checks
 from enforce import config as configuration
-from enforce.config import Config
+from enforce.config import ENVIRONMENT, Config
 from logwatch.commands import Failure, UsageError, subjects
 from logwatch.reading.duplicate_logs import twice
 from logwatch.reading.names import expanded, parts
@@ -28,22 +28,16 @@ if TYPE_CHECKING:
     from logwatch.telling.pseudonym import Pseudonyms
 
 
-CONFIG = "MAILBRAKE_CONFIG"  # the environment's name for the configuration
-
-
 def config_argument(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
     """`--config FILE`; `again`: on a sub-command of one that takes it already."""
-    parser.add_argument(
-        "--config",
-        metavar="FILE",
-        default=argparse.SUPPRESS if again else os.environ.get(CONFIG),
-        help=f"configuration (TOML); default: the one that ${CONFIG} names, else all options at their defaults",
-    )
+    configuration.argument(parser, argparse.SUPPRESS if again else os.environ.get(ENVIRONMENT))
 
 
 def same_config(config: Config) -> str:
     """What has another command use the same configuration, to be put behind it; "" where it would anyway."""
-    return "" if config.file in (Config().file, os.environ.get(CONFIG)) else f" --config {shlex.quote(config.file)}"
+    return (
+        "" if config.file in (Config().file, os.environ.get(ENVIRONMENT)) else f" --config {shlex.quote(config.file)}"
+    )
 
 
 def asks_in_cluster(config: Config, policy: Policy, path: str | Path = "") -> str:

@@ -60,6 +60,14 @@ def test_who_may_not_read_where_packages_are_has_all_that_is_needed(tmp_path: Pa
         assert session.mail("bob") == TEMPFAIL
 
 
+def test_a_root_that_may_not_become_another_user_says_so(tmp_path: Path) -> None:
+    """As in a container that was given few capabilities."""
+    drop = "import os, sys; os.execvp('setpriv', ['setpriv', '--bounding-set=-setgid', sys.executable, *sys.argv[1:]])"
+    command = ("-c", drop, "-m", "enforce.main")
+    options = f'[milter]\nsocket = "unix:{tmp_path}/m"\nuser = "nobody"\nsyslog = ""'
+    assert failure(tmp_path, options, command).startswith("1 mailbrake: [milter] user, group: root may not become")
+
+
 @pytest.mark.parametrize("option", ["user", "group", "socket_group"])
 def test_who_does_not_exist_is_a_mistake_in_the_configuration(tmp_path: Path, option: str) -> None:
     told = failure(tmp_path, f'[milter]\n{option} = "n-o-b-o-d-y"')

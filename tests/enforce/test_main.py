@@ -203,8 +203,8 @@ def test_it_says_who_may_not_write_where_and_which_group_is_missing() -> None:
     if os.geteuid():
         pytest.skip("only root can become somebody else")
     code = (
-        "import os, sys; from enforce import config, main, milter; found = config.load(sys.argv[2])\n"
-        "os.setgroups([]); os.setgid(65534); os.setuid(65534); sys.exit(main.run(found))"
+        "import encodings.utf_8_sig, os, sys; from enforce import main, milter\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534); sys.exit(main.main(sys.argv[1:]))"
     )
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         directory = Path(name)
@@ -229,6 +229,24 @@ def test_it_listens_on_tcp_and_does_not_start_on_a_port_in_use(tmp_path: Path) -
     with Daemon(tmp_path, f'[milter]\nsocket = "{where}"\nsyslog = ""\ntable = "{tmp_path}/t"\n'):
         socket.create_connection(("127.0.0.1", int(where[5:].partition("@")[0]))).close()
     assert "cannot listen there: " in failure(tmp_path, '[milter]\nsocket = "inet:8891@no.such.host.invalid"')
+
+
+def test_the_environment_names_the_configuration_as_for_every_command(tmp_path: Path) -> None:
+    """One that is named on the command line comes first."""
+    wrong = tmp_path / "named.toml"
+    wrong.write_text("[milter]\nsokcet = 1")
+    command = [sys.executable, "-m", "enforce.main"]
+    for arguments, file in (((), wrong), (("--config", "other"), Path("other"))):
+        run = subprocess.run(
+            [*command, *arguments],
+            cwd=ROOT,
+            env={**os.environ, "MAILBRAKE_CONFIG": str(wrong)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (run.returncode, run.stderr.startswith(f"mailbrake: {file}:")) == (2, True)
 
 
 def test_a_mistake_in_the_configuration_is_status_2(tmp_path: Path) -> None:
