@@ -18,7 +18,7 @@ from rich.text import Text
 from logwatch.commands import Failure
 from logwatch.commands.output import now
 
-_PATIENCE = 30.0
+_PATIENCE = 120.0  # seconds until something is taken not to come: a busy machine may need a while
 
 
 class Stage:

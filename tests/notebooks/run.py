@@ -24,7 +24,7 @@ def run(notebook: Any) -> Any:
         if cell.cell_type == "code":
             cell.outputs = []
     where = {"metadata": {"path": str(FOLDER)}}
-    NotebookClient(again, timeout=200, kernel_name="python3", record_timing=False, resources=where).execute()
+    NotebookClient(again, timeout=600, kernel_name="python3", record_timing=False, resources=where).execute()
     return again
 
 
