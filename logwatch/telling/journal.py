@@ -194,7 +194,7 @@ class Journal(Archive):
                 (key, json.dumps(key).encode()),
             ).rowcount
             self._db.execute("DELETE FROM guarded WHERE seq NOT IN (SELECT seq FROM decisions)")
-            self._db.execute("DELETE FROM answers WHERE client IN (?, ?)", (key, key.partition(":")[2]))
+            self._db.execute("DELETE FROM answers WHERE client = ?", (key,))
             if facts := self.facts():  # what the log's clock has not passed yet
                 releases = [one for one in facts["releases"] if one[0] != key]
                 confirmations = [one for one in facts.get("confirmations", ()) if one[0] != key]

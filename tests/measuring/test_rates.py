@@ -198,6 +198,31 @@ def test_a_key_is_dropped_once_it_has_been_idle_for_twice_its_longest_window(idl
     assert any(len(memory) for memory in rates.memories()) is known
 
 
+def test_keys_in_the_place_of_forgotten_ones_begin_with_nothing() -> None:
+    """However many there are, whether many or few came at once, and after a restart."""
+    wanted: list[RateColumn] = [("messages", 600), ("clients", 600)]
+
+    def each_sends(rates: Rates, accounts: range, time: float) -> None:
+        one = {"clock": time, "event": "queued", "client": CLIENTS[0], "nrcpt": b"1", "size": b"1"}
+        rates.add(events({**one, "account": f"account:{number}"} for number in accounts), {})
+
+    def found(rates: Rates, time: float) -> dict[str, list[int]]:
+        frame = rates.frame(time, wanted)
+        return dict(zip(frame.index, frame.to_numpy().tolist(), strict=True))
+
+    first, second, later = Rates((600,), ["account"]), Rates((600,), ["account"]), START + 1201
+    each_sends(first, range(150), START)
+    first.expire(later)
+    each_sends(first, range(100, 220), later)
+    each_sends(first, range(220, 225), later)
+    assert found(first, later) == {f"account:{number}": [1, 1] for number in range(100, 225)}
+    for old, new in zip(first.memories(), second.memories(), strict=True):
+        new.restore((key, time, value) for key, time, value in reversed(old.changes()) if value is not None)
+    for rates in (first, second):
+        each_sends(rates, range(100, 300), later)
+        assert found(rates, later) == {f"account:{number}": [1 + (number < 225), 1] for number in range(100, 300)}
+
+
 def test_in_the_end_nothing_is_known_of_anybody() -> None:
     """What accounts are used to is kept for half a year, and what is usual."""
     rates, usual = Rates((600,)), {"account": [("usual messages", 600), ("messages", 600)]}

@@ -264,6 +264,19 @@ def test_an_open_message_is_forgotten_after_six_days() -> None:
         assert attributed(text)[-1][0] == owner, days
 
 
+def test_messages_that_never_came_into_the_queue_go_first() -> None:
+    """Whoever begins one after the other, and ends none, has others' forgotten no sooner."""
+    by = Attribution()
+    by.messages.queue.bound = 8
+    begun = [accept(f"DDDDD{number}", None) for number in range(20)]
+    cut = [CUT.replace("si0p", f"si{number}p") for number in range(10)]
+    lines = [accept("AAAAA1"), queued("AAAAA1"), sender("6AP3si0p030599", pid=30599), *begun, *cut]
+    rows = attributed(log(LOGIN, *lines, delivery("AAAAA1"), recipient("6AP3si0p030599")), by)
+    assert by.messages.queue.overflowed
+    assert [row[1] for row in rows[-2:]] == [LOOPBACK] * 2
+    assert by.orphans == 0
+
+
 def test_the_oldest_messages_go_when_there_are_too_many() -> None:
     """Memory has a bound, and what was dropped for want of room is counted."""
     by = Attribution()

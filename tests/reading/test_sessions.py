@@ -4,6 +4,7 @@ from logwatch.reading.attribute import Attribution
 
 from .lines import (
     ALICE,
+    BOB,
     CONNECT,
     CUT,
     DISCONNECT,
@@ -64,6 +65,18 @@ def test_sendmails_login_is_not_the_next_process_or_clients() -> None:
 def test_a_login_from_a_client_with_too_long_a_name_is_not_lost() -> None:
     """Sendmail cuts name and address at 100 characters."""
     assert accounts(LOGIN.replace(PEER, "x" * 100), sender("6AP3si0p030580")) == [ALICE, ALICE]
+
+
+def test_sessions_in_which_nobody_logged_in_go_first() -> None:
+    """Anybody can have as many as he likes; who logged in after that is not lost by it, nor before."""
+    by = Attribution()
+    by.sessions.memory.bound = 4
+    strangers = [CONNECT.replace("13612", str(pid)).replace("127.0.0.1", "192.0.2.9") for pid in range(1, 9)]
+    bob = accept("BBBBB2", "bob@example.com").replace("13612", "13")
+    rows = attributed(log(CONNECT, accept("AAAAA1"), *strangers, LOGIN, bob, *strangers), by)
+    assert by.sessions.memory.overflowed
+    refused = [REJECT, UNKNOWN, REJECT.replace("13612", "13"), REJECT.replace("13612", "1")]
+    assert [row[0] for row in attributed(log(*refused, step=0), by)] == [ALICE, ALICE, BOB, None], rows
 
 
 def told_late(*lines: str) -> list[bytes | None]:
@@ -135,6 +148,7 @@ def test_a_connection_to_sendmail_is_told_by_the_first_line_that_names_the_clien
     assert opens(*mail) == [True, False]
     assert opens(LOGIN, *mail) == [True, False, False]
     assert opens(LOGIN.replace(PEER, "x" * 100), *mail) == [False, True, False]
+    assert opens(*mail, LOGIN.replace(PEER, "x" * 100)) == [True, False, False]
     assert opens(failed, failed, end) == [False, False, True]
     assert opens(UNKNOWN, lost, sender("6AP3si0p030580", "nrcpts=0")) == [False, True, False]
     assert opens(relay, *mail) == [True, False, False]

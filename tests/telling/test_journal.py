@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import resource
+import shutil
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
@@ -17,9 +18,9 @@ import pytest
 
 from logwatch.memory import Memory
 from logwatch.reading.log_file import Position
-from logwatch.schema import Decision
+from logwatch.schema import Decision, Listing
 from logwatch.telling import orders
-from logwatch.telling.journal import Effect, Journal, Review
+from logwatch.telling.journal import Effect, Forgotten, Journal, Review
 from logwatch.telling.journal_file import _VERSIONS, JournalError
 from logwatch.telling.published import Change
 from tests.telling.decisions import NOW, decision
@@ -76,7 +77,8 @@ def test_standing_is_the_last_word_on_each_rule_and_key(journal: Journal) -> Non
         decision(5, key="client:192.0.2.1", action="release", until=NOW + 60),
         decision(6, rule="harvest", ref="8K2M9Q", until=NOW + 5000),
     )
-    assert [one.seq for one in journal.standing(NOW + 60)] == [2, 6]
+    for now, seqs in ((NOW + 60, [2, 6]), (NOW + 3999, [2, 6]), (NOW + 4000, [6]), (NOW + 5000, [])):
+        assert [one.seq for one in journal.standing(now)] == seqs
 
 
 def test_a_review_takes_back_what_was_decided_before_it(journal: Journal) -> None:
@@ -145,6 +147,21 @@ def test_another_one_in_its_place_is_said(journal: Journal, path: Path) -> None:
         journal.in_place()
 
 
+def test_one_that_cannot_be_put_back_just_now_is_put_back_later(journal: Journal, path: Path) -> None:
+    """Something else stood where its directory was, and an earlier try was killed half-way."""
+    record(journal, decision())
+    shutil.rmtree(path.parent)
+    path.parent.touch()
+    with pytest.raises(JournalError, match="cannot be put back"):
+        journal.put_back()
+    path.parent.unlink()
+    path.parent.mkdir()
+    path.with_name(f"{path.name}.new").write_bytes(b"half of it")
+    journal.put_back().close()
+    with Journal.read(path) as there:
+        assert there.decisions() == [decision()]
+
+
 def test_memory_is_written_by_what_changed(journal: Journal, path: Path) -> None:
     """Put, changed and dropped entries; after `settle` only later changes are written; another start takes them up."""
     memory: Memory[list[int]] = Memory("room", 10)
@@ -165,6 +182,22 @@ def test_memory_is_written_by_what_changed(journal: Journal, path: Path) -> None
     again.restore(other.remembered()["room"])
     other.close()
     assert list(again.items()) == list(memory.items()) == [("b", [2]), ("c", [3])]
+
+
+def test_names_that_are_nearly_an_account_s_are_found(journal: Journal) -> None:
+    """The same login in other domains or none first, then one that is a letter off; a few, of those that sent mail."""
+    used: Memory[int] = Memory("used", 100)
+    others: Memory[int] = Memory("usual account", 100)
+    elsewhere = ["account:bob", *(f"account:bob@{place}.example" for place in "abc")]
+    near, far = ["account:bib@example.com", "account:rob@example.com"], ["account:bib", "account:robin@example.com"]
+    for key in ("account:bob@example.com", *near, *far, *elsewhere):
+        used.put(key, 1, NOW)
+    others.put("account:bob@d.example", 1, NOW)
+    with journal.transaction():
+        journal.remember([used, others])
+    assert journal.alike("account:bob@example.com") == [*elsewhere, near[0]]
+    assert journal.alike("account:rib@example.com") == near
+    assert [journal.is_strange(f"account:{name}@example.com") for name in ("bob", "rib")] == [False, True]
 
 
 def test_readers_see_the_journal_while_it_is_written(journal: Journal, path: Path) -> None:
@@ -284,6 +317,21 @@ def test_what_the_table_holds_is_known_as_long_as_it_would_hold_what_was_replace
         assert journal.listed() == []
 
 
+def test_what_block_lists_said_is_kept_until_it_is_old(journal: Journal) -> None:
+    """A replay counts it from the event time on that it was heard of."""
+    old, long, young = (
+        Listing(NOW + heard, NOW + until, "client:192.0.2.1", "bl.example", ("127.0.0.2", "127.0.0.4"))
+        for heard, until in ((0, 3600), (1, 90_000), (80_000, 95_000))
+    )
+    with journal.transaction():
+        journal.answered([young, long, old])
+    assert journal.answers() == [old, long, young]
+    assert journal.answers(young.time) == [young]
+    for before, kept in ((3600, [old, long, young]), (86_400, [long, young]), (90_001, [young])):
+        journal.prune(NOW + before)
+        assert journal.answers() == kept
+
+
 def test_what_came_of_an_order_is_kept_as_long_as_the_order(journal: Journal) -> None:
     """Which is a review: nothing of it is among the decisions."""
     journal.review(Review(NOW, "account:bob", "ordered block", "eve", until=NOW + 3600))
@@ -350,6 +398,39 @@ def test_what_was_published_is_kept_until_it_is_old_and_over(journal: Journal) -
     assert journal.listed() == [beside, later]
     journal.prune(NOW + 5000)
     assert journal.published() == journal.listed() == [later]
+
+
+@pytest.mark.parametrize(("who", "place"), [("account:bob@example.com", 0), ("client:192.0.2.1", 1)])
+def test_who_is_forgotten_takes_nothing_of_others_along(journal: Journal, who: str, place: int) -> None:
+    """Of lines, of what is remembered, and of what the log's clock has not reached yet."""
+    both = ["account:bob@example.com", "client:192.0.2.1"]
+    mine, its = who, both[1 - place]
+    facts: dict[str, Any] = {
+        "releases": [[key, NOW, 1] for key in both],
+        "confirmations": [[key, NOW] for key in both],
+        "answers": [[NOW, NOW + 60, key, "bl.example", ["127.0.0.2"]] for key in both],
+    }
+    room: Memory[int] = Memory("room", 10)
+    for key in (*both, *(f"mx1 {key}" for key in both), f"{mine}.net"):
+        room.put(key, 1, NOW)
+    record(
+        journal,
+        decision(1, key=mine),
+        decision(2, key=its),
+        lines={1: ["mine"], 2: [f"of {its}", f"of {mine}", f"of {its}"]},
+    )
+    with journal.transaction():
+        journal.remember([room])
+        journal.note("facts", facts)
+        journal.hold_back([1, 2])
+        journal.answered([Listing(NOW, NOW + 60, key, "bl.example", ("127.0.0.2",)) for key in both])
+    gone = journal.forget(mine, lambda lines: [number for number, line in enumerate(lines) if mine in line])
+    assert gone == Forgotten(decisions=1, effects=0, reviews=0, lines=1, memories=2)
+    assert (journal.case(mine), journal.lines(1)) == ([], [])
+    assert (journal.lines(2), journal.held_back()) == ([f"of {its}", f"of {its}"], {2})
+    assert [answer.client for answer in journal.answers()] == [its]
+    assert journal.noted("facts") == {name: [said[1 - place]] for name, said in facts.items()}
+    assert sorted(key for key, *_ in journal.room("room")) == sorted([its, f"mx1 {its}", f"{mine}.net"])
 
 
 # What the first released version made, word for word: a journal in the field may be as old as that.
