@@ -38,7 +38,6 @@ TESTED_IN = {
     "judging/words": "judging/test_language",
     "telling/journal_file": "telling/test_journal",
     "telling/keeper": "telling/test_published",
-    "telling/recorder": "test_watch",
     "telling/report/charts": "telling/report/test_page",
     "telling/report/findings": "telling/report/test_page",
     "telling/report/layout": "telling/report/test_page",

@@ -80,8 +80,7 @@ class Sessions:
 
     def is_new(self, time: float, row: Row) -> bool:
         """Whether a line names a client of which its process has said nothing yet."""
-        ip = row[3]
-        return ip is not None and self._get(time, row)[0][1] != self._clients[ip]
+        return self._get(time, row)[0][1] != self._clients[row[3]]
 
     def expire(self, clock: float) -> None:
         """Forget what is too old by the site's time."""
