@@ -330,12 +330,13 @@ class Journal(Archive):
         return bytes(row[0]) if row else None
 
     def alike(self, account: str) -> list[str]:
-        """Accounts that are remembered, a few: of the same login in another domain or none, or one letter off."""
+        """Accounts that are remembered, a few: of the same login elsewhere; if this one is not, one letter off."""
         login, at, domain = account.partition("@")
+        mistyped = self.remembered_of("used", account) is None
         found = []
         for (key,) in self._db.execute("SELECT key FROM memory WHERE room = 'used' AND key != ?", (account,)):
             its = key.partition("@")
-            if its[0] == login or (its[1:] == (at, domain) and one_off(login, its[0])):
+            if its[0] == login or (mistyped and its[1:] == (at, domain) and one_off(login, its[0])):
                 found.append((its[0] != login, key))
         return [key for _, key in sorted(found)[:_ALIKE]]
 

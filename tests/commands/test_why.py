@@ -314,6 +314,18 @@ def test_an_account_under_another_name_is_suggested(machine: Machine, asked: str
     assert "did you mean" not in mailbrake("why", "dor", *config(machine)).stderr
 
 
+def test_an_account_that_sends_is_not_taken_for_its_neighbour(machine: Machine) -> None:
+    """user17 has been shown and has no case: user11 is nobody that was meant. user16, who never sent, is mistyped."""
+    for login in ("user11", "user17"):
+        machine.send(login=login, recipients=1)
+    with machine.controller():
+        pass
+    known = mailbrake("why", "user17", *config(machine))
+    assert "account:user17 now" in known.stdout
+    assert "did you mean" not in known.stderr
+    assert "; did you mean account:user11, account:user17?" in mailbrake("why", "user16", *config(machine)).stderr
+
+
 def test_an_unknown_key_has_nothing(machine: Machine) -> None:
     """No values, no case."""
     done = mailbrake("why", "nobody", *config(machine))
