@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from enforce.config import Config
+from enforce.key import EVERYBODY
 from enforce.printable import printable
 from logwatch.commands import Failure
 from logwatch.commands.common import (
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     logs = logs_of(args) if args.log else followed(config)
     since = now() - 86400 if args.since is None else time_of(args.since, "--since", config)
     damage: list[DamageError] = []
-    account = key_of(args.account, config) if args.log else subject_of(args.account, config)
+    account = _account(args, config)
     found = _collected(account, logs, config, since, damage)
     if found.begin is None:
         read_whole(damage)
@@ -78,6 +79,15 @@ def run(args: argparse.Namespace) -> int:
         _tell(found, config)
     read_whole(damage)
     return 0 if found.last is not None and found.last >= since else _nothing(found, config)
+
+
+def _account(args: argparse.Namespace, config: Config) -> str:
+    """Whose mail; Failure for a key of another kind, of which an empty list would say that nothing is left to do."""
+    key = key_of(args.account, config) if args.log else subject_of(args.account, config)
+    if not key.startswith("account:") or key == EVERYBODY:
+        remedy = "name a login, as `mailbrake rates LOG --kind account` lists them"
+        raise Failure(f"cleanup lists what one account has sent, and {printable(key)} is none: {remedy}")
+    return key
 
 
 def _list(names: list[str]) -> None:

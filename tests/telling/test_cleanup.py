@@ -74,6 +74,14 @@ def test_for_a_pipe_there_is_nothing_but_queue_ids_or_recipients() -> None:
     assert mailbrake("cleanup", "bob", LOG, "--since", since(), "--recipients").stdout == "a@example.net\n"
 
 
+@pytest.mark.parametrize("key", ["203.0.113.7", "net:203.0.113.0/24", "account:*"])
+def test_what_is_no_account_is_not_said_to_have_left_nothing(key: str) -> None:
+    """The client has sent in this log: an empty list would be taken for a clean one."""
+    done = mailbrake("cleanup", key, LOG, "--since", since())
+    assert (done.returncode, done.stdout) == (1, "")
+    assert " is none: name a login" in done.stderr
+
+
 def test_the_list_says_what_to_do_next() -> None:
     """It says what to do next."""
     told = mailbrake("cleanup", "bob", LOG, "--since", since()).stdout
