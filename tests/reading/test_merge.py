@@ -1,7 +1,7 @@
 """Several logs read as one: in order of stamps, each in its own order, whatever the chunks."""
 
 from datetime import datetime
-from itertools import accumulate, pairwise
+from itertools import accumulate, cycle, pairwise
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logwatch.reading.merge import merged
+from logwatch.reading.merge import Left, Piece, in_turn, merged
 from logwatch.reading.stamp import Stamps
 from logwatch.rerun import lines_of, start_of
 
@@ -59,21 +59,48 @@ def test_of_empty_logs_there_are_no_lines(logs: list[list[bytes]]) -> None:
     assert merge(*logs) == []
 
 
-LOGS = st.lists(st.lists(st.integers(0, 3), max_size=12), min_size=1, max_size=4)
+def written(steps: list[list[int]]) -> list[list[bytes]]:
+    """The lines of each log, from how many seconds pass before each, or how many it is late."""
+    return [
+        [line(100 + second, f"{log}.{place}") for place, second in enumerate(accumulate(passed))]
+        for log, passed in enumerate(steps)
+    ]
+
+
+def in_order(steps: list[list[int]]) -> list[bytes]:
+    """The lines of all logs, in a stable sort by time and log; a late one's time is that of the line before."""
+    times = [(second, log) for log, passed in enumerate(steps) for second in accumulate(accumulate(passed), max)]
+    lines = [text for log in written(steps) for text in log]
+    return [text for _, text in sorted(zip(times, lines, strict=True), key=lambda row: row[0])]
+
+
+LOGS = st.lists(st.lists(st.integers(-2, 3), max_size=12), min_size=1, max_size=4)
 
 
 @given(LOGS, st.lists(st.integers(0, 12), max_size=6), st.integers(1, 200))
 def test_merging_is_sorting_by_stamp_whatever_the_chunks(steps: list[list[int]], cuts: list[int], size: int) -> None:
     """Held against a stable sort of all lines by time and log."""
-    logs, expected = [], []
-    for number, log in enumerate(steps):
-        seconds = list(accumulate(log))
-        lines = [line(second, f"{number}.{position}") for position, second in enumerate(seconds)]
+    logs = []
+    for lines in written(steps):
         edges = sorted({0, *(cut for cut in cuts if cut < len(lines)), len(lines)})
         chunks = [b"".join(lines[a:b]) for a, b in pairwise(edges)]
         logs.append([chunk for chunk in chunks if chunk])
-        expected += [((second, number), text) for second, text in zip(seconds, lines, strict=True)]
-    assert merge(*logs, size=size) == [text for _, text in sorted(expected, key=lambda row: row[0])]
+    assert merge(*logs, size=size) == in_order(steps)
+
+
+@given(LOGS, st.lists(st.integers(1, 5), min_size=1, max_size=6))
+def test_logs_that_are_still_read_give_what_they_give_as_a_whole(steps: list[list[int]], sizes: list[int]) -> None:
+    """A few lines of each at a time, with what was left of the time before; none is ahead of one not read yet."""
+    unread, left, found, some = written(steps), [Left(b"", START)] * len(steps), b"", cycle(sizes)
+    while any(unread) or any(rest.lines for rest in left):
+        pieces = []
+        for number, (rest, size) in enumerate(zip(left, some, strict=False)):
+            lines, unread[number] = unread[number][:size], unread[number][size:]
+            pieces.append(Piece(rest.lines + b"".join(lines), Stamps(UTC, rest.time), not unread[number]))
+        lines_in_turn, left = in_turn(pieces)
+        assert lines_in_turn
+        found += lines_in_turn
+    assert found.splitlines(keepends=True) == in_order(steps)
 
 
 def test_logs_of_two_hosts_are_one_to_whoever_replays_them(tmp_path: Path) -> None:

@@ -236,16 +236,16 @@ def test_what_is_forwarded_is_the_same_message() -> None:
 
 
 def test_mail_from_a_local_program_to_sendmail_counts_once_for_its_user() -> None:
-    """The submission program hands it on to the daemon, under another queue id."""
+    """The submission program hands it on to the daemon, under another queue id; whose answer tells as well."""
     handed_in = (
         sender("6AP3tIME030666", "nrcpts=1, msgid=<9@example.org>").partition(", proto=")[0] + ", relay=www@localhost"
     )
     passed_on = "dsn=2.0.0, stat=Sent (6AP3tIMF030667 Message accepted for delivery)"
-    taken = sender("6AP3tIMF030667", "nrcpts=1, msgid=<9@example.org>", pid=30667)
-    lines = [handed_in, taken, recipient("6AP3tIME030666", passed_on), recipient("6AP3tIMF030667")]
-    rows = attributed(log(*lines))
-    assert [row[2] for row in rows] == ["local:www"] * 4
-    assert [row[3] for row in rows] == [True, False, True, True]
+    www = (None, None, "local:www")
+    for name, second in (("9@example.org", (*www, False)), ("other@example.org", (None, LOOPBACK, None, True))):
+        taken = sender("6AP3tIMF030667", f"nrcpts=1, msgid=<{name}>", pid=30667)
+        lines = [handed_in, taken, recipient("6AP3tIME030666", passed_on), recipient("6AP3tIMF030667")]
+        assert attributed(log(*lines)) == [(*www, True), second, (*www, True), (*www, True)]
 
 
 def test_sendmails_bounces_are_no_orphans() -> None:
