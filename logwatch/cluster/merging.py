@@ -40,7 +40,7 @@ from typing import Any, NamedTuple
 
 from logwatch.cluster import wire
 from logwatch.cluster.wire import Batch
-from logwatch.reading.stamp import BSD_STAMP, ISO_STAMP, Stamps
+from logwatch.reading.stamp import SYSLOG_STAMP, Stamps
 
 PRESENCE = 3.0
 GAP_AT_MOST = 1.0
@@ -52,7 +52,7 @@ BYTES = 64 << 20
 _OF_A_HOST = 100  # logs; for one more, the one that has been silent for longest is forgotten
 
 LOST = ("stale", "ahead", "foreign", "headless", "refused", "unshipped")  # counted by host: lines, of `unshipped` bytes
-_LINE = re.compile(rf"(?:(?:<[0-9]{{1,3}}>(?:1 )?)?({BSD_STAMP}|{ISO_STAMP}) ([^ \r\n]+) [^\n]*)?[^\n]*\n".encode())
+_LINE = re.compile(rf"(?:(?:<[0-9]{{1,3}}>(?:1 )?)?({SYSLOG_STAMP}) ([^ \r\n]+) [^\n]*)?[^\n]*\n".encode())
 
 _NOBODY = ""  # in place of a host of which nothing is kept
 Name = tuple[str, str]  # of a log: its host's, and its own

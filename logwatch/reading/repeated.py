@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import re
 
-from logwatch.reading.stamp import BSD_STAMP, ISO_STAMP
+from logwatch.reading.stamp import SYSLOG_STAMP
 
-_HOST = rf"(?:<[0-9]{{1,3}}>(?:1 )?)?(?:(?:{BSD_STAMP}|{ISO_STAMP}) [^ \r\n]+ )"
+_HOST = rf"(?:<[0-9]{{1,3}}>(?:1 )?)?(?:(?:{SYSLOG_STAMP}) [^ \r\n]+ )"
 # a program's name, its process, and what Solaris or RFC 5424 put before the text
 _PROGRAM = (
     r"[^ :\[\]\r\n]+(?:(?:\[[0-9]{1,10}\])?: (?:\[ID [0-9]{1,10} [a-z0-9]+\.[a-z]+\] )?"

@@ -7,7 +7,8 @@ between two lines is misread. Once a log has been somewhere for long, fewer than
 it round the year (see `Course`). In the hour that daylight saving repeats, a step back of more than half an hour means
 that the second pass has begun.
 
-Exim's stamps (`2026-11-25 01:16:55`, a zone behind it on demand) have a year; theirs is the first pass of such an hour.
+Stamps with a blank between date and time (Exim's, `2026-11-25 01:16:55`, a zone behind it on demand; those of some
+syslogds) have a year; theirs is the first pass of such an hour.
 """
 
 from __future__ import annotations
@@ -18,6 +19,13 @@ from datetime import datetime, timedelta, tzinfo
 # Shapes only, for speed: whether a stamp names a moment is found out when it is converted.
 BSD_STAMP = r"[A-Z][a-z]{2}[ 0-9:]{10,11}[0-9]"
 ISO_STAMP = r"[0-9]{4}-[0-9T:.,+Z-]{12,31}"
+_ZONE = r"(?:Z| ?[+-][0-9]{2}:?[0-9]{2})?"
+SPACED_STAMP = rf"[0-9]{{4}}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9](?:[.,][0-9]{{1,9}})?{_ZONE}"
+# In front of a host: Exim's own lines begin with such a stamp, too, but then may come what a sender wrote.
+SYSLOG_STAMP = (
+    rf"{BSD_STAMP}|{ISO_STAMP}"
+    rf"|{SPACED_STAMP}(?= [0-9A-Za-z._:-]+ [0-9A-Za-z._/-]+(?:\[[0-9]{{1,10}}\])?: )"
+)
 
 _MONTHS = {name: number for number, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _HALF_HOUR = 1800.0

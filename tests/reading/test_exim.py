@@ -59,6 +59,25 @@ def test_exims_lines_count_for_whom_they_should() -> None:
     assert (by.orphans, len(by.sessions.memory)) == (0, 0)  # without process ids there are no sessions to remember
 
 
+PIECES = """\
+[1/2] 2026-11-25 04:24:00 1xW4Y4-00043P-2H <= a@x.org H=(c) [192.0.2.7] P=esmtpa A=plain:alice S=2 for x@a.example y@b
+[2/2] .example z@c.example
+1xW4Y4-00043P-2H => x@a.example R=out T=remote H=mx.a.example [198.51.100.5] C="250 2.0.0 Ok"
+1xW4Y4-00043P-2H => y@b.example R=out T=remote H=mx.b.example [198.51.100.6] C="250 2.0.0 Ok"
+1xW4Y4-00043P-2H ** z@c.example R=out T=remote H=mx.c.example [198.51.100.7]: 550 5.1.1 no
+"""
+
+
+def test_a_message_whose_line_came_in_pieces_counts_for_all_its_recipients() -> None:
+    """Through syslog, which cuts within an address: the deliveries tell of the others."""
+    lines = "".join(f"Nov 25 04:24:00 mx1 exim[7]: {line}\n" for line in PIECES.splitlines())
+    scanner = Scanner(Stamps(UTC, 1795600000.0))
+    found = Attribution().attribute(scanner.scan(lines.encode()))
+    assert found["account"].tolist() == [ALICE] * 4
+    assert [found["nrcpt"][0], *found["count"].tolist()] == [b"1", None, None, b"1", b"1"]
+    assert (scanner.other, sum(scanner.unreadable.values())) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("stamp", "seconds"),
     [

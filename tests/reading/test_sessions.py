@@ -152,6 +152,8 @@ def test_a_connection_to_sendmail_is_told_by_the_first_line_that_names_the_clien
     assert opens(failed, failed, end) == [False, False, True]
     assert opens(UNKNOWN, lost, sender("6AP3si0p030580", "nrcpts=0")) == [False, True, False]
     assert opens(relay, *mail) == [True, False, False]
+    asked = f"sendmail[30580]: 6AP3si0p030580: {PEER}: VRFY root [rejected]"
+    assert opens(asked, asked) == [True, False]
     assert opens(CUT, *mail) == [False, True, False]
     assert opens(*mail, sender(LATER, relay="[192.0.2.9]")) == [True, False, True]
     for later in ([end], [lost], [relay, end], [LOGIN, *mail]):

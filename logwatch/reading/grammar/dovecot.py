@@ -14,15 +14,15 @@ from __future__ import annotations
 import pyparsing as pp
 
 from logwatch.reading.grammar.parts import END, lit, nothing_of, opt, rest, rx, seq
-from logwatch.reading.stamp import BSD_STAMP, ISO_STAMP
+from logwatch.reading.stamp import BSD_STAMP, ISO_STAMP, SPACED_STAMP
 
 NAME = "dovecot"
 
 PROGRAM = rx(r"(?=d)", "prefix", "dovecot")
 
-# a line of its own file (log_path), by its default log_timestamp
+# a line of its own file (log_path), by its default log_timestamp, or with one such as `%F %T`
 BARE = seq(
-    rx(f"{BSD_STAMP}|{ISO_STAMP}", "stamp"),
+    rx(f"{BSD_STAMP}|{ISO_STAMP}|{SPACED_STAMP}", "stamp"),
     lit(" "),
     rx(r"(?=[a-z0-9]+-login: Info: )", words="a login process, such as imap-login: Info: "),
 )
@@ -55,6 +55,13 @@ _CLIENT = seq(
 
 _LOGGED_IN = rx(r"(?:Login|Logged in): ", words="'Login: ' or 'Logged in: '")  # 2.3, 2.4
 
+# The other server's no to a login that was passed on to it has words of its own from 2.4 on; those before stand for all
+# that may have happened there.
+_FAILED = (
+    r"auth failed, [0-9]+ attempts?"
+    r"|proxy dest authentication failure, (?:[0-9]+ attempts?|[0-9]+/[0-9]+ successful auths)"
+)
+
 Kind = tuple[str, pp.ParserElement, pp.ParserElement]
 
 KINDS: dict[str, tuple[Kind, ...]] = {
@@ -62,11 +69,11 @@ KINDS: dict[str, tuple[Kind, ...]] = {
         ("auth_ok", seq(_SERVICE, _LOGGED_IN), _CLIENT),
         (
             "auth_failure",
-            seq(_SERVICE, rx(r"(?=[A-Z][^<\r\n]*\(auth failed, [0-9]+ attempts?)")),
+            seq(_SERVICE, rx(rf"(?=[A-Z][^<\r\n]*\((?:{_FAILED}))")),
             seq(
                 # how the connection ended, which may be an error of the system's or of TLS, in parentheses too
-                rx(r"[^<\r\n]*?\((?=auth failed, [0-9])", words="words before '(auth failed'"),
-                rx(r"auth failed, [0-9]+ attempts?(?: in [0-9]+ secs)?", "reject_reason"),
+                rx(rf"[^<\r\n]*?\((?={_FAILED})", words="words before '(auth failed'"),
+                rx(rf"(?:{_FAILED})(?: in [0-9]+ secs)?", "reject_reason"),
                 rx(r"\)(?: \([a-z_]+\))?:? ", words="'): '"),  # 2.4 adds the reason's name
                 _CLIENT,
             ),

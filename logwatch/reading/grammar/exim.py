@@ -6,7 +6,8 @@ Written after chapter 52 ("Log files") of its specification, `receive.c`, `deliv
 - Its own file has neither host nor program: stamp, queue id (`1oYR3x-0003Ay-5k`, longer from 4.97 on), text.
 - An arrival `<=` is acceptance and entry into the queue, and has the login (`A=authenticator:login`) where the
   authenticator sets `server_set_id`. Recipients are there only with `log_selector = +received_recipients`;
-  otherwise `nrcpt` is 1, and each one more counts when it has been delivered, or has bounced.
+  otherwise, or where syslog has only a part of the line, `nrcpt` is 1, and each one more counts when it has been
+  delivered, or has bounced.
 - `=>` `->` `>>` are deliveries, `**` bounces, `==` deferrals: `translate` gives their status, and the dsn, which Exim
   does not log, from the next host's reply, or 5.1.1 where Exim itself found no such address.
 
@@ -20,7 +21,7 @@ import re
 
 import pyparsing as pp
 
-from logwatch.reading.grammar.parts import END, address, lit, many, opt, rest, rx, seq, until
+from logwatch.reading.grammar.parts import END, address, first, lit, many, opt, rest, rx, seq, until
 
 NAME = "exim"
 
@@ -30,8 +31,8 @@ _STAMP = r"[0-9]{4}-[01][0-9]-[0-3][0-9] [0-2][0-9]:[0-5][0-9]:[0-6][0-9](?:\.[0
 _TIME = "a time, such as 2026-11-25 03:27:47"
 _PROCESS = r"(?:\[[0-9]{1,10}\] )?"  # log_selector = +pid
 
-# a line of its own file
-BARE = seq(rx(_STAMP, "stamp"), lit(" "), rx(_PROCESS))
+# a line of its own file, and not of Dovecot's
+BARE = seq(rx(_STAMP, "stamp"), lit(" "), rx(rf"(?![a-z0-9]+-login: Info: ){_PROCESS}"))
 
 _ID = r"[0-9A-Za-z]{6}-(?:[0-9A-Za-z]{6}-[0-9A-Za-z]{2}|[0-9A-Za-z]{11}-[0-9A-Za-z]{4})"
 _QUOTED = r'"(?:[^"\\\r\n]|\\[^\r\n])*"'
@@ -39,8 +40,10 @@ _PATH = many(rf'[^"\s]++|{_QUOTED}', "+")
 _IP = r"[0-9A-Fa-f:.]+"
 _HOST = rf"(?:[^\s()\[\]=]+ )?(?:\([^\s()]*\) )?\[{_IP}\]"
 
-# by syslog there is a stamp of its own once more, unless syslog_timestamp is off
-_AGAIN = opt(rx(_STAMP, words=_TIME), lit(" "), rx(_PROCESS))
+# by syslog a line of more than 870 bytes, or one with line ends in it, comes in pieces: [1/3] or [1\3], [2/3], [3/3]
+_SPLIT = opt(rx(r"\[1[/\\][0-9]{1,4}\] ", "split", "[1/3], the first of several pieces"))
+# and there is a stamp of its own once more, unless syslog_timestamp is off
+_AGAIN = seq(_SPLIT, opt(rx(_STAMP, words=_TIME), lit(" "), rx(_PROCESS)))
 _QUEUE_ID = seq(_AGAIN, rx(_ID, "queue_id", "such as 1oYR3x-0003Ay-5k"), lit(" "))
 _MAYBE_QUEUED = seq(_AGAIN, opt(rx(_ID, "queue_id", "such as 1oYR3x-0003Ay-5k"), lit(" ")))
 
@@ -170,7 +173,7 @@ _ROWS: tuple[Kind, ...] = (
     ),
     (
         "lost_connection",
-        seq(_AGAIN, rx(rf"SMTP c(?:onnection|all) from (?={_HOST}[^\r\n]* (?:lost|dropped)\b)")),
+        seq(_MAYBE_QUEUED, rx(rf"SMTP c(?:onnection|all) from (?={_HOST}[^\r\n]* (?:lost|dropped)\b)")),
         seq(_client(), lit(" "), rest("reject_reason")),
     ),
     (
@@ -178,18 +181,26 @@ _ROWS: tuple[Kind, ...] = (
         seq(_AGAIN, rx(rf"unexpected disconnection while reading SMTP command from (?={_HOST})")),
         seq(_client(), rest()),
     ),
-    ("disconnect", seq(_AGAIN, rx(rf"SMTP connection from (?={_HOST}[^\r\n]* closed by )")), seq(_client(), rest())),
+    (
+        "disconnect",
+        seq(_MAYBE_QUEUED, rx(rf"SMTP connection from (?={_HOST}[^\r\n]* closed by )")),
+        seq(_client(), rest()),
+    ),
     ("connect", seq(_AGAIN, lit("SMTP connection from ")), seq(_client(), rest())),
 )
 
 KINDS: dict[str, tuple[Kind, ...]] = dict.fromkeys(("exim", "exim4"), _ROWS)
 
-SILENT = seq(
-    _MAYBE_QUEUED,
-    rx(
-        r"(?:Start queue run|End queue run|exim [0-9.]+ daemon started|no host name found for|no IP address found for"
-        r"|Frozen|Message is frozen|Unfrozen|Spool file is locked|SMTP data timeout"
-        r"|H=[^\r\n]* (?:Warning|sender verify fail)|SMTP error from |TLS error |DKIM: |cwd=|retry time not reached)"
+SILENT = first(
+    rx(r"\[(?!1[/\\])[0-9]{1,4}[/\\][0-9]{1,4}\] "),  # what follows a first piece
+    seq(
+        _MAYBE_QUEUED,
+        rx(
+            r"(?:Start queue run|End queue run|exim [0-9.]+ daemon started|no host name found for"
+            r"|no IP address found for|Frozen|Message is frozen|Unfrozen|Spool file is locked|SMTP data timeout"
+            r"|H=[^\r\n]* (?:Warning|sender verify fail)|SMTP error from |TLS error |DKIM: |cwd="
+            r"|retry time not reached)"
+        ),
     ),
 )
 
@@ -211,8 +222,9 @@ def translate(event: str, fields: Fields) -> None:
 
 
 def _arrived(fields: Fields) -> None:
-    fields["unnamed"] = b"" if fields.get("nrcpt") is None else None
-    fields["nrcpt"] = str(len(_RECIPIENTS.findall(fields.get("nrcpt") or b"-"))).encode()
+    named = None if fields.get("split") else fields.get("nrcpt")
+    fields["unnamed"] = b"" if named is None else None
+    fields["nrcpt"] = str(len(_RECIPIENTS.findall(named or b"-"))).encode()
     fields["sender"] = b"" if fields.get("sender") == b"<>" else fields.get("sender")
     if fields.get("client_ip"):
         fields["uid"] = None

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import pyparsing as pp
 
-from logwatch.reading.stamp import BSD_STAMP, ISO_STAMP
+from logwatch.reading.stamp import SYSLOG_STAMP
 
 END = r"\r?\n"  # lines are scanned with their newline, of which only this look-ahead takes notice
 
@@ -100,7 +100,7 @@ def header() -> pp.ParserElement:
     """What stands before the program: PRI and version (RFC 5424) if any, stamp, host; lines without any pass too."""
     return seq(
         opt(rx(r"<[0-9]{1,3}>(?:1 )?", words="a priority, such as <22>")),
-        opt(rx(f"{BSD_STAMP}|{ISO_STAMP}", "stamp"), lit(" "), rx(r"[^ \r\n]+", "host"), lit(" ")),
+        opt(rx(SYSLOG_STAMP, "stamp"), lit(" "), rx(r"[^ \r\n]+", "host"), lit(" ")),
     )
 
 

@@ -193,6 +193,7 @@ def _milter(stage: str, address: pp.ParserElement) -> tuple[str, pp.ParserElemen
 
 
 _HERE_IT_ENDS = rf"(?={END})"
+_LOOKUP = "[Vv][Rr][Ff][Yy]|[Ee][Xx][Pp][Nn]"
 
 
 def _about_client(
@@ -252,6 +253,18 @@ _ROWS: tuple[Kind, ...] = (
     _milter("to", seq(lit("="), _path("recipient"))),
     _milter("data", rx(r"(?=,)", words="','")),
     _about_client("reject", "rejecting commands from ", " due to pre-greeting traffic", rest()),
+    (
+        # where PrivacyOptions have novrfy, noexpn; what a client typed may hold anything
+        "reject",
+        seq(_NUMBERED, rx(rf"(?={_PEER}: [ \t]*(?:{_LOOKUP}) [^\r\n]*\[rejected\]{END})")),
+        seq(
+            _peer(),
+            rx(r": [ \t]*", words="': '"),
+            rx(_LOOKUP, "stage", "VRFY or EXPN"),
+            lit(" "),
+            rest("reject_reason"),
+        ),
+    ),
     _about_client("connect", "connect from ", _HERE_IT_ENDS),
     _about_client("disconnect", "", " did not issue ", rest()),
     _about_client("lost_connection", "lost input channel from ", " to [^\\r\\n]* after ", rx(r"[^\s]+", "stage")),
@@ -283,6 +296,8 @@ _STAGES = {
     **dict.fromkeys((b"check_rcpt", b"to"), b"RCPT"),
     b"check_relay": b"CONNECT",
     b"data": b"DATA",
+    b"vrfy": b"VRFY",
+    b"expn": b"EXPN",
 }
 _STATUS_BY_DSN = {b"2": b"sent", b"4": b"deferred", b"5": b"bounced"}
 _STATUS_BY_WORD = {b"Sent": b"sent", b"Deferred": b"deferred", b"queued": b"queued", b"quarantined": b"held"}
@@ -333,7 +348,7 @@ def _seconds(delay: bytes | None) -> bytes | None:
 def _refused(fields: Fields) -> None:
     stage = fields.get("stage")
     if stage:
-        fields["stage"] = _STAGES.get(stage, stage)
+        fields["stage"] = _STAGES.get(stage.lower(), stage)
     if fields.get("reject_reason") in _UNKNOWN and not fields.get("dsn"):
         fields["dsn"] = b"5.1.1"
 
