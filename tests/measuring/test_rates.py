@@ -223,6 +223,22 @@ def test_keys_in_the_place_of_forgotten_ones_begin_with_nothing() -> None:
         assert found(rates, later) == {f"account:{number}": [1 + (number < 225), 1] for number in range(100, 300)}
 
 
+@pytest.mark.parametrize("at_once", [1, 60])
+def test_who_sent_nothing_goes_first_where_there_are_too_many(at_once: int) -> None:
+    """Anybody may try to log in by any name, as often as he likes."""
+    rates = Rates((600,), ["account"])
+    ledger = next(memory for memory in rates.memories() if memory.name == "rates account")
+    ledger.bound = 8
+    rates.add(events([{"clock": START, "event": "queued", "account": "account:alice", "nrcpt": b"1"}]), {})
+    for begin in range(0, 120, at_once):
+        tried = [f"account:{number}" for number in range(begin, begin + at_once)]
+        rates.add(events({"clock": START, "event": "auth_failure", "account": account} for account in tried), {})
+    assert (len(ledger) <= 8, "account:alice" in ledger) == (True, True)
+    sent = [*("account:bob" for _ in range(at_once)), "account:carol"]
+    rates.add(events({"clock": START, "event": "queued", "account": account, "nrcpt": b"1"} for account in sent), {})
+    assert [key for key, _ in ledger.items()][-3:] == ["account:119", "account:bob", "account:carol"]
+
+
 def test_in_the_end_nothing_is_known_of_anybody() -> None:
     """What accounts are used to is kept for half a year, and what is usual."""
     rates, usual = Rates((600,)), {"account": [("usual messages", 600), ("messages", 600)]}

@@ -2,6 +2,8 @@
 
 import re
 
+import pytest
+
 from logwatch.reading.attribute import Attribution
 
 from .lines import (
@@ -209,6 +211,13 @@ def test_mail_from_this_machine_is_new_unless_it_is_in_the_queue_already() -> No
     assert attributed(log(*FIRST, removed("AAAAA1"), *back("BBBBB2")))[-1] == (None, LOOPBACK, None, True)
     assert attributed(log(*FIRST[:2], *back("BBBBB2")))[-1] == (None, LOOPBACK, None, True)
     assert attributed(log(*FIRST, *back("BBBBB2", "other")))[-1] == (None, LOOPBACK, None, True)
+
+
+@pytest.mark.parametrize(("name", "again"), [("", False), ("x" * 255, True), ("x" * 256, False)])
+def test_what_has_no_message_id_or_too_long_a_one_is_not_the_same_message(name: str, again: bool) -> None:
+    """Else all that has none would be one message; and nobody may fill the memory with long ones."""
+    lines = [accept("AAAAA1"), message_id("AAAAA1", name), queued("AAAAA1"), *back("BBBBB2", name)]
+    assert attributed(log(*lines))[-1] == (AGAIN if again else (None, LOOPBACK, None, True))
 
 
 def test_filters_may_follow_each_other_but_not_without_end() -> None:

@@ -157,7 +157,9 @@ def test_one_that_cannot_be_put_back_just_now_is_put_back_later(journal: Journal
     path.parent.unlink()
     path.parent.mkdir()
     path.with_name(f"{path.name}.new").write_bytes(b"half of it")
-    journal.put_back().close()
+    again = journal.put_back()
+    shutil.rmtree(path.parent)
+    again.put_back().close()
     with Journal.read(path) as there:
         assert there.decisions() == [decision()]
 
