@@ -12,6 +12,7 @@ from .lines import (
     CUT,
     LOGIN,
     LOOPBACK,
+    SCANNER,
     accept,
     accounts,
     attributed,
@@ -255,6 +256,35 @@ def test_mail_from_a_local_program_to_sendmail_counts_once_for_its_user() -> Non
         taken = sender("6AP3tIMF030667", f"nrcpts=1, msgid=<{name}>", pid=30667)
         lines = [handed_in, taken, recipient("6AP3tIME030666", passed_on), recipient("6AP3tIMF030667")]
         assert attributed(log(*lines)) == [(*www, True), second, (*www, True), (*www, True)]
+
+
+def test_sendmails_message_may_come_back_from_filters_as_well() -> None:
+    """Each return is the first one's again; as many are believed as of Postfix's."""
+    first = sender("6AP3tIME030666", "nrcpts=1, msgid=<9@example.org>")
+    again = [sender(f"6AP3tIM{place}030667", "nrcpts=1, msgid=<9@example.org>", pid=30667) for place in "FGHJK"]
+    rows = attributed(log(LOGIN, first, *again))[1:]
+    assert [row[0] for row in rows] == [ALICE, *[ALICE] * 3, None, None]
+    assert [row[3] for row in rows] == [True, *[False] * 3, True, True]
+
+
+def test_recipients_that_only_exims_deliveries_name_count_one_by_one() -> None:
+    """The first of them did on acceptance; a deferral, which comes again and again, is none. Read line by line."""
+    way = "R=dnslookup T=remote_smtp"
+    sent, deferred = f'{way} H=sink.example [192.0.2.9] C="250 OK"', f"{way} defer (-53): retry time not reached"
+    accepted = "<= a@example.org H=(c) [192.0.2.7] P=esmtpa A=plain:alice S=205"
+    later = [
+        f"=> x@sink.example {sent}",
+        f"== y@sink.example {deferred}",
+        f"-> z@sink.example {sent}",
+        f"** w@sink.example {way}: Unrouteable address",
+        f"== y@sink.example {deferred}",
+        f"=> y@sink.example {sent}",
+    ]
+    by = Attribution()
+    texts = [log(f"exim[7]: 1xW4Y4-00043P-2H {what}") for what in (accepted, *later)]
+    found = [by.attribute(SCANNER.scan(text)) for text in texts]
+    assert [columns["account"].tolist() for columns in found] == [[ALICE]] * 7
+    assert [columns["count"].tolist() for columns in found] == [[None], [None], [None], [b"1"], [b"1"], [None], [b"1"]]
 
 
 def test_sendmails_bounces_are_no_orphans() -> None:
