@@ -44,6 +44,7 @@ from logwatch.telling.journal import Journal, Review
 Value = TypeVar("Value")
 _LINEAGE = "lineage"
 log = logging.getLogger("mailbrake.cluster")
+_OURS = ("effective", "latest")  # of a review: each controller has its own
 _FIRST = 15.0  # seconds to wait for the first connection
 _ATTEMPTS = 5
 _PAUSE = 1.0
@@ -146,7 +147,7 @@ class Brain:
 
     def _send(self, review: Review) -> bool:
         """Whether it is in the stream now."""
-        said = {name: value for name, value in vars(review).items() if name != "effective"}
+        said = {name: value for name, value in vars(review).items() if name not in _OURS}
         message = json.dumps({**said, "origin": self._origin}).encode()
         headers = {"Nats-Msg-Id": identity(message)}
         try:

@@ -15,7 +15,7 @@ from logwatch.commands.output import clock
 from logwatch.schema import Decision, iso
 from logwatch.settings import country_of, zone_of
 from logwatch.telling import orders
-from logwatch.telling.verdicts import FALSE_ALARMS, found_out, holds
+from logwatch.telling.verdicts import FALSE_ALARMS, found_out, is_about
 
 if TYPE_CHECKING:
     from logwatch.telling.journal import Effect, Journal, Review
@@ -64,17 +64,12 @@ class CaseFile:
     @property
     def verdict(self) -> str:
         """What was found out about it; "" if nobody has looked at it."""
-        return found_out(self._later, self.begun.time)
+        return found_out(self.reviews, self.begun)
 
     @property
     def taken_back(self) -> bool:
         """Whether it was released or exempted, whatever it was."""
-        return any(review.verdict in FALSE_ALARMS for review in self._later if holds(review) >= self.begun.time)
-
-    @property
-    def _later(self) -> list[Review]:
-        """Reviews that may be about it: an order is a review itself, and later than what was said before it."""
-        return [review for review in self.reviews if review.id > orders.review_of(self.begun)]
+        return any(review.verdict in FALSE_ALARMS and is_about(review, self.begun) for review in self.reviews)
 
     @property
     def state(self) -> str:
@@ -88,7 +83,9 @@ class CaseFile:
     @property
     def _replaced(self) -> bool:
         """Whether it is an order whose place a later one took, before it ended or was taken back."""
-        for review in self._later:
+        for review in self.reviews:
+            if review.id <= orders.review_of(self.begun):
+                continue
             order = orders.decision_of(review)
             if review.verdict in FALSE_ALARMS or (order and order.rule == self.begun.rule):
                 return order is not None and order.time < self.last.until

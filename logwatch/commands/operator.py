@@ -9,7 +9,7 @@ import getpass
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from enforce.config import Config
@@ -75,16 +75,27 @@ def say(config: Config, key: str, verdict: str, note: str, until: float | None =
         return _written(config, journal, f"{verdict} by {who()}", lambda writer: writer.remove(key))
 
 
-def around(key: str, config: Config) -> str:
-    """Which networks around a client are still listed, and refused or held with it; "" for none."""
+def around(key: str, config: Config) -> list[tuple[str, Record]]:
+    """The networks around a client that are still listed, and refused or held with it."""
     kind, _, address = key.partition(":")
     if kind != "client" or not (config.table / "data.mdb").exists():
-        return ""
+        return []
     reader = Reader(config.table)
     answer = reader.look_up(networks(address), now())
     reader.close()
     listed = answer.records if isinstance(answer, Denied) else ()
-    return " and ".join(f"{net}: {r.action} (case {r.ref})" for net, r in listed if r.mode == "enforce")
+    return [(net, record) for net, record in listed if record.mode == "enforce"]
+
+
+def listed(wider: Iterable[tuple[str, Record]]) -> list[dict[str, str]]:
+    """The same networks as objects."""
+    return [{"key": net, "action": one.action, "mode": one.mode, "ref": one.ref} for net, one in wider]
+
+
+def say_around(wider: Iterable[tuple[str, Record]]) -> None:
+    """Say that who was released is still listed with his network, if he is."""
+    if said := " and ".join(f"{net}: {record.action} (case {record.ref})" for net, record in wider):
+        print(f"Its network is still listed, {said}: release that, too, if it is meant.")
 
 
 def put(config: Config, key: str, records: Sequence[Record], moment: float) -> None:

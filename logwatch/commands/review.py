@@ -10,7 +10,7 @@ from enforce.config import Config
 from enforce.printable import printable
 from logwatch.commands import UsageError
 from logwatch.commands.common import config_argument, config_of, duration_of, json_argument, time_of
-from logwatch.commands.operator import around, say, subject_of
+from logwatch.commands.operator import around, listed, say, say_around, subject_of
 from logwatch.commands.output import clock, now, number, write_json, write_table
 from logwatch.schema import Decision, iso
 from logwatch.settings import zone_of
@@ -56,16 +56,15 @@ def _say(args: argparse.Namespace, config: Config) -> int:
     verdict = VERDICTS[args.verdict][0]
     until = _until(args, config) if args.verdict == "exempt" else None
     gone = say(config, key, verdict, args.note, until)
+    wider = around(key, config) if args.verdict != "confirm" else []
     if args.json:
         ends_at = iso(until, zone_of(config)) if until else None
-        write_json([{"key": key, "verdict": verdict, "until": ends_at, "listed": bool(gone)}])
+        write_json([{"key": key, "verdict": verdict, "until": ends_at, "listed": bool(gone), "around": listed(wider)}])
         return 0
     ends = f" until {clock(until, zone_of(config))}" if until else ""
-    wider = around(key, config) if args.verdict != "confirm" else ""
     again = any(one.mode == "enforce" and one.action != "cap" for one in gone) and not wider
     print(f"{printable(key)}: {verdict}{ends}." + (" It may send again at once." if again else ""))
-    if wider:
-        print(f"Its network is still listed, {wider}: release that, too, if it is meant.")
+    say_around(wider)
     return 0
 
 
@@ -138,7 +137,9 @@ def _urgent(
 
 
 def _is_open(begun: Decision, said: dict[str, Any]) -> bool:
-    return begun.key not in said or bool(said[begun.key].time < begun.time)
+    from logwatch.telling.verdicts import is_about
+
+    return begun.key not in said or not is_about(said[begun.key], begun)
 
 
 def _urgency(case: OpenCase) -> tuple[bool, int, float]:
@@ -152,7 +153,7 @@ def _row(found: OpenCase, effects: dict[Any, Any], reviews: list[Review], config
 
     case = found.begun
     effect = effects.get((case.ref, case.key, case.rule))
-    word = found_out((review for review in reviews if review.key == case.key), case.time)
+    word = found_out((review for review in reviews if review.key == case.key), case)
     return {
         "case": case.ref,
         "who": case.key,

@@ -16,7 +16,7 @@ from enforce.printable import printable
 from enforce.table import ACTIONS, Denied, Reader, Record, TableError, Unusable, peek
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import config_argument, config_of, duration_of, json_argument
-from logwatch.commands.operator import around, put, say, subject_of
+from logwatch.commands.operator import around, listed, put, say, say_around, subject_of
 from logwatch.commands.output import clock, now, write_json, write_table
 from logwatch.commands.probe import connect, has_maps
 from logwatch.settings import zone_of
@@ -95,24 +95,23 @@ def _show(args: argparse.Namespace, config: Config) -> int:
 
 def _release(args: argparse.Namespace, config: Config) -> int:
     key = subject_of(args.key, config)
-    gone = say(config, key, "released", args.because)
+    gone, wider = say(config, key, "released", args.because), around(key, config)
     if args.json:
         removed = [{"action": one.action, "mode": one.mode, "ref": one.ref} for one in gone]
-        write_json([{"key": key, "listed": bool(gone), "removed": removed}])
+        write_json([{"key": key, "listed": bool(gone), "removed": removed, "around": listed(wider)}])
     else:
-        wider = around(key, config)
-        print(f"{printable(key)} released: {_taken_off(gone, wider) or 'it was not listed; noted all the same.'}")
-        if wider:
-            print(f"Its network is still listed, {wider}: release that, too, if it is meant.")
+        taken_off = _taken_off(gone, alone=not wider)
+        print(f"{printable(key)} released: {taken_off or 'it was not listed; noted all the same.'}")
+        say_around(wider)
     return 0
 
 
-def _taken_off(gone: Sequence[Change], wider: str) -> str:
-    """What was taken off the table, and what that means for its sender; `wider`: what still stands around it."""
+def _taken_off(gone: Sequence[Change], *, alone: bool) -> str:
+    """What was taken off the table, and what that means for its sender; `alone`: nothing stands around it."""
     if not gone:
         return ""
     named = " and ".join(f"{one.action} ({one.mode}, case {one.ref})" for one in gone)
-    again = any(one.mode == "enforce" and one.action != "cap" for one in gone) and not wider
+    again = any(one.mode == "enforce" and one.action != "cap" for one in gone) and alone
     return f"{named} taken off" + ("; it may send again at once." if again else ".")
 
 

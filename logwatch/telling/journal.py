@@ -45,7 +45,8 @@ _DECISION = "seq, time, key, action, mode, until, share, max_recipients, rule, r
 class Review:
     """What an operator said about a key: confirmed, released or exempted.
 
-    Times are epoch seconds; `until`: when an exemption ends; `effective`: None until the controller saw it.
+    Times are epoch seconds; `until`: when an exemption ends; `effective`: None until the controller saw it, after the
+    decision `latest` (0: the first).
     """
 
     time: float
@@ -56,6 +57,7 @@ class Review:
     until: float | None = None
     effective: float | None = None
     id: int = 0
+    latest: int | None = None
 
 
 class Effect(NamedTuple):
@@ -299,7 +301,7 @@ class Journal(Archive):
             self._db.execute(mark, (effective, latest, self._insert(review), *said))
 
     def _reviews(self, clause: str, *values: object) -> list[Review]:
-        rows = self._db.execute(f"SELECT {_REVIEW}, id FROM reviews {clause}", values)  # noqa: S608
+        rows = self._db.execute(f"SELECT {_REVIEW}, id, latest FROM reviews {clause}", values)  # noqa: S608
         return [Review(*row) for row in rows]
 
     # Checkpoint.

@@ -9,25 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from logwatch.schema import Decision
+from logwatch.telling import orders
 from logwatch.telling.journal import Review
 
 CONFIRMED, RELEASED, EXEMPTED = "confirmed", "released", "exempted"
 FALSE_ALARMS = (RELEASED, EXEMPTED)
 
 
-def found_out(reviews: Iterable[Review], since: float) -> str:
-    """The word on a key's cases from a time on (epoch seconds); "" where nobody has looked at them."""
+def found_out(reviews: Iterable[Review], begun: Decision) -> str:
+    """The word on a case, of what was said about its key; "" where nobody has looked at it."""
     word = ""
     for review in sorted(reviews, key=lambda review: review.id):
-        known = holds(review) >= since and review.verdict in (CONFIRMED, *FALSE_ALARMS)
+        known = is_about(review, begun) and review.verdict in (CONFIRMED, *FALSE_ALARMS)
         if known and (word, review.verdict) != (CONFIRMED, RELEASED):
             word = review.verdict
     return word
 
 
-def holds(review: Review) -> float:
-    """The event time (epoch) up to which a review speaks: all that there is, until the controller has taken it up."""
-    return float("inf") if review.effective is None else review.effective
+def is_about(review: Review, begun: Decision) -> bool:
+    """Whether a review of a key speaks of a case on it: of all that there is, until the controller has taken it up.
+
+    Times do not tell where it is known what had been decided by then: the clock may have been ahead.
+    """
+    if order := orders.review_of(begun):  # a review itself, and later than what was said before it
+        return review.id > order
+    if review.latest is not None:
+        return review.latest >= begun.seq
+    return review.effective is None or review.effective >= begun.time
 
 
 def abused(decisions: Iterable[Decision], reviews: Iterable[Review]) -> dict[str, tuple[float, float]]:
@@ -41,7 +49,7 @@ def abused(decisions: Iterable[Decision], reviews: Iterable[Review]) -> dict[str
     found: dict[str, tuple[float, float]] = {}
     for decision in decisions:
         mine = said.get(decision.key, [])
-        if found_out(mine, decision.time) == CONFIRMED:
+        if found_out(mine, decision) == CONFIRMED:
             first, last = found.get(decision.key, (decision.time, decision.time))
             found[decision.key] = min(first, decision.time), max(last, decision.until)
     return found

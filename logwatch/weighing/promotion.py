@@ -110,7 +110,7 @@ def stands(
     found: defaultdict[str, Stand] = defaultdict(Stand)
     for (_, key, rule), case in cases.items():
         found[rule].cases.append(case)
-        word = found_out(said[key], case.begun.time)
+        word = found_out(said[key], case.begun)
         if word:
             found[rule].verdicts[key] = word
     return dict(found)

@@ -77,9 +77,8 @@ def test_what_is_sent_again_counts_once(site: Site) -> None:
     link.wait(10)
 
     def say(key: str) -> None:
-        said = {
-            name: value for name, value in vars(Review(1.0, key, "released", "root")).items() if name != "effective"
-        }
+        review = vars(Review(1.0, key, "released", "root"))
+        said = {name: value for name, value in review.items() if name not in ("effective", "latest")}
         message = json.dumps({**said, "origin": "c1 before", "id": 1}).encode()
         link.call(lambda client: client.jetstream().publish(REVIEWS, message))
 

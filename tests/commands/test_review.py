@@ -152,6 +152,10 @@ class TestReview:
         case = f"net:192.0.2.0/24: block (case {order['ref']})"
         assert told.endswith(f"\nIts network is still listed, {case}: release that, too, if it is meant.\n")
         assert "may send again" not in told
+        as_objects = f"{command} --json" if command.startswith("table") else command.replace("review", "review --json")
+        (said,) = objects(*as_objects.split(), "192.0.2.7", *config(machine))
+        net = {"key": "net:192.0.2.0/24", "action": "block", "mode": "enforce", "ref": order["ref"]}
+        assert said["around"] == [net]
         mailbrake("table", "release", "192.0.2.0/24", *config(machine))
         assert "network" not in mailbrake(*command.split(), "192.0.2.7", *config(machine)).stdout
 
@@ -167,7 +171,7 @@ class TestReview:
     def test_a_verdict_is_an_object_where_that_is_asked_for(self, machine: Machine) -> None:
         """As everywhere; `listed`: whether something was taken off the table."""
         (said,) = objects("review", "--json", "confirm", "bob", *config(machine))
-        assert said == {"key": "account:bob", "verdict": "confirmed", "until": None, "listed": False}
+        assert said == {"key": "account:bob", "verdict": "confirmed", "until": None, "listed": False, "around": []}
         (said,) = objects("review", "--json", "exempt", "bob", "--until", "2999-12-24T10:00+00:00", *config(machine))
         assert (said["verdict"], str(said["until"])[:4], said["listed"]) == ("exempted", "2999", True)
 

@@ -196,6 +196,27 @@ def test_when_a_case_was_in_the_table_and_why_no_longer(today: Machine) -> None:
     assert put[0]["why"] == "decided"
 
 
+def test_a_release_by_a_clock_that_was_ahead_says_nothing_of_a_case_of_later(today: Machine) -> None:
+    """It is enforced, so somebody has to look at it."""
+    machine = today
+    right = machine.now
+    machine.now += 3 * 3600
+    machine.send()
+    with machine.controller() as controller:
+        controller.journal.review(Review(machine.now, "account:bob", "released", "root"))
+        controller.once()
+        for at, login in ((machine.now + 60, "alice"), (right, "bob"), (right + 1, "bob")):
+            machine.now = at
+            machine.send(login=login)
+            controller.once()
+        assert machine.listed()["account:bob"] == ["enforce"]
+    decisions = {str(one["ref"]): one for one in objects("why", "bob", "--json", *config(machine))}
+    of_before, of_later = sorted(decisions.values(), key=lambda one: str(one["state"]))
+    assert (of_later["state"], of_before["state"]) == ("standing", "released")
+    assert "nothing: it was released" not in str(of_later["next"])
+    assert str(of_later["ref"]) in mailbrake("review", *config(machine)).stdout
+
+
 def test_many_changes_are_the_first_and_the_last(today: Machine) -> None:
     """A case is written anew while its rule still holds."""
     machine = today

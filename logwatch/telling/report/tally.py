@@ -18,7 +18,7 @@ from logwatch.telling.effects import Effects, Tips, counted
 from logwatch.telling.journal import TAKEN_BACK, Effect, Review
 from logwatch.telling.published import DECIDED, ENDED, SILENT, Change
 from logwatch.telling.report.findings import Hour, MilterWrote, Put, ReportedCase, Sender
-from logwatch.telling.verdicts import found_out, holds
+from logwatch.telling.verdicts import found_out, is_about
 
 _SENDERS = 15
 _DAILY = 500  # senders of a day whose recipients are remembered by day
@@ -172,7 +172,7 @@ def cases(
 
 def _case(name: CaseName, made: list[Decision], effect: Effect, words: list[Review]) -> ReportedCase:
     begun, last = made[0], made[-1]
-    back = [review for review in words if review.verdict in TAKEN_BACK and holds(review) >= begun.time]
+    back = [review for review in words if review.verdict in TAKEN_BACK and is_about(review, begun)]
     taken_back = next((at for at in map(_taken_up, back) if at < last.until), None)
     return ReportedCase(
         *name,
@@ -186,7 +186,7 @@ def _case(name: CaseName, made: list[Decision], effect: Effect, words: list[Revi
         messages=effect.messages,
         recipients=effect.recipients,
         refused=effect.refused,
-        verdict=found_out(words, begun.time),
+        verdict=found_out(words, begun),
     )
 
 

@@ -154,7 +154,7 @@ def test_the_report_says_of_a_case_what_the_other_commands_do(
     """An order is no finding; who is confirmed and released was hijacked; what nobody heard of holds from now on."""
     (case,) = cases([decision(1, 10)], {}, reviews)
     assert (case.verdict, case.until) == (verdict, until)
-    assert case.verdict == found_out(reviews, 10)
+    assert case.verdict == found_out(reviews, decision(1, 10))
 
 
 def test_the_delay_of_a_case_that_is_enforced_later_counts_from_then() -> None:
