@@ -378,14 +378,16 @@ class Controller:
     def _exchange(self, change: Callable[[], None], what: str, why: str) -> None:
         """Change the policy, and the table where other decisions stand by it."""
         self._save()  # what has been judged by the old one is not judged again by the new one
-        try:
-            before = _by_key(self._standing())
+        now = self._now()
+        try:  # the journal is read before anything changes: then all of it is in effect, or nothing
+            made, ordered = self._recorder.standing(now), self._ordered(now)
+            before = _by_key([*self._still(made), *ordered, *self._ceilings()])
             change()
-            after = _by_key(self._standing())
         except sqlite3.Error as error:
             problem = f"{self._config.journal}: cannot be read: {error}; put off until SIGHUP: {what}"
             self._say("journal", problem, quiet=0)
             return
+        after = _by_key([*self._still(made), *ordered, *self._ceilings()])
         log.info("read again, and in effect after %s: %s", iso(self.core.reader.clock), what)
         self._note_lists()
         for key in [key for key in before | after if before.get(key) != after.get(key)]:
@@ -464,7 +466,11 @@ class Controller:
         return [d for d in found if d.until > self._now() and (d.key == key != EVERYBODY or not key)]
 
     def _decided(self, time: float) -> list[Decision]:
-        found = (self.core.stands(decision) for decision in self._recorder.standing(time))
+        return self._still(self._recorder.standing(time))
+
+    def _still(self, made: Iterable[Decision]) -> list[Decision]:
+        """What decisions that stand mean by the policy as it is now."""
+        found = (self.core.stands(decision) for decision in made)
         return [decision for decision in found if decision]
 
     def _say(self, about: str, problem: str, quiet: float = _QUIET) -> None:

@@ -325,6 +325,22 @@ class TestLists:
             controller.once()
             assert "account:zoe" in machine.listed()
 
+    def test_a_change_is_in_effect_as_a_whole_or_not_at_all(
+        self, machine: Machine, exempted: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Here the disk fails after the first look at what stands: nothing was said to be put off that was not."""
+        machine.send()
+        with machine.controller() as controller:
+            db = controller.journal._db
+            looks: list[str] = []
+            db.set_trace_callback(lambda sql: looks.append(sql) if "WHERE until >" in sql else None)
+            exempted.write_text("bob\n")
+            db.set_progress_handler(lambda: len(looks) > 1, 1)
+            self.later(machine, controller)
+            db.set_progress_handler(None, 0)
+            assert machine.listed() == {}
+        assert "put off" not in caplog.text
+
     def test_one_that_is_being_written_is_left_alone(self, machine: Machine, exempted: Path) -> None:
         """Until it has not changed between two looks; a hang-up does not wait."""
         with machine.controller() as controller:
