@@ -751,6 +751,13 @@ class TestPruning:
         with pruned.controller():
             assert pruned.journalled(Journal.decisions) == []
 
+    def test_by_one_that_is_started_once_a_week(self, pruned: Machine) -> None:
+        """What was old at the last start: whether the time of this one is right is not known yet."""
+        for kept in (1, 0):
+            with pruned.controller():
+                assert len(pruned.journalled(Journal.decisions)) == kept
+            pruned.now += 7 * 86400
+
     def test_after_the_clock_was_set_back(self, pruned: Machine) -> None:
         """As ever; not only when the old time is reached."""
         with pruned.controller() as controller:

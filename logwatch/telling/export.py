@@ -228,7 +228,11 @@ assert {*_FORMS, "json"} == set(FORMATS)
 
 
 def write(path: Path, text: str) -> bool:
-    """Put a whole new file in the place of an old one, with its mode; False if it says the same already."""
+    """Put a whole new file in the place of an old one, with its mode; False if it says the same already.
+
+    Where a link leads there, it still does.
+    """
+    path = path.resolve()
     try:
         if path.read_text(encoding="utf-8", errors="surrogateescape") == text:
             return False

@@ -241,14 +241,31 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the schema up to date, a version at a time, each in a transaction of its own."""
-    version = _version(connection, path)
-    _add(connection, range(version, len(_VERSIONS)))
+    """Bring the schema up to date, all or nothing; others may be about to do so, too."""
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found >= len(_VERSIONS):
+        _version(connection, path)
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    _add(connection, range(_version(connection, path), len(_VERSIONS)))
+    connection.commit()
 
 
 def _add(connection: sqlite3.Connection, versions: Iterable[int]) -> None:
     for version in versions:
-        connection.executescript(f"BEGIN; {_VERSIONS[version]} PRAGMA user_version = {version + 1}; COMMIT;")
+        for statement in _statements(_VERSIONS[version]):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {version + 1}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Those of a script, of which each ends with its line; sqlite3's own `executescript` commits before it begins."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _columns(connection: sqlite3.Connection) -> list[tuple[str, str]]:

@@ -214,12 +214,13 @@ class Recorder:
             self._say(f"{self._path}: cannot be tidied up: {error}")
 
     def _prune(self, now: float) -> None:
-        """Once a day; not within a day after a jump of the clock, by which nearly all might be older than it is."""
-        passed = now - (self.journal.noted("pruned") or float("-inf"))
+        """Once a day, and by the last time within a day after a jump of the clock: it may be years ahead."""
+        before = self.journal.noted("pruned")
+        passed = _DAY if before is None else now - before
         if 0 <= passed < _DAY:
             return
-        if _DAY <= passed < _JUMP:
-            self.journal.prune(now - self._keep)
+        if before is not None and passed >= _DAY:
+            self.journal.prune((now if passed < _JUMP else before) - self._keep)
         self.journal.note("pruned", now)
 
     def close(self) -> None:

@@ -175,6 +175,16 @@ def test_a_file_is_replaced_as_a_whole_and_keeps_its_mode(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_link_to_the_file_stays_a_link(tmp_path: Path) -> None:
+    """Whoever reads what it leads to is not left with an old table."""
+    (tmp_path / "elsewhere").mkdir()
+    path, link = tmp_path / "elsewhere" / "map", tmp_path / "link"
+    link.symlink_to("elsewhere/map")
+    for text in ("one\n", "two\n"):
+        assert write(link, text)
+        assert (link.is_symlink(), path.read_text()) == (True, text)
+
+
 def test_a_file_that_says_the_same_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "map"
     write(path, "one\n")

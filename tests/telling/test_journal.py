@@ -8,7 +8,9 @@ import resource
 import shutil
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -48,6 +50,21 @@ def test_files_are_for_the_owner_only(journal: Journal, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) & 0o027 == 0
     journal.close()
+
+
+def test_several_may_make_it_at_once(tmp_path: Path) -> None:
+    """As a controller and an order do after an upgrade, or at the very first start."""
+    for number in range(10):
+        path = tmp_path / str(number) / "journal.sqlite"
+        together = threading.Barrier(3)
+
+        def make(path: Path = path, together: threading.Barrier = together) -> None:
+            together.wait(60)
+            Journal.open(path).close()
+
+        with ThreadPoolExecutor(3) as pool:
+            for made in [pool.submit(make) for _ in range(3)]:
+                made.result(60)
 
 
 def test_a_decision_comes_back_as_it_was(journal: Journal) -> None:
