@@ -123,10 +123,23 @@ SIGNALS = {
     "senders": "different envelope senders of messages",
     "accounts": "different logins of attempts",
     "guessed": "different logins that failed",
+    "guessers": "different neighbourhoods of networks from which logins failed (IPv4 /16, IPv6 /32)",
+    "guesser_countries": "different countries from which logins failed",
     "misaddressed": "different messages of which a recipient was refused or bounced as unknown (5.1.1)",
 }
 # Each value counts once in a window.
-DISTINCT = ("clients", "networks", "neighbourhoods", "countries", "senders", "accounts", "guessed", "misaddressed")
+DISTINCT = (
+    "clients",
+    "networks",
+    "neighbourhoods",
+    "countries",
+    "senders",
+    "accounts",
+    "guessed",
+    "guessers",
+    "guesser_countries",
+    "misaddressed",
+)
 ADDITIVE = tuple(signal for signal in SIGNALS if signal not in DISTINCT)
 
 USUAL = "usual "  # in front of a signal: what is usual for the key

@@ -63,6 +63,9 @@ _RANGES = {
     ("countries", "client"): _Range(0, 1, f"{_ONE}: per account?"),
     ("accounts", "account"): _Range(0, 1, f"{_ONE}: per client or net?"),
     ("guessed", "account"): _Range(0, 1, f"{_ONE}: per client or net?"),
+    ("guessers", "client"): _Range(0, 1, f"{_ONE}: per account?"),
+    ("guessers", "net"): _Range(0, 1, f"{_ONE}: per account?"),
+    ("guesser_countries", "client"): _Range(0, 1, f"{_ONE}: per account?"),
     **{("age", kind): _Range(0, 0, "only accounts have an age") for kind in ("client", "net", "local", "site")},
 }
 

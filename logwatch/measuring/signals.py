@@ -172,6 +172,8 @@ _SHOWN: dict[str, tuple[str, Callable[[EventChunk], Any]]] = {
     "senders": ("sender", _queued),
     "accounts": ("account", _attempted),
     "guessed": ("account", _failed_login),
+    "guessers": ("near", _failed_login),
+    "guesser_countries": ("country", _failed_login),
     "misaddressed": ("message", _unknown),
 }
 

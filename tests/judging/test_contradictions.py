@@ -110,6 +110,7 @@ def test_a_rule_that_may_hold_is_left_alone(condition: str) -> None:
             "rule r per net: when neighbourhoods in 1h > 1 block for 1h",
             "neighbourhoods in 1h > 1 (it has only one: per account?)",
         ),
+        ("rule r per net: when guessers in 1h > 1 block for 1h", "guessers in 1h > 1 (it has only one: per account?)"),
         ("rule r per client: when age > 3 block for 1h", "age > 3 (only accounts have an age)"),
         (
             "score 5 for 192.0.2.1 rule r per client: when reputation >= 6 block for 1h",

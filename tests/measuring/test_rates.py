@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from enforce import key as keys
 from logwatch.measuring.current import MOST
+from logwatch.measuring.origin import ANYWHERE
 from logwatch.measuring.packing import GROUPS, parts
 from logwatch.measuring.rates import Rates
 from logwatch.measuring.timeline import BUCKETS
@@ -33,11 +34,14 @@ CLIENTS = (
     "client:198.51.100.9",
     "client:2001:db8:1:2::5",
     "client:2001:db8:9::5",
+    "client:8.8.8.8",
+    "client:193.0.6.139",
     None,
 )
 ACCOUNTS = ("account:alice", "account:bob", None)
 WINDOWS = (60, 600, 3600, 5400, 86400)
-COLUMNS = [(signal, window) for signal in ("recipients", "clients", "neighbourhoods", "accounts") for window in WINDOWS]
+SHOWN = ("clients", "neighbourhoods", "accounts", "guessed", "guessers", "guesser_countries")
+COLUMNS = [(signal, window) for signal in ("recipients", *SHOWN) for window in WINDOWS]
 
 Rows = list[dict[str, Any]]
 
@@ -56,7 +60,8 @@ def _timed(rows: Rows) -> Rows:
     return [{**row, "clock": float(np.round(time, 6))} for row, time in zip(rows, times, strict=True)]
 
 
-logs = st.lists(_events, min_size=1, max_size=60).map(_timed)
+_failures = _events.map(lambda row: {**row, "event": "auth_failure", "nrcpt": b"0"})
+logs = st.lists(_events | _failures, min_size=1, max_size=60).map(_timed)
 
 
 def counts_for(kind: str, row: Mapping[str, Any]) -> list[str]:
@@ -77,13 +82,16 @@ def oracle(rows: Rows, kind: str, key: str, column: RateColumn) -> int:
     inside = [row for row, time in zip(rows, micros, strict=True) if time >= since and key in counts_for(kind, row)]
     if signal == "recipients":
         return sum(int(row["nrcpt"]) for row in inside)
-    return len({shown(signal, row) for row in inside if row["nrcpt"] != b"0"} - {None})
+    failed = signal.startswith("guess")
+    return len({shown(signal, row) for row in inside if (row["nrcpt"] == b"0") is failed} - {None})
 
 
 def shown(signal: str, row: Mapping[str, Any]) -> object:
-    """What a message shows of a signal that counts each value once."""
-    if signal != "neighbourhoods":
-        return row[signal.removesuffix("s")]
+    """What a message, or a failed login, shows of a signal that counts each value once."""
+    if signal in ("clients", "accounts", "guessed"):
+        return row["account" if signal == "guessed" else signal.removesuffix("s")]
+    if signal == "guesser_countries":
+        return row["client"] and ANYWHERE.country(row["client"])
     address = row["client"] and ipaddress.ip_address(row["client"].removeprefix("client:"))
     return address and ipaddress.ip_network((address, 16 if address.version == 4 else 32), strict=False)
 
@@ -138,7 +146,7 @@ def test_the_frame_is_the_history_as_of_its_end(data: st.DataObject, rows: Rows)
         rates.add(rows_of(table, begin, end), {})
     at = rows[-1]["clock"] + data.draw(st.sampled_from([0.0, 30.0, 3000.0, 50_000.0, 100_000.0]))
     frame = rates.frame(at, COLUMNS)
-    later = [*rows, {**rows[-1], "clock": at, "nrcpt": b"0"}]
+    later = [*rows, {"clock": at, "account": None, "client": None, "local": None, "nrcpt": b"0"}]
     known = {(kind, key) for kind in KINDS for row in rows for key in counts_for(kind, row)}
     expected = {key: [oracle(later, kind, key, column) for column in COLUMNS] for kind, key in known}
     assert {key: list(row) for key, row in zip(frame.index, frame.to_numpy().tolist(), strict=True)} == {

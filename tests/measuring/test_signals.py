@@ -248,7 +248,13 @@ SHOWN: dict[bytes, dict[str, object]] = {
         "accounts": "account:bob",
     },
     b"postfix/submission/smtpd[13612]: warning: unknown[192.0.2.1]: SASL PLAIN authentication failed: (reason "
-    b"unavailable), sasl_username=carol": {"guessed": "account:carol"},
+    b"unavailable), sasl_username=carol": {"guessed": "account:carol", "guessers": "near:192.0.0.0/16"},
+    b"postfix/submission/smtpd[13612]: warning: unknown[8.8.8.8]: SASL PLAIN authentication failed: (reason "
+    b"unavailable), sasl_username=carol": {
+        "guessed": "account:carol",
+        "guessers": "near:8.8.0.0/16",
+        "guesser_countries": "US",
+    },
     b"postfix/smtp[13621]: 4jZ4r31mvlzJ9bM: to=<x@evil.sink.example>, relay=127.0.0.1[127.0.0.1]:37043, delay=0.01, "
     b"delays=0/0/0/0, dsn=5.1.1, status=bounced (host 127.0.0.1[127.0.0.1] said: 550 5.1.1 nope)": {
         "misaddressed": b"4jZ4r31mvlzJ9bM",

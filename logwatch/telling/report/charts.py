@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from logwatch.telling.report.markup import Markup, tag
 
-COLOURS = 19  # series that the style sheet tells apart
+COLOURS = 20  # series that the style sheet tells apart
 _TOP, _FOOT = 16, 20  # pixels above and below the plot
 _LABELS = 5  # along an axis of time; three of them on a phone
 
