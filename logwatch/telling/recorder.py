@@ -3,7 +3,8 @@
 All of it goes into the journal in one transaction, with the position in the log and what the core remembers: at once
 where something was decided or published, else every `SAVE_EVERY` seconds. What was read and not written is read again
 after a kill, and gives the same; so a busy log costs a transaction only now and then. While the journal cannot be
-written, all waits here, the latest `_PENDING` of each kind.
+written, all waits here, the latest `_PENDING` of each kind; of reviews all, as one that is forgotten would be taken up
+again: there are as many as people said.
 
 It comes after the table, and takes longer than deciding. So it gives way (`sched_yield`) in between to whoever wants
 this processor: the milter may, to look at that table. Linux would let it wait for some milliseconds.
