@@ -63,7 +63,9 @@ def policy_of(config: Config, read_text: Callable[[Path], str] | None = None) ->
     except language.UnreadableError as error:
         if not (line := config.lines.get("policy.file")):
             raise
-        problem = f"[policy] file: {error.file} cannot be read: {error.why}; check path and permissions"
+        problem = (
+            f"[policy] file: {Path(error.file).absolute()} cannot be read: {error.why}; check path and permissions"
+        )
         raise language.PolicyError(config.file, line, 0, problem) from None
 
 

@@ -153,6 +153,14 @@ def test_a_command_works_though_its_streams_are_closed(command: str) -> None:
     assert subprocess.run(call, check=False).returncode == 0
 
 
+def test_a_relative_path_is_told_as_what_it_was_taken_for(tmp_path: Path) -> None:
+    """It begins where a command runs: `check` beside the policy finds it, the service, which runs in /, does not."""
+    path = tmp_path / "mailbrake.toml"
+    path.write_text('[policy]\nfile = "site.policy"\n')
+    done = mailbrake("check", "--config", path)
+    assert f"{path}:2: [policy] file: {Path.cwd()}/site.policy cannot be read: No such file" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["check", "watch", "replay LOG", "rollout", "check --json"])
 def test_a_policy_that_cannot_be_opened_is_told_where_it_is_named(command: str, tmp_path: Path) -> None:
     """The file is fine to whoever wrote the policy elsewhere: it is the configuration that has to be looked at."""
