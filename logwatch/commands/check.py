@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from enforce import config as configuration
 from enforce import identity
 from enforce.config import Config, ConfigError
-from logwatch.commands.common import asks_in_cluster, config_argument, said_twice
+from logwatch.commands.common import SHIPPED, asks_in_cluster, config_argument, said_twice
 from logwatch.commands.output import write_json
 from logwatch.reading.names import expanded
 
 if TYPE_CHECKING:
     from logwatch.judging.policy import Policy
-
-SHIPPED = "shipped"
 
 
 class Finding(NamedTuple):
@@ -40,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """What to check."""
     config_argument(parser)
     parser.add_argument(
-        "--policy", metavar="FILE", help=f'the policy; default: the configured one; "{SHIPPED}": the shipped one'
+        "--policy", metavar="FILE", help='the policy; default: the configured one; "shipped": the shipped one'
     )
     form = parser.add_mutually_exclusive_group()
     form.add_argument(
@@ -130,6 +128,6 @@ def _unheard(config: Config) -> list[str]:
 
 
 def _path(named: str | None, config: Config) -> str:
-    if named == SHIPPED:
+    if named in SHIPPED:
         return ""
     return named or config.policy.file

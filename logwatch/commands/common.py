@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from logwatch.reading.source import DamageError
     from logwatch.telling.pseudonym import Pseudonyms
 
+SHIPPED = ("shipped", "default")
+"""Either stands for the policy that comes with mailbrake, where a policy's file is wanted."""
+
 
 def config_argument(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
     """`--config FILE`; `again`: on a sub-command of one that takes it already."""

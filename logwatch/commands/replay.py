@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from enforce.config import Config
 from logwatch.commands import Failure, UsageError
 from logwatch.commands.common import (
+    SHIPPED,
     config_of,
     log_arguments,
     logs_of,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from logwatch.telling.journal import Journal
     from logwatch.telling.pseudonym import Pseudonyms
 
-SHIPPED = ("default", "shipped")
 _DECISION = tuple(field.name for field in dataclasses.fields(Decision))
 
 
@@ -41,12 +41,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--policy",
         metavar="FILE",
-        help='the policy; default: the configured one, else the shipped one; "default": the shipped one',
+        help='the policy; default: the configured one, else the shipped one; "shipped": the shipped one',
     )
     parser.add_argument(
         "--against",
         metavar="OTHER",
-        help="tell what changes if --policy takes the place of this policy (a file, or default): "
+        help="tell what changes if --policy takes the place of this policy (a file, or shipped): "
         "who would be treated differently, when, and how much mail that is",
     )
     parser.add_argument(

@@ -19,6 +19,11 @@ class TestCheck:
         copy.write_text(shipped.stdout)
         assert mailbrake("check", "--policy", copy).stdout == shipped.stdout
 
+    def test_the_shipped_policy_has_the_same_names_everywhere(self) -> None:
+        """`replay --against default`, as at a Python prompt, and `check --policy shipped` stand in the pages."""
+        shipped, default = (mailbrake("check", "--policy", name) for name in ("shipped", "default"))
+        assert (default.returncode, default.stdout) == (0, shipped.stdout)
+
     def test_a_copy_to_change_keeps_its_comments(self, tmp_path: Path) -> None:
         """`--as-written`: byte for byte, and it says the same."""
         written = mailbrake("check", "--policy", "shipped", "--as-written").stdout
