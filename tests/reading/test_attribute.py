@@ -29,6 +29,7 @@ from .lines import (
     delivery,
     log,
     queued,
+    removed,
     sender,
 )
 from .samples import samples
@@ -134,6 +135,18 @@ def test_a_clock_that_ran_ahead_forgets_the_same_in_any_chunks() -> None:
     for chunks in ([b"".join(text)], text):
         by = Attribution()
         assert [row[0] for chunk in chunks for row in attributed(chunk, by)] == [ALICE, None, None], len(chunks)
+
+
+def test_in_the_end_nothing_is_remembered_of_anybody() -> None:
+    """After a week without a line of it; only of a host is known by which clock it goes."""
+    named = "postfix/cleanup[13615]: AAAAA1: message-id=<one@example.org>"
+    exim = "exim[7]: 1xW4Y4-00043P-2H <= a@example.org H=(c) [192.0.2.7] P=esmtpa A=plain:alice S=205"
+    by = Attribution()
+    attributed(log(CONNECT, accept("AAAAA1"), named, queued("AAAAA1"), exim, VERDICT, start=START), by)
+    memories = [memory for memory in by.memories() if memory is not by.clocks.heard]
+    assert [memory.name for memory in memories if not len(memory)] == []
+    attributed(log(removed("BBBBB2"), start=START + timedelta(days=7)), by)
+    assert [memory.name for memory in memories if len(memory)] == []
 
 
 @pytest.mark.parametrize(
