@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -82,7 +83,7 @@ def _told(args: argparse.Namespace, findings: list[Finding]) -> int:
 
 def _of_configuration(config: Config, policy: Policy, path: str) -> list[Finding]:
     found = [Finding(sentence) for sentence in _unheard(config)]
-    found += _of_this_machine(config)
+    found += [*_of_this_machine(config), *_unasked(config, policy, path)]
     if config.cluster.servers and (asks := asks_in_cluster(config, policy, path)):
         found.append(Finding(asks))
     return found
@@ -109,6 +110,14 @@ def _of_this_machine(config: Config) -> list[Finding]:
     except ConfigError as error:
         notes.append(Finding(error.problem, "note", file, key=error.key))
     return notes
+
+
+def _unasked(config: Config, policy: Policy, path: str) -> list[Finding]:
+    """What `watch` by this configuration would not start without: what asks DNS block lists."""
+    if config.file == Config().file or policy.asks() is None or importlib.util.find_spec("dns") is not None:
+        return []
+    needs = "asks DNS block lists, which needs one more package: pip install 'mailbrake[dnsbl]'"
+    return [Finding(needs, "note", path, key="dnsbl")]
 
 
 def _of_policy(policy: Policy, path: str) -> list[Finding]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,6 +92,17 @@ class TestCheck:
             1,
             f"mailbrake: {config}: [state] directory: {config} is no directory\n",
         )
+
+    def test_what_asks_lists_in_the_dns_has_to_be_there(self, config: Path, tmp_path: Path) -> None:
+        """`watch` does not start without it."""
+        policy = tmp_path / "policy"
+        policy.write_text('score 5 for dnsbl "bl.example"\n\nrule r per account: when reputation >= 5 block for 1h\n')
+        config.write_text(f'{config.read_text()}[policy]\nfile = "{policy}"\n')
+        code = "import sys; sys.modules['dns'] = None; from logwatch.commands import main; sys.exit(main(sys.argv[1:]))"
+        command = [sys.executable, "-c", code, "check", "--config", str(config)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+        assert f"mailbrake: {policy}: dnsbl: asks DNS block lists, which needs one more package: pip" in done.stderr
+        assert "one more package" not in mailbrake("check", "--config", config).stderr
 
     def test_lists_in_the_dns_are_refused_in_a_cluster(self, config: Path, tmp_path: Path) -> None:
         """With where they stand, and what to do; `watch` says the same."""
