@@ -80,6 +80,7 @@ LINE_COLUMNS = (
     "count",
     "uid",
     "orig_queue_id",
+    "orig_client_ip",
 )
 
 INTEGERS = frozenset({"line", "pid", "client_port", "relay_port", "size", "nrcpt", "smtp_code", "uid", "count"})

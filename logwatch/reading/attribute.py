@@ -8,6 +8,9 @@ Exim's own, Sendmail's that of the `AUTH=server` line of the same process before
 **Sessions** ([sessions.py](sessions.py)). What happens before that is known by host and process id. A line's own login
 (auth failures, refusals) goes before that of its session.
 
+**Filters before the queue** ([proxied.py](proxied.py)). The session that has the login has no queue id; the filter's,
+which has one, says for which client it is.
+
 **Our own milter.** Its `verdict` line is the count of a refused attempt, and the MTA's `milter-reject` line with the
 same case reference is its echo; where verdict lines do not reach the log, there is no such line to be the echo of, and
 the MTA's counts. A refusal of a message that has been counted (Sendmail: after the final dot) adds no attempt.
@@ -29,6 +32,7 @@ from logwatch.memory import Memory
 from logwatch.reading.clocks import LATE, Clocks
 from logwatch.reading.messages import CUT, Messages
 from logwatch.reading.owners import NOBODY, Keys, Owner, Told, text
+from logwatch.reading.proxied import Proxied
 from logwatch.reading.rows import Row, Scanned
 from logwatch.reading.sessions import Sessions
 from logwatch.schema import EVENTS, KEY_COLUMNS, Columns
@@ -50,13 +54,15 @@ class Attribution:
         self._told = Told()
         self.messages = Messages(self._clients, self._told)
         self.sessions = Sessions(self._clients, self._told)
+        self.proxied = Proxied()
         self.verdicts: Memory[bool] = Memory("verdicts", 100_000)
         self.clocks = Clocks()
         self.orphans = 0  # deliveries whose acceptance was never seen
 
     def memories(self) -> tuple[Memory[Any], ...]:
         """All that is remembered between chunks by key."""
-        return (*self.messages.memories(), self.sessions.memory, self.verdicts, self.clocks.heard)
+        kept = (self.sessions.memory, self.proxied.memory, self.verdicts, self.clocks.heard)
+        return (*self.messages.memories(), *kept)
 
     def attribute(self, events: Scanned) -> Columns:
         """The same events with the columns named above."""
@@ -95,6 +101,7 @@ class Attribution:
     def _disconnect(self, time: float, row: Row) -> Act:
         owner = self._owner(time, row)
         self.sessions.end(time, row, row[5])
+        self.proxied.end(time, row)
         return owner, True
 
     def _lost(self, time: float, row: Row) -> Act:
@@ -128,12 +135,15 @@ class Attribution:
         return self._owner(time, row), row[5] is None
 
     def _accept(self, time: float, row: Row) -> Act:
-        host, _, queue_id, ip, _, original_id, nrcpt, peer = row[:8]
+        host, _, queue_id, ip, _, original_id, nrcpt, peer, proxied_ip = row[:9]
         original = self.messages.owner(time, host, original_id) if original_id else None
-        owner = original or self._submitter(time, row, None, nrcpt)
+        handed_back = None if original_id else self.proxied.take(time, host, self._clients[proxied_ip], proxied_ip)
+        owner = original or handed_back or self._submitter(time, row, None, nrcpt)
         if queue_id and nrcpt is None:  # otherwise Sendmail's line of what never became a message
             self.messages.accept(time, row, owner, again=original is not None)
-        if not original:
+        elif nrcpt is None:
+            self.proxied.wait(time, row, owner)
+        if not (original or handed_back):
             self.sessions.begin(time, row, owner, ip, peer)
         return owner, True
 
@@ -212,6 +222,7 @@ class Attribution:
     def _expire(self, clock: float) -> None:
         self.messages.expire(clock)
         self.sessions.expire(clock)
+        self.proxied.expire(clock)
         self.verdicts.expire(clock - LATE)
 
 

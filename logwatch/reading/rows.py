@@ -23,7 +23,7 @@ COMMON = ("host", "pid", "queue_id", "client_ip", "sasl_username")
 MORE = {
     "disconnect": ("peer",),
     "lost_connection": ("peer",),
-    "accept": ("orig_queue_id", "nrcpt", "peer"),
+    "accept": ("orig_queue_id", "nrcpt", "peer", "orig_client_ip"),
     "reject": ("dsn", "peer"),
     "auth_ok": ("peer",),
     "auth_failure": ("unchecked",),

@@ -142,7 +142,8 @@ def test_in_the_end_nothing_is_remembered_of_anybody() -> None:
     named = "postfix/cleanup[13615]: AAAAA1: message-id=<one@example.org>"
     exim = "exim[7]: 1xW4Y4-00043P-2H <= a@example.org H=(c) [192.0.2.7] P=esmtpa A=plain:alice S=205"
     by = Attribution()
-    attributed(log(CONNECT, accept("AAAAA1"), named, queued("AAAAA1"), exim, VERDICT, start=START), by)
+    lines = [CONNECT, accept("NOQUEUE"), accept("AAAAA1"), named, queued("AAAAA1"), exim, VERDICT]
+    attributed(log(*lines, start=START), by)
     memories = [memory for memory in by.memories() if memory is not by.clocks.heard]
     assert [memory.name for memory in memories if not len(memory)] == []
     attributed(log(removed("BBBBB2"), start=START + timedelta(days=7)), by)

@@ -50,7 +50,13 @@ _LOGGED_IN = seq(
 )
 _FORWARDED = seq(
     opt(lit(", orig_queue_id="), rx(r"[0-9A-Za-z]+", "orig_queue_id")),
-    opt(lit(", orig_client="), rest()),
+    # by whom it was handed to a filter before the queue: NAME[ADDRESS]
+    opt(
+        lit(", orig_client="),
+        rx(r"[^ \[\]\r\n]*"),
+        opt(lit("["), rx(IPV4_OR_6, "orig_client_ip", "an address"), lit("]")),
+        rest(),
+    ),
 )
 ACCEPT = seq(_peer(), pp.MatchFirst([_LOGGED_IN, _FORWARDED]))
 
@@ -115,12 +121,13 @@ def _login(milter: bool) -> pp.ParserElement:
     )
 
 
-def _refusal(milter: bool = False, comma: str = "", named: bool = True) -> pp.ParserElement:
+def _refusal(milter: bool = False, comma: str = "", named: bool = True, peer: bool = True) -> pp.ParserElement:
     """STAGE from PEER: CODE DSN TEXT; from=<> to=<> proto= helo=<> login.
 
-    A milter's refusal in cleanup has no code, and a hold neither. TEXT may be a stranger's words (of the host that
-    was asked whether it takes the address, of a block list), and so may what follows `sasl_sender=`: where a line has
-    more than one envelope, nobody can say which is the true one, and none is read; all the rest is TEXT then.
+    A milter's refusal in cleanup has no code, and a hold neither; that of a filter before the queue has no PEER. TEXT
+    may be a stranger's words (of the host that was asked whether it takes the address, of a block list), and so may
+    what follows `sasl_sender=`: where a line has more than one envelope, nobody can say which is the true one, and none
+    is read; all the rest is TEXT then.
     """
     envelope = _envelope(comma)
     login = r"(?: sasl_(?:(?!; (?:from=<|to=<|proto=))[^\r\n])*)?"
@@ -130,8 +137,7 @@ def _refusal(milter: bool = False, comma: str = "", named: bool = True) -> pp.Pa
     before_case = many(rf"[^; \r\n]++|;(?!{envelope[1:]})| (?!{_CASE}{ahead})") + rf"(?= {_CASE})"
     return seq(
         rx(_STAGE, "stage"),
-        lit(" from "),
-        _peer(named),
+        *([lit(" from "), _peer(named)] if peer else []),
         lit(": "),
         opt(rx(r"[245][0-9]{2}", "smtp_code"), lit(" ")),
         opt(rx(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}", "dsn"), lit(" ")),
@@ -222,6 +228,7 @@ KINDS: dict[str, tuple[Kind, ...]] = {
         ("disconnect", lit("disconnect from "), seq(_peer(), rest())),
         ("accept", seq(NUMBERED, lit("client=")), ACCEPT),
         ("reject", seq(NUMBERED, lit("reject: ")), _refusal()),
+        ("reject", lit("proxy-reject: "), _refusal(milter=True, peer=False)),
         ("milter_reject", seq(NUMBERED, lit("milter-reject: ")), _refusal(milter=True)),
         ("milter_hold", seq(NUMBERED, lit("milter-hold: ")), _refusal(milter=True)),
         ("lost_connection", seq(NUMBERED, _ABORTED), ABORTED),  # since 3.10
@@ -260,5 +267,6 @@ KINDS: dict[str, tuple[Kind, ...]] = {
 SILENT = rx(
     r"(?:Anonymous|Trusted|Untrusted|Verified) TLS connection |setting up TLS connection |statistics: |cache "
     r"|connect to [^ \[\]\r\n]*\[|(?:starting|stopping|refreshing) the Postfix mail system|daemon started|reload "
+    r"|proxy-accept: "
     r"|(?:CONNECT|PASS|DISCONNECT|PREGREET|HANGUP|DNSBL|ALLOWLISTED|DENYLISTED|WHITELISTED|BLACKLISTED) "
 )
