@@ -14,6 +14,7 @@ import pytest
 
 from enforce.config import Config
 from enforce.main import rules_of
+from tests.mta.waiting import listens
 
 from .answers import TEMPFAIL
 from .daemon import ROOT, Daemon, Session, wait_until
@@ -35,7 +36,7 @@ def test_a_socket_in_the_place_of_its_own_is_left_there(tmp_path: Path) -> None:
         lost = f"{first.socket}: the socket was removed or replaced, and no MTA reaches this milter: restart it\n"
         first.wait_for(lost)
         second.start()
-        wait_until(second.socket.exists, "the second milter")
+        wait_until(lambda: listens(second.socket), "the second milter")
     with second.session() as session:
         session.connect()
         assert session.mail("bob") == TEMPFAIL
@@ -121,7 +122,7 @@ def test_without_a_standard_error_it_serves_mail(tmp_path: Path, closing: str) -
     daemon = Daemon(tmp_path, command=("-c", f"import os, sys; {closing}; {code}"))
     daemon.publish(account_bob=record())
     daemon.start()
-    wait_until(daemon.socket.exists, "the milter")
+    wait_until(lambda: listens(daemon.socket), "the milter")
     with daemon.session() as session:
         session.connect()
         assert session.mail("bob") == TEMPFAIL

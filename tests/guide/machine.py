@@ -31,7 +31,7 @@ from typing import Self
 
 from tests import maillog
 from tests.mta.postfix import Postfix
-from tests.mta.waiting import wait_for
+from tests.mta.waiting import listens, wait_for
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60.0
@@ -189,7 +189,7 @@ class Machine:
     def _is_up(self, name: str) -> bool:
         assert self._services[name].poll() is None, (self.root / f"{name}.err").read_text()
         if name == "mailbrake-milter":
-            return any(Path(place, "mailbrake/milter.sock").exists() for place in self._run_directories())
+            return any(listens(Path(place, "mailbrake/milter.sock")) for place in self._run_directories())
         found = self._sh(f"mailbrake status --json --config {self.root}/etc/mailbrake/mailbrake.toml").stdout
         logs = [log for log in json.loads(found or '{"log": {}}')["log"].values() if isinstance(log, dict)]
         return bool(logs) and all(not log["behind"] for log in logs)

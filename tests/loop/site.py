@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from tests.mta.client import Reply, submit
 from tests.mta.postfix import Postfix
-from tests.mta.waiting import wait_for
+from tests.mta.waiting import listens, wait_for
 
 PATIENCE = 60.0
 
@@ -95,9 +95,11 @@ class Site:
         command = [sys.executable, "-m", "logwatch", name, "--config", str(self.config)]
         self._processes[name] = subprocess.Popen(command, stderr=errors)
         errors.close()
-        up = {"watch": self.table / "data.mdb", "milter": self.socket}[name]
-        wait_for(lambda: up.exists() or self._processes[name].poll() is not None, PATIENCE, f"mailbrake {name}")
+        wait_for(lambda: self._is_up(name) or self._processes[name].poll() is not None, PATIENCE, f"mailbrake {name}")
         assert self._processes[name].poll() is None, self.errors(name).read_text()
+
+    def _is_up(self, name: str) -> bool:
+        return listens(self.socket) if name == "milter" else (self.table / "data.mdb").exists()
 
     def stop(self, name: str, by: signal.Signals = signal.SIGTERM) -> int:
         """End a process; its exit status."""

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from .unpack import RSPAMD, libraries, unpacked
-from .waiting import wait_for
+from .waiting import listens, wait_for
 
 _CONFIGURATION = """\
 lua = "$RULESDIR/rspamd.lua"
@@ -57,7 +57,7 @@ class Rspamd:
         self._process = subprocess.Popen(
             [*program, "--no-fork", "--insecure", *options, "-c", conf], stderr=subprocess.DEVNULL
         )
-        wait_for((self._directory / "sock").exists, TIMEOUT, "rspamd", self._directory / "log")
+        wait_for(lambda: listens(self._directory / "sock"), TIMEOUT, "rspamd", self._directory / "log")
         return self
 
     def __exit__(

@@ -3,6 +3,7 @@
 A test waits for what it needs, never for a while: these tests wait nowhere else, and `time.sleep` nowhere.
 """
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -29,6 +30,16 @@ def wait_for(condition: Callable[[], Value], timeout: float, what: str, log: Pat
         if monotonic() >= deadline:
             raise AssertionError(f"waited {timeout:g} s in vain for {what}; {tail(log)}")
         pause.wait(POLL_SECONDS)
+
+
+def listens(path: Path) -> bool:
+    """Whether a server takes connections at its socket, the file of which is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except (FileNotFoundError, ConnectionRefusedError):
+            return False
+    return True
 
 
 def tail(log: Path | None, count: int = TAIL_LINES) -> str:
